@@ -1,0 +1,218 @@
+"""One frozen configuration per command."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rewards.config import BodyConfig, ScoringConfig, TrainingConfig
+from rewards.errors import ConfigError
+from rewards.screening import ScreeningConfig
+
+
+@dataclass(frozen=True)
+class Quickstart:
+    """Learn a reward in a small world, optimise it, and see where the true quality turns."""
+
+    out: str = "quickstart"
+    """Folder for everything that is made."""
+    seed: int = 0
+    """Seed of the world's data, the models and the samples."""
+    prompts: int = 64
+    """Prompts on which best-of-n is measured."""
+    samples: int = 512
+    """Samples for each of them."""
+    overwrite: bool = False
+    """Start anew where the folder holds another configuration's run."""
+
+
+@dataclass(frozen=True)
+class TrainOutcome:
+    """Train an outcome reward model on preferences or rankings (K-way Bradley-Terry)."""
+
+    data: str
+    """File, folder or Hub name of preferences: prompt, chosen, rejected; or prompt, responses, ranks."""
+    out: str
+    """Folder for the trained model."""
+    evaluation_data: str = ""
+    """Held-out preferences; empty holds out `training.evaluation_share` of the prompts."""
+    format: Literal["auto", "records", "hh", "tldr", "ultrafeedback"] = "auto"
+    """Format of the data; auto recognises it by its columns."""
+    rename: dict[str, str] = field(default_factory=dict)
+    """Columns of the data by our names, such as {"question": "prompt"}."""
+    limit: int = 0
+    """Use the first rows only; 0 uses all."""
+    body: BodyConfig = field(default_factory=BodyConfig)
+    """The model under the head."""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    """How it is fitted."""
+    screening: ScreeningConfig = field(default_factory=ScreeningConfig)
+    """What happens to doubtful rows."""
+    overwrite: bool = False
+    """Replace a finished model."""
+
+
+@dataclass(frozen=True)
+class Generate:
+    """Sample responses to prompts from a policy."""
+
+    policy: str
+    """Model folder or Hub id."""
+    data: str
+    """File, folder or Hub name with a prompt column."""
+    out: str
+    """File of rows {prompt, responses}."""
+    n: int = 1
+    """Samples for each prompt."""
+    temperature: float = 1.0
+    """0 takes the likeliest token."""
+    top_p: float = 1.0
+    """Sample among the likeliest tokens that hold this much probability."""
+    top_k: int = 0
+    """Sample among this many likeliest tokens; 0 is all."""
+    max_new_tokens: int = 256
+    """Most tokens in a response."""
+    stop: list[str] = field(default_factory=list)
+    """Texts before which a response is cut."""
+    log_probs: bool = False
+    """Keep each token's log-probability."""
+    seed: int = 0
+    """Seed of the samples."""
+    batch_size: int = 256
+    """Responses sampled side by side; no result depends on it."""
+    rename: dict[str, str] = field(default_factory=dict)
+    """Columns of the data by our names, such as {"question": "prompt"}."""
+    limit: int = 0
+    """Use the first prompts only; 0 uses all."""
+    overwrite: bool = False
+    """Replace a finished output."""
+
+
+@dataclass(frozen=True)
+class ScoreFile:
+    """Score every row of a file."""
+
+    scorer: str
+    """Model folder or Hub id, rule:length, column:NAME, ensemble:A,B, testbed:facts."""
+    data: str
+    """File, folder or Hub name of rows {prompt, response} or {prompt, responses}."""
+    out: str
+    """The same rows with `score` (or `scores`)."""
+    rename: dict[str, str] = field(default_factory=dict)
+    """Columns of the data by our names, such as {"question": "prompt"}."""
+    chunk_rows: int = 4096
+    """Rows scored and written at a time; within them shared prefixes are found and a restart continues."""
+    scoring: ScoringConfig = field(default_factory=ScoringConfig)
+    """How a reward model scores."""
+    overwrite: bool = False
+    """Replace a finished output."""
+
+    def __post_init__(self) -> None:
+        if self.chunk_rows < 1:
+            raise ConfigError(f"chunk_rows is 1 or more, got {self.chunk_rows}")
+
+
+@dataclass(frozen=True)
+class Select:
+    """Choose among scored responses: best of n, statistical rejection sampling, or a vote."""
+
+    data: str
+    """Scored rows: {prompt, responses, scores} or {prompt, response, score}."""
+    out: str
+    """File for the selected rows, or pairs."""
+    method: Literal["best-of-n", "rejection", "majority-vote", "weighted-vote"] = "best-of-n"
+    """How responses are chosen."""
+    n: int = 0
+    """Use the first n samples of each prompt; 0 uses all."""
+    k: int = 1
+    """Responses chosen for each prompt."""
+    beta: float = 0.5
+    """Temperature of rejection sampling: near 0 takes the best, large takes any."""
+    pairs: Literal["none", "first-round", "tournament", "all"] = "none"
+    """Write pairs of the chosen responses instead of rows."""
+    score: str = "score"
+    """Column of the reward."""
+    answer: str = "answer"
+    """Column of the answer that votes count."""
+    window: int = 0
+    """Rows of one prompt lie within this many rows; 0 groups the whole file in memory."""
+    seed: int = 0
+    """Seed for ties, acceptance and matching."""
+    overwrite: bool = False
+    """Replace a finished output."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """A scorer's report card on preferences: accuracy beside null baselines, calibration, per source."""
+
+    scorer: str
+    """Model folder or Hub id, rule:length, column:NAME, ensemble:A,B, testbed:facts."""
+    data: str
+    """File, folder or Hub name of preferences or rankings."""
+    out: str
+    """Folder for report.json, rows.jsonl and reliability.png."""
+    format: Literal["auto", "records", "hh", "tldr", "ultrafeedback"] = "auto"
+    """Format of the data; auto recognises it by its columns."""
+    rename: dict[str, str] = field(default_factory=dict)
+    """Columns of the data by our names, such as {"question": "prompt"}."""
+    source: str = ""
+    """Column by which accuracy is split."""
+    prompt_blind: bool = True
+    """Also score responses without their prompts, as a baseline."""
+    bins: int = 10
+    """Bins of the calibration error."""
+    level: float = 0.95
+    """Level of the intervals."""
+    bootstrap: int = 1000
+    """Resamples of the prompts."""
+    seed: int = 0
+    """Seed of the resamples."""
+    scoring: ScoringConfig = field(default_factory=ScoringConfig)
+    """How a reward model scores."""
+    overwrite: bool = False
+    """Replace a finished report."""
+
+
+@dataclass(frozen=True)
+class Overopt:
+    """Gold against proxy as best-of-n optimises the proxy harder, with a fitted curve."""
+
+    data: str
+    """Rows {prompt, responses}, or {prompt, response} with many rows to a prompt."""
+    proxy: str
+    """Scorer that is optimised."""
+    gold: str
+    """Scorer that tells the truth."""
+    out: str
+    """Folder for scores.jsonl, curve.csv, fit.json and curve.png."""
+    rename: dict[str, str] = field(default_factory=dict)
+    """Columns of the data by our names, such as {"question": "prompt"}."""
+    n: list[int] = field(default_factory=list)
+    """Sizes n; empty takes the powers of two."""
+    level: float = 0.95
+    """Level of the intervals."""
+    bootstrap: int = 1000
+    """Resamples of the prompts."""
+    seed: int = 0
+    """Seed of the resamples."""
+    scoring: ScoringConfig = field(default_factory=ScoringConfig)
+    """How a reward model scores."""
+    overwrite: bool = False
+    """Replace a finished run."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Fit the scaling law to a table of measured points."""
+
+    data: str
+    """Table with columns d or kl (nats), gold, and optionally weight and a group."""
+    out: str
+    """Folder for fit.json and fit.png."""
+    form: Literal["best-of-n", "rl"] = "best-of-n"
+    """d(alpha - beta d), or d(alpha - beta ln d)."""
+    group: str = ""
+    """Column that splits the points into curves; if numeric, alpha and beta are fitted to its logarithm."""
+    level: float = 0.95
+    """Level of the intervals."""
+    overwrite: bool = False
+    """Replace a finished fit."""

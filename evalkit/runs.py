@@ -1,0 +1,186 @@
+"""A run's outputs: written atomically, continued after a kill, never overwritten unasked."""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TextIO
+
+from rewards.errors import ConfigError, OutputExistsError
+from rewards.files import read_rows, write_rows
+
+VERSIONED = ("evalkit-rm", "torch", "transformers", "datasets", "accelerate", "peft", "numpy", "scipy")
+"""Packages whose versions a run records."""
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[TextIO]:
+    """Open a text file that appears under its name only when the block ends without an error."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def configuration_hash(config: object) -> str:
+    """Return a hash of a configuration (a dataclass or a mapping) that any change of a value changes."""
+    values = asdict(config) if is_dataclass(config) and not isinstance(config, type) else config
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def fingerprint(source: str) -> dict[str, object]:
+    """Return what tells an input file from another short of reading it whole: size, first and last bytes."""
+    path = Path(source)
+    if not path.is_file():
+        return {"source": source}
+    edge = 65_536
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        digest.update(file.read(edge))
+        file.seek(max(0, path.stat().st_size - edge))
+        digest.update(file.read(edge))
+    return {"source": source, "bytes": path.stat().st_size, "edges": digest.hexdigest()[:16]}
+
+
+class ResumableRows:
+    """Rows written so that a killed command goes on where it stopped.
+
+    Rows gather in `OUT.partial`, beside a state file that says how many input rows and output bytes are
+    complete and under which configuration. What a kill left half-written after that point is cut off.
+    """
+
+    def __init__(self, out: str | Path, key: Mapping[str, object], overwrite: bool) -> None:
+        self.out = Path(out)
+        self.rows_done = 0
+        """Input rows whose results are on disk."""
+        self._partial = self.out.with_name(self.out.name + ".partial")
+        self._state = self.out.with_name(self.out.name + ".partial.json")
+        self._hash = configuration_hash(dict(key))
+        if not self.out.name.endswith((".jsonl", ".jsonl.gz", ".parquet")):
+            raise ConfigError(f"{self.out}: an output ends in .jsonl, .jsonl.gz or .parquet")
+        if self.out.exists() and not overwrite:
+            raise OutputExistsError(f"{self.out}: exists and is finished; --overwrite true replaces it")
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        self._bytes = 0
+        if self._state.exists() and self._partial.exists():
+            self._continue(overwrite)
+        self._file = self._partial.open("ab")
+        self._file.truncate(self._bytes)
+
+    def _continue(self, overwrite: bool) -> None:
+        state = json.loads(self._state.read_text(encoding="utf-8"))
+        if state["configuration"] == self._hash:
+            self.rows_done, self._bytes = state["rows"], state["bytes"]
+        elif not overwrite:
+            raise OutputExistsError(
+                f"{self._partial}: begun with another configuration or input; repeat that to finish it, "
+                "or --overwrite true to start anew"
+            )
+
+    def append(self, rows: Iterable[Mapping[str, object]], consumed: int) -> None:
+        """Write the results of the next `consumed` input rows; they are safe when this returns."""
+        lines = [json.dumps(dict(row), ensure_ascii=False, allow_nan=False) for row in rows]
+        self._file.write("".join(line + "\n" for line in lines).encode())
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._bytes = self._file.tell()
+        self.rows_done += consumed
+        state = {"configuration": self._hash, "rows": self.rows_done, "bytes": self._bytes}
+        with atomic_write(self._state) as file:
+            json.dump(state, file)
+
+    def finish(self) -> None:
+        """Move the rows to their final name, in the format its suffix says."""
+        self._file.close()
+        if self.out.suffix == ".jsonl":
+            self._partial.replace(self.out)
+        else:
+            write_rows(
+                self.out, (row.values for row in read_rows(self._partial, form="jsonl")), overwrite=True
+            )
+            self._partial.unlink()
+        self._state.unlink(missing_ok=True)
+
+
+def run_folder(out: str | Path, config: object, overwrite: bool, done: str) -> Path:
+    """Make or reopen a run's folder, and record configuration, versions, commit and seed in `run.json`.
+
+    Args:
+        out: The folder.
+        config: The command's configuration, a frozen dataclass.
+        overwrite: Replace a finished run, or one of another configuration.
+        done: Name of the file whose presence says that the run is finished.
+
+    Raises:
+        OutputExistsError: The folder holds a finished run, another configuration's run, or something else.
+    """
+    folder = Path(out)
+    record = folder / "run.json"
+    values = asdict(config)  # type: ignore[call-overload]  # commands' configurations are dataclasses
+    values.pop("overwrite", None)
+    mine = configuration_hash(values)
+    if folder.exists() and not folder.is_dir():
+        raise OutputExistsError(f"{folder}: is a file; the output of this command is a folder")
+    if folder.exists() and any(folder.iterdir()):
+        if not record.exists():
+            raise OutputExistsError(f"{folder}: holds files of something else; choose an empty folder")
+        begun = json.loads(record.read_text(encoding="utf-8"))["configuration_hash"]
+        finished = (folder / done).exists()
+        if overwrite and (finished or begun != mine):
+            shutil.rmtree(folder)
+        elif finished:
+            raise OutputExistsError(f"{folder}: exists and is finished; --overwrite true replaces it")
+        elif begun != mine:
+            raise OutputExistsError(
+                f"{folder}: begun with another configuration; repeat that command to finish it, "
+                "or --overwrite true to start anew"
+            )
+        else:
+            return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_write(record) as file:
+        json.dump(
+            {"configuration": values, "configuration_hash": mine, **provenance()}, file, indent=2, default=str
+        )
+    return folder
+
+
+def provenance() -> dict[str, object]:
+    """Return versions, platform and commit: what is needed to make a result again."""
+    versions = {}
+    for package in VERSIONED:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        "versions": versions,
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str | None:
+    """Return the commit of this source tree, marked where it was changed; None outside a checkout."""
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists() or shutil.which("git") is None:
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    return answer.stdout.strip() or None

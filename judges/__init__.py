@@ -1,0 +1,1 @@
+"""Which answer is better: pairwise verdicts and their statistics. Imports rewards only."""

@@ -1,0 +1,1 @@
+"""What is a good answer: records, scorers, reward models, selection. Imports nothing of judges or evalkit."""

@@ -1,0 +1,203 @@
+"""Generation, Preference, Ranking, StepLabels, SpanLabels, Score: frozen, tensor-free."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from rewards.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation, rendered by a model's own chat template."""
+
+    role: str
+    content: str
+
+
+Prompt: TypeAlias = str | tuple[Message, ...]
+"""A text that the response continues as it is, or messages that a chat template renders."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A response to a prompt.
+
+    `steps`, where given, join to `response` with the separators they carry. Columns that have no field
+    travel in `extra` and come out again when the record is written.
+    """
+
+    prompt: Prompt
+    response: str
+    steps: tuple[str, ...] = ()
+    id: str = ""
+    extra: Mapping[str, object] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        _check_prompt(self.prompt, self.id)
+        _check_text("response", self.response, self.id)
+        if self.steps and "".join(self.steps) != self.response:
+            raise DataError(f"{_named(self.id)}steps do not join to the response {_short(self.response)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """Two responses to one prompt, of which `chosen` is better; `margin` says by how much, in raw logits."""
+
+    prompt: Prompt
+    chosen: str
+    rejected: str
+    margin: float = 0.0
+    id: str = ""
+    extra: Mapping[str, object] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        _check_prompt(self.prompt, self.id)
+        _check_text("chosen", self.chosen, self.id)
+        _check_text("rejected", self.rejected, self.id)
+        _check_number("margin", self.margin, self.id)
+
+    def swap(self) -> "Preference":
+        """Return the pair with its sides exchanged, and the margin's sign with them."""
+        return Preference(self.prompt, self.rejected, self.chosen, -self.margin, self.id, self.extra)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """K responses to one prompt and their ranks: 1 is best, equal ranks are ties."""
+
+    prompt: Prompt
+    responses: tuple[str, ...]
+    ranks: tuple[int, ...]
+    id: str = ""
+    extra: Mapping[str, object] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        _check_prompt(self.prompt, self.id)
+        if len(self.responses) < 2:
+            raise DataError(
+                f"{_named(self.id)}a ranking needs 2 responses or more, got {len(self.responses)}"
+            )
+        if len(self.responses) != len(self.ranks):
+            raise DataError(f"{_named(self.id)}{len(self.responses)} responses but {len(self.ranks)} ranks")
+        for response in self.responses:
+            _check_text("responses", response, self.id)
+        for rank in self.ranks:
+            if not isinstance(rank, int) or isinstance(rank, bool) or rank < 1:
+                raise DataError(f"{_named(self.id)}a rank is a whole number from 1, got {rank!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class StepLabels:
+    """A solution's steps and their labels: 1 right, 0 wrong, between for soft labels, None unlabelled."""
+
+    prompt: Prompt
+    steps: tuple[str, ...]
+    labels: tuple[float | None, ...]
+    id: str = ""
+    extra: Mapping[str, object] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        _check_prompt(self.prompt, self.id)
+        if len(self.steps) != len(self.labels):
+            raise DataError(f"{_named(self.id)}{len(self.steps)} steps but {len(self.labels)} labels")
+        for step in self.steps:
+            _check_text("steps", step, self.id)
+        for label in self.labels:
+            if label is not None:
+                _check_number("labels", label, self.id)
+                if not 0 <= label <= 1:
+                    raise DataError(f"{_named(self.id)}a step label is None or in [0, 1], got {label!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of a response by character offsets, `end` exclusive, with what is said of it."""
+
+    start: int
+    end: int
+    aspect: str
+    label: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start <= self.end:
+            raise DataError(f"a span needs 0 <= start <= end, got start {self.start!r}, end {self.end!r}")
+        _check_text("aspect", self.aspect, "")
+        _check_number("label", self.label, "")
+
+
+@dataclass(frozen=True, slots=True)
+class SpanLabels:
+    """A response and the labelled spans of it."""
+
+    prompt: Prompt
+    response: str
+    spans: tuple[Span, ...]
+    id: str = ""
+    extra: Mapping[str, object] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        _check_prompt(self.prompt, self.id)
+        _check_text("response", self.response, self.id)
+        for span in self.spans:
+            if span.end > len(self.response):
+                raise DataError(
+                    f"{_named(self.id)}span end {span.end} is past the response's end, {len(self.response)}"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How good a generation is: higher is better, never NaN; and the parts of it where a scorer has them."""
+
+    value: float
+    steps: tuple[float, ...] = ()
+    spans: tuple[Span, ...] = ()
+    aspects: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        for name, number in (("value", self.value), *(("steps", step) for step in self.steps)):
+            if math.isnan(number):
+                raise DataError(f"a score's {name} is never NaN; raise ScoringError where there is none")
+        for aspect, number in self.aspects.items():
+            if math.isnan(number):
+                raise DataError(f"a score's aspect {aspect!r} is never NaN")
+
+
+Record: TypeAlias = Generation | Preference | Ranking | StepLabels | SpanLabels
+
+
+def prompt_key(prompt: Prompt) -> str:
+    """Return one text per distinct prompt, to group records by."""
+    if isinstance(prompt, str):
+        return prompt
+    # Unit and record separators cannot be confused with a role or the end of a content.
+    return "\x1e".join(f"{message.role}\x1f{message.content}" for message in prompt)
+
+
+def _named(record_id: str) -> str:
+    return f"id {record_id!r}: " if record_id else ""
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def _check_prompt(prompt: object, record_id: str) -> None:
+    if isinstance(prompt, str):
+        return
+    if isinstance(prompt, tuple) and prompt and all(isinstance(message, Message) for message in prompt):
+        return
+    got = _short(str(prompt))
+    raise DataError(f"{_named(record_id)}prompt is a text or a non-empty tuple of Message, got {got}")
+
+
+def _check_text(name: str, value: object, record_id: str) -> None:
+    if not isinstance(value, str):
+        raise DataError(f"{_named(record_id)}{name} is a text, got {value!r}")
+
+
+def _check_number(name: str, value: object, record_id: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise DataError(f"{_named(record_id)}{name} is a finite number, got {value!r}")
