@@ -59,7 +59,7 @@ class Exact:
         if isinstance(reference, str) or (isinstance(reference, int) and not isinstance(reference, bool)):
             return str(reference).strip()
         wanted = f"column {self.column!r} holds the reference answer, a text or a whole number"
-        raise ScoringError(f"{_row(generation)}: {wanted}, {_got(generation, self.column)}")
+        raise ScoringError(f"{row_name(generation)}: {wanted}, {_got(generation, self.column)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class Column:
         if isinstance(value, Real) and math.isfinite(value):
             return float(value)
         wanted = f"column {column!r} holds the score, a finite number"
-        raise ScoringError(f"{_row(generation)}: {wanted}, {_got(generation, column)}")
+        raise ScoringError(f"{row_name(generation)}: {wanted}, {_got(generation, column)}")
 
 
 def load_rule(spec: Spec) -> Scorer:
@@ -231,7 +231,8 @@ def _check_finite(name: str, number: float) -> None:
         raise ConfigError(f"{name} is a finite number, got {number!r}")
 
 
-def _row(generation: Generation) -> str:
+def row_name(generation: Generation) -> str:
+    """Return how an error names a generation: by its id, or else by how its prompt begins."""
     if generation.id:
         return f"id {generation.id!r}"
     prompt = prompt_key(generation.prompt)
