@@ -1,0 +1,175 @@
+"""Rows to JSON lines or Parquet: streamed, whole or not at all, and never over a file that is there."""
+
+import gzip
+import io
+import json
+import math
+import os
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
+
+from rewards.errors import ConfigError, DataError, OutputExistsError
+
+if TYPE_CHECKING:
+    import pyarrow
+
+Values: TypeAlias = Mapping[str, object]
+
+ROW_GROUP = 8192
+"""Rows of a Parquet row group, all that is held in memory."""
+
+
+def write_rows(path: str | Path, rows: Iterable[Values], overwrite: bool = False) -> int:
+    """Write rows to `.jsonl`, `.jsonl.gz` or `.parquet`, and return how many.
+
+    The file appears under its name when it is whole; until then, and after a failure, what was there stays.
+    A Parquet file has the columns and types of its first 8192 rows.
+
+    Raises:
+        ConfigError: The name ends in none of the three.
+        OutputExistsError: The file is there and `overwrite` is not set.
+        DataError: A value cannot be written, as NaN or half of a surrogate pair, or does not fit its column.
+    """
+    path = Path(path)
+    write = next((WRITERS[suffix] for suffix in WRITERS if path.name.endswith(suffix)), None)
+    if write is None:
+        raise ConfigError(f"{path}: rows are written to a name that ends in {', '.join(WRITERS)}")
+    if path.exists() and not overwrite:
+        raise OutputExistsError(f"{path} is there already; --overwrite replaces it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        count = write(partial, rows, str(path))
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return count
+
+
+def _write_lines(partial: Path, rows: Iterable[Values], name: str) -> int:
+    with partial.open("wb") as file:
+        return _lines(file, rows, name)
+
+
+def _write_compressed_lines(partial: Path, rows: Iterable[Values], name: str) -> int:
+    # No name and no time go into the header, so that the same rows give the same bytes.
+    with (
+        partial.open("wb") as file,
+        gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as packed,
+        io.BufferedWriter(cast(io.RawIOBase, packed), 1 << 18) as buffered,
+    ):
+        return _lines(cast(BinaryIO, buffered), rows, name)
+
+
+def _lines(file: BinaryIO, rows: Iterable[Values], name: str) -> int:
+    count = 0
+    for count, row in enumerate(rows, 1):
+        try:
+            file.write(_ENCODE(row).encode() + b"\n")
+        except (ValueError, TypeError, RecursionError) as error:
+            raise _unwritable(row, f"{name} row {count}", error) from None
+    return count
+
+
+_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
+
+def _unwritable(row: Values, where: str, error: Exception) -> DataError:
+    for field, value in row.items():
+        try:
+            _ENCODE({field: value}).encode()
+        except (ValueError, TypeError, RecursionError) as reason:
+            return DataError(f"{where}: field {field!a}: cannot be written: {reason}")
+    return DataError(f"{where}: cannot be written: {error}")
+
+
+def _write_parquet(partial: Path, rows: Iterable[Values], name: str) -> int:
+    import pyarrow
+    import pyarrow.parquet
+
+    remaining, count = iter(rows), 0
+    batch = list(islice(remaining, ROW_GROUP))
+    names = list(dict.fromkeys(field for row in batch for field in row))
+    schema = pyarrow.schema([(field, _array(batch, field, None, name, 0).type) for field in names])
+    try:
+        with pyarrow.parquet.ParquetWriter(partial, schema) as writer:
+            while batch:
+                _check_values(batch, set(names), name, count)
+                arrays = [_array(batch, field.name, field.type, name, count) for field in schema]
+                writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
+                count += len(batch)
+                batch = list(islice(remaining, ROW_GROUP))
+    except pyarrow.ArrowNotImplementedError as error:  # an object without keys has no Parquet type
+        raise DataError(f"{name}: {error}; .jsonl holds such rows") from None
+    return count
+
+
+def _check_values(batch: Sequence[Values], names: set[str], name: str, before: int) -> None:
+    for number, row in enumerate(batch, before + 1):
+        for field, value in row.items():
+            if field not in names:
+                known = f"none of the first {ROW_GROUP} rows has this column"
+                raise DataError(f"{name} row {number}: field {field!r}: {known}; .jsonl holds such rows")
+            if _holds_no_number(value):
+                raise DataError(f"{name} row {number}: field {field!r}: cannot be written: NaN or infinite")
+
+
+def _holds_no_number(value: object) -> bool:
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if isinstance(value, Mapping):
+        return any(_holds_no_number(part) for part in value.values())
+    return isinstance(value, list | tuple) and any(_holds_no_number(part) for part in value)
+
+
+def _array(
+    batch: Sequence[Values], field: str, type_: "pyarrow.DataType | None", name: str, before: int
+) -> "pyarrow.Array":
+    values = [row.get(field) for row in batch]
+    try:
+        return _fitted(values, type_)
+    except _MISFITS as error:
+        index = bisect_left(range(1, len(values) + 1), True, key=lambda n: not _fits(values[:n], type_))
+        known = f"the {type_} of its column" if type_ else "the type of the rows before"
+        shown = ascii(values[index])[:60]
+        reason = str(error).splitlines()[0]
+        raise DataError(
+            f"{name} row {before + index + 1}: field {field!r}: {shown} does not fit {known}: {reason}"
+        ) from None
+
+
+_MISFITS = (ValueError, TypeError, OverflowError, NotImplementedError)  # Arrow's own errors are these too
+
+
+def _fits(values: list[object], type_: "pyarrow.DataType | None") -> bool:
+    try:
+        _fitted(values, type_)
+    except _MISFITS:
+        return False
+    return True
+
+
+def _fitted(values: list[object], type_: "pyarrow.DataType | None") -> "pyarrow.Array":
+    import pyarrow
+
+    array = pyarrow.array(values, type_)
+    # Given a type, Arrow drops an object's unknown keys in silence.
+    if type_ is not None and not _keys(pyarrow.array(values).type) <= _keys(type_):
+        raise ValueError("an object has keys that the column lacks")
+    return array
+
+
+def _keys(type_: "pyarrow.DataType", path: str = "") -> set[str]:
+    fields = [type_.field(index) for index in range(type_.num_fields)]
+    here = {f"{path}/{field.name}" for field in fields}
+    return here.union(*(_keys(field.type, f"{path}/{field.name}") for field in fields))
+
+
+WRITERS: Mapping[str, Callable[[Path, Iterable[Values], str], int]] = {
+    ".jsonl": _write_lines,
+    ".jsonl.gz": _write_compressed_lines,
+    ".parquet": _write_parquet,
+}
