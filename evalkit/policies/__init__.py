@@ -1,0 +1,1 @@
+"""Policies: what writes responses to prompts."""

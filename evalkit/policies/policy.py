@@ -1,0 +1,110 @@
+"""Policy, the protocol that writes, the settings of sampling, and how a policy is named."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, cast, runtime_checkable
+
+from rewards.errors import ConfigError
+from rewards.records import Generation, Prompt
+from rewards.scorer import load_by_spec
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How responses are sampled.
+
+    The next token's distribution is made in this order: divide the logits by `temperature`; keep the `top_k`
+    likeliest tokens; of these, renormalised, keep the fewest that together reach `top_p`. Tokens of equal
+    probability rank by their number, lowest first, so exactly `top_k` remain.
+    """
+
+    temperature: float = 1.0
+    """0 takes the likeliest token (the lowest-numbered of equals)."""
+    top_p: float = 1.0
+    """Probability that the likeliest tokens must reach, in (0, 1]; 1 keeps all."""
+    top_k: int = 0
+    """Number of likeliest tokens kept; 0 keeps all."""
+    max_new_tokens: int = 256
+    """Most tokens in a response; fewer where the model's context ends before."""
+    stop: tuple[str, ...] = ()
+    """Texts before which a response is cut and ends."""
+    seed: int = 0
+    """Seed of the samples."""
+    log_probs: bool = False
+    """Put `tokens` and `log_probs` into each generation's `extra`."""
+    batch_size: int = 0
+    """Responses sampled side by side; 0 takes as many as fit half a gibibyte of keys and values."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.temperature) and self.temperature >= 0):
+            raise ConfigError(f"temperature is a finite number from 0, got {self.temperature!r}")
+        if not 0 < self.top_p <= 1:
+            raise ConfigError(f"top_p is in (0, 1], got {self.top_p!r}")
+        for name, least in (("top_k", 0), ("max_new_tokens", 1), ("seed", 0), ("batch_size", 0)):
+            value = getattr(self, name)
+            if value < least:
+                raise ConfigError(f"{name} is {least} or more, got {value!r}")
+        if not all(self.stop):
+            raise ConfigError("a stop text must not be empty")
+
+
+DEFAULT_SAMPLING = SamplingConfig()
+
+
+class Policy(Protocol):
+    """Writes responses to prompts."""
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        n: int,
+        settings: SamplingConfig = DEFAULT_SAMPLING,
+        occurrences: Sequence[int] | None = None,
+    ) -> list[list[Generation]]:
+        """Return exactly `n` generations for each prompt, in the order asked.
+
+        Sample j of a prompt depends on the seed, the prompt, its occurrence and j; not on n, the order of the
+        prompts or what else is asked. Each generation's `extra` has `finish_reason`: `eos` (the model ended
+        it), `stop` (a stop text was cut off) or `length`; and `token_count`, all sampled tokens. With
+        `settings.log_probs`, also `tokens`, every sampled token, the ending one and those of a stop text
+        included; and `log_probs`, the model's own log-probability of each (nats, temperature 1, before top-k
+        and top-p), so that their sum is the log-probability of what was sampled.
+
+        Args:
+            prompts: Texts that the response continues, or messages.
+            n: Generations for each prompt.
+            settings: How they are sampled.
+            occurrences: How often each prompt has been asked before, from 0, which makes a repeated prompt's
+                samples differ from the first's; None counts within this call.
+
+        Raises:
+            DataError: A prompt cannot be continued, such as one longer than the model's context.
+        """
+        ...
+
+
+@runtime_checkable
+class PromptCheck(Protocol):
+    """A policy that can tell beforehand which prompts it would refuse."""
+
+    def check(self, prompts: Sequence[Prompt], names: Sequence[str]) -> None:
+        """Refuse prompts that cannot be continued.
+
+        Args:
+            prompts: What `generate` will be asked.
+            names: What an error calls each prompt, such as `prompts.jsonl:3`.
+
+        Raises:
+            DataError: A prompt cannot be continued; the message begins with its name.
+        """
+        ...
+
+
+def load_policy(spec: str) -> Policy:
+    """Load a policy by name: a model folder or Hub id, or a scheme of the `evalkit.policies` entry points.
+
+    Raises:
+        SpecError: The specification names no policy.
+    """
+    return cast(Policy, load_by_spec(spec, "evalkit.policies"))
