@@ -57,7 +57,9 @@ def clustered_mean(values: ArrayLike, prompts: ArrayLike, resampling: Resampling
         raise ConfigError(f"a mean needs values and as many prompts, got {values.shape} and {prompts.shape}")
     sums = resampled_sums(np.column_stack([values, np.ones_like(values)]), prompts, resampling)
     low, high = percentile_interval(None if sums is None else sums[:, 0] / sums[:, 1], resampling.level)
-    return Estimate(float(values.mean()), low, high, len(values), len(np.unique(prompts)), resampling.level)
+    return Estimate(
+        math.fsum(values) / len(values), low, high, len(values), len(np.unique(prompts)), resampling.level
+    )
 
 
 def resampled_sums(columns: Floats, prompts: ArrayLike, resampling: Resampling) -> Floats | None:

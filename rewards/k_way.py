@@ -29,7 +29,7 @@ class RankingReport:
     """Results over the rankings whose ranks are not all equal and whose scores are all there."""
 
     top_1: Estimate
-    """Share of rankings where the highest score is only at best-ranked responses; a tie with others is wrong."""
+    """Share of rankings where the highest score is only at best-ranked responses: a tie is wrong."""
     best_of_k: Estimate
     """Mean share of best-ranked responses among those with the highest score: 1/#max for one best, and 0 if
     it is not among them, as in RewardBench 2."""
