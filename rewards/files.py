@@ -6,6 +6,7 @@ import io
 import json
 import zlib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias, cast
@@ -124,13 +125,15 @@ def _shards(paths: Sequence[Path], start: int) -> Rows:
     return held
 
 
-def _open(path: Path) -> io.BufferedReader:
-    handle = path.open("rb")
-    if path.suffix.lower() == ".gz":
-        handle = io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=handle)), 1 << 18)
-    if handle.peek(3)[:3] == BYTE_ORDER_MARK:
-        handle.read(3)
-    return handle
+@contextmanager
+def _open(path: Path) -> Iterator[io.BufferedReader]:
+    with path.open("rb") as file:
+        handle = file
+        if path.suffix.lower() == ".gz":
+            handle = io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=file)), 1 << 18)
+        if handle.peek(3)[:3] == BYTE_ORDER_MARK:
+            handle.read(3)
+        yield handle
 
 
 def _json_lines(path: Path, start: int) -> Rows:
@@ -189,17 +192,18 @@ def _json_array(path: Path, start: int) -> Rows:
         except UnicodeDecodeError as error:
             raise DataError(f"{name}: not JSON: {error}") from None
     position = _skip_space(text, text.index("[") + 1)
-    while text[position : position + 1] != "]":
+    mark = "]" if text[position : position + 1] == "]" else ","
+    while mark == ",":
         line, seen = line + text.count("\n", seen, position), position
         try:
             value, position = _DECODER.raw_decode(text, position)
             position = _skip_space(text, position)
-            if text[position : position + 1] not in (",", "]"):
+            mark = text[position : position + 1]
+            if mark not in (",", "]"):
                 raise json.JSONDecodeError("Expecting ',' or ']'", text, position)
         except json.JSONDecodeError as error:
             raise DataError(f"{name}:{error.lineno}: not JSON: {error.msg}, column {error.colno}") from None
-        if text[position] == ",":
-            position = _skip_space(text, position + 1)
+        position = _skip_space(text, position + 1)
         held += 1
         if held > start:
             yield Row(_row_values(value, name, line, True), name, line)

@@ -1,5 +1,7 @@
 """One row of a file and its fields, each checked for its type; an error names file, line and field."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rewards.errors import DataError
@@ -125,3 +127,12 @@ class Row:
             if isinstance(role, str) and isinstance(content, str) and said == {"role", "content"}:
                 return Message(role, content)
         raise self.expected(field, "messages of the form {role: text, content: text}", item)
+
+
+def holds_no_number(value: object) -> bool:
+    """Return whether NaN or an infinite number stands in a value, at any depth."""
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if isinstance(value, Mapping):
+        return any(holds_no_number(part) for part in value.values())
+    return isinstance(value, list | tuple) and any(holds_no_number(part) for part in value)

@@ -3,7 +3,6 @@
 import gzip
 import io
 import json
-import math
 import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
 from rewards.errors import ConfigError, DataError, OutputExistsError
+from rewards.rows import holds_no_number
 
 if TYPE_CHECKING:
     import pyarrow
@@ -113,16 +113,8 @@ def _check_values(batch: Sequence[Values], names: set[str], name: str, before: i
             if field not in names:
                 known = f"none of the first {ROW_GROUP} rows has this column"
                 raise DataError(f"{name} row {number}: field {field!r}: {known}; .jsonl holds such rows")
-            if _holds_no_number(value):
+            if holds_no_number(value):
                 raise DataError(f"{name} row {number}: field {field!r}: cannot be written: NaN or infinite")
-
-
-def _holds_no_number(value: object) -> bool:
-    if isinstance(value, float):
-        return not math.isfinite(value)
-    if isinstance(value, Mapping):
-        return any(_holds_no_number(part) for part in value.values())
-    return isinstance(value, list | tuple) and any(_holds_no_number(part) for part in value)
 
 
 def _array(
@@ -133,7 +125,7 @@ def _array(
         return _fitted(values, type_)
     except _MISFITS as error:
         index = bisect_left(range(1, len(values) + 1), True, key=lambda n: not _fits(values[:n], type_))
-        known = f"the {type_} of its column" if type_ else "the type of the rows before"
+        known = f"the {type_} of its column so far" if type_ else "the type of the rows before"
         shown = ascii(values[index])[:60]
         reason = str(error).splitlines()[0]
         raise DataError(

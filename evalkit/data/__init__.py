@@ -1,0 +1,1 @@
+"""Public data sets as records, one file each, and the recognition of their columns."""
