@@ -147,17 +147,27 @@ def _fits(values: list[object], type_: "pyarrow.DataType | None") -> bool:
 def _fitted(values: list[object], type_: "pyarrow.DataType | None") -> "pyarrow.Array":
     import pyarrow
 
-    array = pyarrow.array(values, type_)
-    # Given a type, Arrow drops an object's unknown keys in silence.
-    if type_ is not None and not _keys(pyarrow.array(values).type) <= _keys(type_):
-        raise ValueError("an object has keys that the column lacks")
-    return array
+    array = pyarrow.array(values)
+    if type_ is None or array.type == type_:
+        return array
+    # Given a type, Arrow cuts 1.5 to 1 and drops an object's unknown keys, both in silence.
+    if not _holds(type_, array.type):
+        raise TypeError(f"it is {array.type}")
+    return pyarrow.array(values, type_)
 
 
-def _keys(type_: "pyarrow.DataType", path: str = "") -> set[str]:
-    fields = [type_.field(index) for index in range(type_.num_fields)]
-    here = {f"{path}/{field.name}" for field in fields}
-    return here.union(*(_keys(field.type, f"{path}/{field.name}") for field in fields))
+def _holds(wide: "pyarrow.DataType", narrow: "pyarrow.DataType") -> bool:
+    from pyarrow import types
+
+    if types.is_null(narrow) or wide == narrow:
+        return True
+    if types.is_list(wide) and types.is_list(narrow):
+        return _holds(wide.value_type, narrow.value_type)
+    if types.is_struct(wide) and types.is_struct(narrow):
+        inner = [narrow.field(index) for index in range(narrow.num_fields)]
+        known = {wide.field(index).name: wide.field(index).type for index in range(wide.num_fields)}
+        return all(field.name in known and _holds(known[field.name], field.type) for field in inner)
+    return bool(types.is_floating(wide) and types.is_integer(narrow))
 
 
 WRITERS: Mapping[str, Callable[[Path, Iterable[Values], str], int]] = {
