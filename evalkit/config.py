@@ -125,19 +125,40 @@ class Select:
     k: int = 1
     """Responses chosen for each prompt."""
     beta: float = 0.5
-    """Temperature of rejection sampling: near 0 takes the best, large takes any."""
+    """Temperature in units of reward: near 0 takes the best, large takes any."""
     pairs: Literal["none", "first-round", "tournament", "all"] = "none"
     """Write pairs of the chosen responses instead of rows."""
+    too_few: Literal["error", "keep", "drop"] = "error"
+    """Where a prompt has fewer than k different responses: stop, keep what there is, or leave it out."""
     score: str = "score"
-    """Column of the reward."""
+    """Column of the reward; `responses` have it under this name or with an s behind it."""
     answer: str = "answer"
-    """Column of the answer that votes count."""
+    """Column of the answer that votes count; `responses` have it likewise."""
+    vote_weight: Literal["score", "sigmoid", "tilted"] = "score"
+    """Weight of a vote: the score (from 0 up), 1 / (1 + exp(-score)), or exp(score / beta)."""
+    rename: dict[str, str] = field(default_factory=dict)
+    """Columns of the data by our names, such as {"question": "prompt"}."""
     window: int = 0
     """Rows of one prompt lie within this many rows; 0 groups the whole file in memory."""
     seed: int = 0
     """Seed for ties, acceptance and matching."""
     overwrite: bool = False
     """Replace a finished output."""
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ConfigError(f"k is 1 or more, got {self.k}")
+        for name in ("n", "window", "seed"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} is 0 or more, got {getattr(self, name)}")
+        if self.n and self.n < self.k:
+            raise ConfigError(f"k is at most n, got k = {self.k} of n = {self.n}")
+        if not self.beta > 0:
+            raise ConfigError(f"beta is above 0, got {self.beta}; --method best-of-n is the limit at 0")
+        if self.method.endswith("vote") and (self.k > 1 or self.pairs != "none"):
+            raise ConfigError(f"{self.method} gives one answer for each prompt; k and pairs do not apply")
+        if self.pairs != "none" and self.k < 2:
+            raise ConfigError(f"a pair is made of 2 chosen responses, so k is 2 or more; got {self.k}")
 
 
 @dataclass(frozen=True)
