@@ -37,7 +37,9 @@ Rows: TypeAlias = Generator[Row, None, int]
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def read_rows(source: str | Path, start: int = 0, rename: Mapping[str, str] | None = None) -> Iterator[Row]:
+def read_rows(
+    source: str | Path, start: int = 0, rename: Mapping[str, str] | None = None, form: str = ""
+) -> Iterator[Row]:
     """Stream the rows of a source.
 
     Args:
@@ -47,6 +49,7 @@ def read_rows(source: str | Path, start: int = 0, rename: Mapping[str, str] | No
             holds one row or batch, but for a `.json` array, whose text is held whole.
         start: The rows to skip, unparsed where the format allows, to go on where an earlier run stopped.
         rename: The user's column names and ours, such as `{"question": "prompt"}`.
+        form: The kind of a file whose name does not say it: `jsonl`, `json`, `csv` or `parquet`.
 
     Raises:
         MissingFileError: There is no such file, folder or data set.
@@ -55,18 +58,18 @@ def read_rows(source: str | Path, start: int = 0, rename: Mapping[str, str] | No
     """
     if start < 0:
         raise ConfigError(f"start is the number of rows to skip, from 0; got {start}")
-    rows = _checked(_reader(source)(start), str(source), start)
+    rows = _checked(_reader(source, form)(start), str(source), start)
     return (_renamed(row, rename) for row in rows) if rename else rows
 
 
-def _reader(source: str | Path) -> Callable[[int], Rows]:
+def _reader(source: str | Path, form: str) -> Callable[[int], Rows]:
     if isinstance(source, str) and source.startswith("hub:"):
         return partial(hub_rows, source)
     path = Path(source)
     if not path.exists():
         raise MissingFileError(f"{source}: no such file or folder (a data set of the Hub is hub:OWNER/NAME)")
     if not path.is_dir():
-        return partial(_file_reader(path), path)
+        return partial(_file_reader(path, form), path)
     if is_saved_dataset(path):
         return partial(saved_rows, path)
     shards = sorted(file for file in path.iterdir() if file.is_file() and _kind(file) in READERS)
@@ -77,8 +80,8 @@ def _reader(source: str | Path) -> Callable[[int], Rows]:
     return partial(_shards, shards)
 
 
-def _file_reader(path: Path) -> Callable[[Path, int], Rows]:
-    kind = _kind(path)
+def _file_reader(path: Path, form: str = "") -> Callable[[Path, int], Rows]:
+    kind = f".{form}" if form else _kind(path)
     if kind not in READERS:
         raise ConfigError(f"{path}: kind of file not known; read are {_known()}")
     return READERS[kind]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rewards.errors import DataError
 from rewards.records import Message, Prompt
 
-NUMBERED_BY_LINE = (".json", ".jsonl", ".csv", ".gz")
+NUMBERED_BY_LINE = (".json", ".jsonl", ".csv", ".gz", ".partial")
 
 
 @dataclass(frozen=True, slots=True)
