@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import DynamicCache, PreTrainedModel
-from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from evalkit.policies.cache import growing_cache
 from evalkit.policies.policy import SamplingConfig
 from evalkit.policies.randomness import uniforms
 from evalkit.policies.sampling import draw, likeliest, token_log_probs, token_weights
@@ -53,12 +53,6 @@ class Prefill:
     mask: torch.Tensor | None
 
 
-def can_pad(model: PreTrainedModel) -> bool:
-    """Return whether padding on the left leaves the model's results alone: not so for recurrent layers."""
-    layers = DynamicCache(config=model.config).layers
-    return all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers)
-
-
 @torch.inference_mode()
 def prefill(model: PreTrainedModel, prompts: list[list[int]]) -> Prefill:
     """Read prompts once.
@@ -73,7 +67,7 @@ def prefill(model: PreTrainedModel, prompts: list[list[int]]) -> Prefill:
     if any(len(prompt) < longest for prompt in prompts):
         lengths = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
         mask = (torch.arange(longest, device=model.device) >= longest - lengths[:, None]).long()
-    cache = DynamicCache(config=model.config)
+    cache = growing_cache(model.config)
     logits = _forward(model, torch.tensor(padded, device=model.device), cache, mask)
     return Prefill(prompts, cache, logits, mask)
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from evalkit.policies.decoding import Ending, Sample, can_pad, decode, prefill
+from evalkit.policies.cache import can_pad
+from evalkit.policies.decoding import Ending, Sample, decode, prefill
 from evalkit.policies.policy import DEFAULT_SAMPLING, SamplingConfig
 from evalkit.policies.randomness import sample_keys
 from evalkit.policies.texts import StopTexts, Texts
@@ -16,7 +17,7 @@ from rewards.scorer import Spec
 
 MEMORY = 2**29
 """Bytes of keys, values and next-token distributions that a batch of automatic size may take."""
-MOST_ROWS = 4096
+MOST_ROWS = 2048
 """Rows beyond which a larger batch is no faster."""
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 
@@ -136,7 +137,7 @@ class LocalPolicy:
     ) -> Iterator[list[int]]:
         """Yield which prompts are read and continued together: a batch of samples, of like lengths."""
         order = sorted(range(len(encoded)), key=lambda i: (len(encoded[i]), i))
-        padding = can_pad(self.model)
+        padding = can_pad(self.model.config)
         group: list[int] = []
         for i in order:
             full = group and (len(group) + 1) * n > self._rows(len(encoded[i]), settings)
@@ -174,7 +175,7 @@ def load_local_policy(spec: Spec) -> LocalPolicy:
             f"{spec.text}: no causal language model with a tokenizer loads from this folder or Hub id: "
             f"{str(error).splitlines()[0]}"
         ) from error
-    model.to(device)
+    torch.nn.Module.to(model, device)
     return LocalPolicy(model, tokenizer, spec.rest)
 
 

@@ -1,0 +1,61 @@
+"""Keys and values that grow in place: one token more costs no copy of all before it."""
+
+import torch
+from transformers import DynamicCache, PreTrainedConfig
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+ROOM = 0.25
+"""Share of the present length set aside for further tokens, and at least `LEAST_ROOM` of them."""
+LEAST_ROOM = 16
+
+
+class GrowingLayer(DynamicLayer):
+    """A layer whose keys and values [rows, heads, tokens, width] are views of tensors with room for more."""
+
+    rooms: tuple[torch.Tensor, torch.Tensor] | None = None
+    settled = False
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: object, **__: object
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append tokens and return all keys and values; the further arguments are for other layers."""
+        if self.keys is None or self.values is None or not self.settled:
+            # Where rows leave at every step, room would be made at every step and never used.
+            self.settled = self.keys is not None
+            return super().update(key_states, value_states)
+        before = self.keys.shape[-2]
+        after = before + key_states.shape[-2]
+        if self.rooms is None or self.rooms[0].shape[-2] < after:
+            self.rooms = (_with_room(self.keys, after), _with_room(self.values, after))
+        for room, states in zip(self.rooms, (key_states, value_states), strict=True):
+            room[..., before:after, :] = states
+        self.keys, self.values = (room[..., :after, :] for room in self.rooms)
+        return self.keys, self.values
+
+    def reorder_cache(self, beam_idx: torch.LongTensor) -> None:
+        """Make row i what row `beam_idx[i]` was."""
+        super().reorder_cache(beam_idx)
+        self.rooms, self.settled = None, False
+
+
+def growing_cache(config: PreTrainedConfig) -> DynamicCache:
+    """Return an empty cache for a model, in which its plain attention layers grow in place."""
+    cache = DynamicCache(config=config)
+    # Layers of other kinds, such as recurrent or sliding ones, keep less than all tokens: they stay.
+    grows = [type(layer) is DynamicLayer for layer in cache.layers]
+    cache.layers = [GrowingLayer() if g else layer for g, layer in zip(grows, cache.layers, strict=True)]
+    return cache
+
+
+def can_pad(config: PreTrainedConfig) -> bool:
+    """Return whether padding on the left leaves a model's results alone; not where layers are recurrent."""
+    layers = DynamicCache(config=config).layers
+    return all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers)
+
+
+def _with_room(states: torch.Tensor, length: int) -> torch.Tensor:
+    """Return a copy of `states` in a tensor that holds `length` tokens and some more."""
+    *shape, tokens, width = states.shape
+    room = states.new_empty((*shape, length + max(LEAST_ROOM, int(ROOM * length)), width))
+    room[..., :tokens, :] = states
+    return room
