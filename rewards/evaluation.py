@@ -105,7 +105,7 @@ def report_card(
     """Evaluate a scorer on rows of scored, ranked responses.
 
     Args:
-        rows: The scored rows. A baseline is a feature of all of them.
+        rows: The scored rows. A feature that all of them have is a baseline.
         logit_scale: P(chosen is better) = sigmoid(logit_scale * score difference).
         bins: Bins of the calibration error.
         resampling: How intervals are made.
@@ -247,10 +247,14 @@ def _baselines(rows: Sequence[ScoredRanking], pairs: RankedPairs, lengths: Float
         "shorter": lengths[pairs.chosen] < lengths[pairs.rejected],
         "random": np.full(len(pairs.chosen), 0.5),
     }
-    for name in rows[0].features:
+    for name in _shared_features(rows):
         feature = _joined([row.features[name] for row in rows])
         baselines[name] = feature[pairs.chosen] > feature[pairs.rejected]
     return baselines
+
+
+def _shared_features(rows: Sequence[ScoredRanking]) -> list[str]:
+    return [name for name in rows[0].features if all(name in row.features for row in rows)]
 
 
 def _margins(rows: Sequence[ScoredRanking], pairs: RankedPairs, differences: Floats) -> tuple[str, Floats]:
