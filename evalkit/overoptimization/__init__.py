@@ -1,0 +1,1 @@
+"""Overoptimization: how far a proxy can be optimised before the true quality turns."""
