@@ -6,6 +6,7 @@ from itertools import chain
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import rankdata
 
 from rewards.calibration import Calibration, calibrate
 from rewards.errors import ConfigError
@@ -212,7 +213,7 @@ def by_margin(
     """
     right, prompts = np.asarray(right), np.asarray(prompts)
     margins = np.asarray(margins, dtype=np.float64)
-    place = np.searchsorted(np.quantile(margins, np.arange(1, groups) / groups), margins, side="right")
+    place = np.floor((rankdata(margins) - 0.5) * groups / len(margins))  # equal margins share their mean rank
     found = []
     for inside in (place == index for index in np.unique(place)):
         low, high = float(margins[inside].min()), float(margins[inside].max())
