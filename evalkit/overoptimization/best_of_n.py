@@ -1,0 +1,194 @@
+"""`evalkit overopt`: proxy and gold against distance under best-of-n, with a fitted curve."""
+
+import csv
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from evalkit.config import Overopt
+from evalkit.overoptimization.curve import Curve, best_of_n_curve, best_of_n_sizes
+from evalkit.overoptimization.fits import Array
+from evalkit.overoptimization.pool import (
+    INPUTS,
+    SCORES,
+    Pool,
+    begun,
+    keep_scores,
+    read_pool,
+    return_scores,
+    score_pool,
+    scorer_fingerprint,
+)
+from evalkit.report.figures import overoptimization_figure
+from evalkit.report.tables import curve_table, interval, number
+from evalkit.runs import atomic_write, run_folder
+from rewards.errors import ConfigError, EvalkitError
+from rewards.intervals import Resampling
+from rewards.scorer import Scorer, load_scorer
+
+CURVE, FIT, FIGURE = "curve.csv", "fit.json", "curve.png"
+
+
+def run(config: Overopt) -> None:
+    """Score a pool of samples by proxy and gold, and draw what best-of-n by the proxy makes of gold.
+
+    The scores are kept in the output folder: the same command with other sizes or resamples, and
+    `--overwrite`, reuses them as long as data, scorers and models are the same.
+
+    Raises:
+        ConfigError: A prompt has too few samples for an n, or a proxy is named twice.
+        DataError: A row is not {prompt, responses} or {prompt, response}.
+        OutputExistsError: The folder holds a finished run, or one of another configuration.
+        ScoringError: A sample has no score.
+    """
+    specs = [config.proxy] if isinstance(config.proxy, str) else list(config.proxy)
+    if not specs or len(set(specs)) < len(specs):
+        raise ConfigError(f"--proxy names one scorer, or a list of different ones, got {specs}")
+    Resampling(config.level, config.bootstrap, config.seed)  # refuses what cannot be, before any scoring
+    pool = read_pool(config.data, config.rename)
+    sizes = best_of_n_sizes(pool.counts, config.n or None, pool.names)
+    columns = {"gold": config.gold} | {column(index): spec for index, spec in enumerate(specs)}
+    scorers = {name: load_scorer(spec) for name, spec in columns.items()}
+    inputs = {
+        "data": pool.fingerprint(),
+        "scorers": {name: scorer_fingerprint(spec) for name, spec in columns.items()},
+    }
+    folder = _folder(config, inputs)
+    scores = _scores(pool, scorers, folder, inputs)
+    curves = {
+        spec: best_of_n_curve(
+            scores[column(index)], scores["gold"], sizes, config.level, config.bootstrap, config.seed
+        )
+        for index, spec in enumerate(specs)
+    }
+    _write(folder, curves, config.gold)
+    _tell(curves, config.gold, folder)
+
+
+def column(index: int) -> str:
+    """Return the column of `scores.jsonl` that holds a proxy: proxy, proxy_2, proxy_3, ..."""
+    return f"proxy_{index + 1}" if index else "proxy"
+
+
+def fit_record(curve: Curve) -> dict[str, object]:
+    """Return a curve's fit, peak and settings as `fit.json` holds them; null where there is no number."""
+    best = curve.best
+    record: dict[str, object] = {
+        "prompts": curve.prompts,
+        "samples": curve.samples,
+        "level": curve.level,
+        "bootstrap": curve.bootstrap,
+        "seed": curve.seed,
+        "gold_start": curve.gold_start,
+        "gold_sd": curve.gold_sd,
+        "proxy_start": curve.proxy_start,
+        "proxy_sd": curve.proxy_sd,
+        "best_measured": {"n": curve.n[best], "d": float(curve.d[best]), "gold": float(curve.gold[best])},
+    }
+    if curve.fit is None:
+        return record | {"note": "a fit needs two sizes above 1 or more"}
+    law = curve.fit.law
+    return record | {
+        "form": law.form,
+        "alpha": law.alpha,
+        "alpha_interval": law.alpha_interval,
+        "beta": law.beta,
+        "beta_interval": law.beta_interval,
+        "r2": law.r2,
+        "peak_d": law.peak_d,
+        "peak_d_interval": curve.fit.peak_d_interval,
+        "peak_n": curve.fit.peak_n,
+        "peak_n_interval": curve.fit.peak_n_interval,
+        "peak_gold": law.peak_gold,
+        "peak_gold_interval": curve.fit.peak_gold_interval,
+        "peak_share": curve.fit.peak_share,
+        "note": law.note,
+    }
+
+
+def summary(curve: Curve, proxy: str, gold: str) -> str:
+    """Return in a few lines what a curve shows, for someone who sees the first one."""
+    most = curve.n[-1]
+    per_prompt = f"{curve.samples / curve.prompts:,.4g}"
+    lines = [
+        f"Best of n by {proxy}, judged by {gold}: {curve.prompts:,} prompts, {per_prompt} samples each.",
+        f"The proxy gains {curve.proxy[-1]:+.3g} by n = {most:,}, the harder it is optimised.",
+    ]
+    best = f"n = {curve.n[curve.best]:,}, where gold has gained {curve.gold[curve.best]:+.3g}"
+    lines.append(f"The best measured size is {best}; at n = {most:,} the gain is {curve.gold[-1]:+.3g}.")
+    if curve.fit is None:
+        lines.append("Two sizes above 1 are needed for a fit.")
+        return "\n".join(lines)
+    law, level = curve.fit.law, f"{curve.level:.0%}"
+    lines.append(
+        f"Fit: gold = d (alpha - beta d), alpha = {law.alpha:.3g} ({interval(law.alpha_interval)}), "
+        f"beta = {law.beta:.3g} ({interval(law.beta_interval)}), r2 = {number(law.r2)}."
+    )
+    if law.peak_d is None or law.peak_gold is None:
+        lines.append(f"The data determine no peak: {law.note}.")
+    else:
+        lines.append(
+            f"Fitted peak: n* = {curve.fit.peak_n:.3g} ({interval(curve.fit.peak_n_interval)}), "
+            f"d* = {law.peak_d:.3g} ({interval(curve.fit.peak_d_interval)}), "
+            f"gold {law.peak_gold:+.3g} ({interval(curve.fit.peak_gold_interval)}); beyond it gold falls."
+        )
+    lines.append(f"In brackets: {level} intervals over resampled prompts, the curve refitted each time.")
+    return "\n".join(lines)
+
+
+def _folder(config: Overopt, inputs: Mapping[str, object]) -> Path:
+    """Open the run's folder; a replaced run's scores of the same inputs stay."""
+    folder = Path(config.out).resolve()
+    aside = keep_scores(folder, inputs) if config.overwrite else None
+    try:
+        run_folder(config.out, config, config.overwrite, done=FIT)
+    finally:
+        return_scores(aside, folder)
+    if config.overwrite and aside is None:
+        for file in [folder / INPUTS, *folder.glob(f"{SCORES}*")]:
+            file.unlink(missing_ok=True)
+    return Path(config.out)
+
+
+def _scores(
+    pool: Pool, scorers: Mapping[str, Scorer], folder: Path, inputs: Mapping[str, object]
+) -> dict[str, list[Array]]:
+    """Score the pool; where that fails before anything was saved, leave no folder behind to be in the way."""
+    try:
+        return score_pool(pool, scorers, folder, inputs)
+    except EvalkitError:
+        if not begun(folder):
+            for file in folder.iterdir():
+                file.unlink()
+            folder.rmdir()
+        raise
+
+
+def _write(folder: Path, curves: Mapping[str, Curve], gold: str) -> None:
+    """Write table, figure and fit; the fit last, since it says that the run is finished."""
+    with atomic_write(folder / CURVE) as file:
+        table = csv.writer(file, lineterminator="\n")
+        bands = ("proxy", "proxy_low", "proxy_high", "gold", "gold_low", "gold_high")
+        table.writerow(("scorer", "n", "d", "kl", *bands))
+        for proxy, curve in curves.items():
+            columns = [getattr(curve, name) for name in ("d", "kl", *bands)]
+            for index, n in enumerate(curve.n):
+                values = ("" if column is None else repr(float(column[index])) for column in columns)
+                table.writerow((proxy, n, *values))
+    overoptimization_figure(curves, folder / FIGURE)
+    records = [{"proxy": proxy, "gold": gold, **fit_record(curve)} for proxy, curve in curves.items()]
+    with atomic_write(folder / FIT) as file:
+        json.dump(records[0] if len(records) == 1 else {"curves": records}, file, indent=2, allow_nan=False)
+
+
+def _tell(curves: Mapping[str, Curve], gold: str, folder: Path) -> None:
+    console = Console(highlight=False)
+    for proxy, curve in curves.items():
+        console.print(curve_table(curve, proxy))
+        console.print(Text(summary(curve, proxy, gold)), soft_wrap=True)
+        console.print()
+    sys.stdout.write("".join(f"{folder / name}\n" for name in (FIGURE, CURVE, FIT, SCORES)))

@@ -1,0 +1,197 @@
+"""A pool of samples grouped by prompt, and their scores: kept beside the results, never computed twice."""
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+
+from evalkit.overoptimization.fits import Array
+from evalkit.runs import ResumableRows, atomic_write, configuration_hash
+from rewards.errors import DataError, OutputExistsError
+from rewards.files import generations, group_by_prompt, read_rows, to_row
+from rewards.records import Generation, prompt_key
+from rewards.scorer import Scorer
+
+SCORES, INPUTS = "scores.jsonl", "inputs.json"
+CHUNK = 4096
+"""Responses scored and saved at a time, whole prompts together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Samples of the starting policy, prompts in the order of their first row."""
+
+    groups: tuple[tuple[Generation, ...], ...]
+
+    @property
+    def names(self) -> list[str]:
+        """Beginnings of the prompts, to name them in messages."""
+        return [_short(prompt_key(group[0].prompt)) for group in self.groups]
+
+    @property
+    def counts(self) -> list[int]:
+        """Samples of each prompt."""
+        return [len(group) for group in self.groups]
+
+    def fingerprint(self) -> str:
+        """Return a hash of everything that a scorer may read."""
+        digest = hashlib.sha256()
+        for generation in (item for group in self.groups for item in group):
+            digest.update(repr(generation).encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()[:16]
+
+
+def read_pool(data: str, rename: Mapping[str, str]) -> Pool:
+    """Read rows {prompt, responses}, or many rows {prompt, response} to a prompt.
+
+    Raises:
+        DataError: A row is not of that kind.
+        MissingFileError: There is no such file.
+    """
+    samples = (sample for row in read_rows(data, rename=dict(rename) or None) for sample in generations(row))
+    return Pool(tuple(tuple(group) for group in group_by_prompt(samples, lambda sample: sample.prompt)))
+
+
+def scorer_fingerprint(spec: str) -> dict[str, object]:
+    """Return a specification and a hash of its files' sizes and times, to notice a retrained model."""
+    files: dict[str, list[int]] = {}
+    for part in re.split(r"[:,?&=]", spec):
+        path = Path(part)
+        if part and path.exists():
+            for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+                status = file.stat()
+                files[str(file)] = [status.st_size, status.st_mtime_ns]
+    return {"spec": spec, "files": configuration_hash(files) if files else None}
+
+
+def score_pool(
+    pool: Pool, scorers: Mapping[str, Scorer], folder: Path, inputs: Mapping[str, object]
+) -> dict[str, list[Array]]:
+    """Score every sample with every scorer, going on from what the folder holds of the same inputs.
+
+    Args:
+        pool: The samples.
+        scorers: Scorers by the column of `scores.jsonl` that holds their scores.
+        folder: Where `scores.jsonl` is kept.
+        inputs: What the scores depend on.
+
+    Returns:
+        For each column, each prompt's scores.
+
+    Raises:
+        OutputExistsError: The folder's scores are of other inputs.
+        ScoringError: A sample has no score.
+    """
+    path = folder / SCORES
+    if (folder / INPUTS).exists() and not holds_scores_of(folder, inputs):
+        raise OutputExistsError(f"{path}: made from other data or another model; --overwrite scores anew")
+    if not path.exists():
+        _score(pool, scorers, path, inputs)
+    return _read_scores(path, pool, list(scorers))
+
+
+def holds_scores_of(folder: Path, inputs: Mapping[str, object]) -> bool:
+    """Return whether the folder's scores, finished or not, are of these inputs."""
+    try:
+        return bool(json.loads((folder / INPUTS).read_text(encoding="utf-8")) == dict(inputs))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def begun(folder: Path) -> bool:
+    """Return whether any scores have been saved in the folder."""
+    partial = folder / f"{SCORES}.partial"
+    return (folder / SCORES).exists() or (partial.exists() and partial.stat().st_size > 0)
+
+
+def _score(pool: Pool, scorers: Mapping[str, Scorer], path: Path, inputs: Mapping[str, object]) -> None:
+    with atomic_write(path.with_name(INPUTS)) as file:
+        json.dump(dict(inputs), file, indent=2)
+    console = Console(stderr=True)
+    with (
+        closing(_Rows(path, inputs, overwrite=False)) as rows,
+        Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
+    ):
+        task = progress.add_task("scoring", total=sum(pool.counts))
+        for start, chunk in _chunks(pool):
+            if start >= rows.rows_done:
+                rows.append(_scored(chunk, scorers), consumed=len(chunk))
+            progress.advance(task, sum(len(group) for group in chunk))
+        rows.finish()
+
+
+class _Rows(ResumableRows):
+    """Rows whose file is closed when a scorer fails."""
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _chunks(pool: Pool) -> Iterator[tuple[int, list[tuple[Generation, ...]]]]:
+    """Yield chunks of whole prompts, each with the number of prompts before it."""
+    chunk: list[tuple[Generation, ...]] = []
+    start = held = 0
+    for index, group in enumerate(pool.groups):
+        if chunk and held + len(group) > CHUNK:
+            yield start, chunk
+            chunk, start, held = [], index, 0
+        chunk.append(group)
+        held += len(group)
+    yield start, chunk
+
+
+def _scored(chunk: list[tuple[Generation, ...]], scorers: Mapping[str, Scorer]) -> list[dict[str, object]]:
+    samples = [sample for group in chunk for sample in group]
+    values = {name: [score.value for score in scorer.score(samples)] for name, scorer in scorers.items()}
+    return [
+        {
+            **to_row(Generation(sample.prompt, sample.response, id=sample.id)),
+            **{name: column[index] for name, column in values.items()},
+        }
+        for index, sample in enumerate(samples)
+    ]
+
+
+def _read_scores(path: Path, pool: Pool, names: Sequence[str]) -> dict[str, list[Array]]:
+    columns: dict[str, list[float]] = {name: [] for name in names}
+    for row in read_rows(path):
+        for name in names:
+            columns[name].append(row.number_in(name))
+    total, ends = sum(pool.counts), np.cumsum(pool.counts)[:-1]
+    for name, column in columns.items():
+        if len(column) != total:
+            raise DataError(f"{path}: {len(column)} scores of {name} for {total} samples; delete the file")
+    return {name: np.split(np.array(column), ends) for name, column in columns.items()}
+
+
+def keep_scores(folder: Path, inputs: Mapping[str, object]) -> Path | None:
+    """Move scores of these inputs out of a folder that is about to be replaced; None where there are none."""
+    if not holds_scores_of(folder, inputs):
+        return None
+    aside = folder.with_name(f".{folder.name}.scores")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    for file in [folder / INPUTS, *folder.glob(f"{SCORES}*")]:
+        file.replace(aside / file.name)
+    return aside
+
+
+def return_scores(aside: Path | None, folder: Path) -> None:
+    """Move what `keep_scores` set aside back into the folder."""
+    if aside is None:
+        return
+    for file in aside.iterdir():
+        file.replace(folder / file.name)
+    aside.rmdir()
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."
