@@ -112,14 +112,11 @@ def fit_record(curve: Curve) -> dict[str, object]:
 
 def summary(curve: Curve, proxy: str, gold: str) -> str:
     """Return in a few lines what a curve shows, for someone who sees the first one."""
-    most = curve.n[-1]
-    per_prompt = f"{curve.samples / curve.prompts:,.4g}"
+    most = f"n = {curve.n[-1]:,}"
     lines = [
-        f"Best of n by {proxy}, judged by {gold}: {curve.prompts:,} prompts, {per_prompt} samples each.",
-        f"The proxy gains {curve.proxy[-1]:+.3g} by n = {most:,}, the harder it is optimised.",
+        f"Best of n by {proxy}, judged by {gold}: {curve.prompts:,} prompts, {curve.samples:,} samples.",
+        f"The proxy climbs by {curve.proxy[-1]:.3g} up to {most}. {_turn(curve, most)}",
     ]
-    best = f"n = {curve.n[curve.best]:,}, where gold has gained {curve.gold[curve.best]:+.3g}"
-    lines.append(f"The best measured size is {best}; at n = {most:,} the gain is {curve.gold[-1]:+.3g}.")
     if curve.fit is None:
         lines.append("Two sizes above 1 are needed for a fit.")
         return "\n".join(lines)
@@ -138,6 +135,15 @@ def summary(curve: Curve, proxy: str, gold: str) -> str:
         )
     lines.append(f"In brackets: {level} intervals over resampled prompts, the curve refitted each time.")
     return "\n".join(lines)
+
+
+def _turn(curve: Curve, most: str) -> str:
+    best, last = curve.gold[curve.best], curve.gold[-1]
+    if curve.best == 0:
+        return f"Gold never rises above its start, and is at {last:+.3g} by {most}."
+    if curve.best == len(curve.n) - 1:
+        return f"Gold gains most there, {best:+.3g}: no turn was measured."
+    return f"Gold gains most at n = {curve.n[curve.best]:,}, {best:+.3g}, and is at {last:+.3g} by {most}."
 
 
 def _folder(config: Overopt, inputs: Mapping[str, object]) -> Path:

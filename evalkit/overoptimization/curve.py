@@ -25,8 +25,9 @@ class CurveFit:
     """The law d(alpha - beta d) fitted to a curve, and its peak.
 
     All intervals are percentiles over resampled prompts, each resample's curve refitted: the points of a
-    curve share their samples, so that least squares' own intervals would be too narrow. They hold for
-    other prompts; the samples of each prompt and the two scorers are taken as they are.
+    curve share their samples, so that least squares' own intervals would be too narrow. They tell of other
+    prompts and other samples; the two scorers are taken as they are, so that the spread over training
+    seeds of a proxy comes on top.
     """
 
     law: ScalingFit
@@ -224,10 +225,7 @@ def _fit(d: Array, gold: Array, resamples: Array | None, level: float) -> CurveF
     share = float(inside.mean())
     peak = float(peak_distance(law.alpha, law.beta, "best-of-n"))
     if share < level or not peak < d[-1]:
-        note = (
-            f"only {share:.0%} of the resamples have a peak inside the measured range, of which "
-            f"{level:.0%} are asked"
-        )
+        note = f"only {share:.0%} of the resamples have a peak inside the measured range, not {level:.0%}"
         return CurveFit(replace(law, peak_d=None, peak_gold=None, note=note), share)
     # A curve that only falls is highest at the start; one without a turn, as far as was measured.
     reached = np.clip(np.where(np.isnan(peaks), np.where(beta > 0, 0.0, d[-1]), peaks), 0, d[-1])

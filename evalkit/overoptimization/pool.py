@@ -174,14 +174,14 @@ def _read_scores(path: Path, pool: Pool, names: Sequence[str]) -> dict[str, list
 
 def keep_scores(folder: Path, inputs: Mapping[str, object]) -> Path | None:
     """Move scores of these inputs out of a folder that is about to be replaced; None where there are none."""
-    if not holds_scores_of(folder, inputs):
-        return None
     aside = folder.with_name(f".{folder.name}.scores")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
-    for file in [folder / INPUTS, *folder.glob(f"{SCORES}*")]:
-        file.replace(aside / file.name)
-    return aside
+    if holds_scores_of(folder, inputs):
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
+        for file in [folder / INPUTS, *folder.glob(f"{SCORES}*")]:
+            file.replace(aside / file.name)
+    # A kill may have left them aside already.
+    return aside if holds_scores_of(aside, inputs) else None
 
 
 def return_scores(aside: Path | None, folder: Path) -> None:

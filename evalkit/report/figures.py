@@ -191,9 +191,7 @@ def _add_legend(axes: Axes, curves: Mapping[str, Curve]) -> None:
         Line2D([], [], color=colour, linewidth=4, label=f"{label}: {_peak(curve)}")
         for colour, (label, curve) in zip(_colours(len(curves)), curves.items(), strict=True)
     ]
-    axes.legend(
-        handles=[*(named if len(named) > 1 else []), *kinds], frameon=False, fontsize=10, loc="upper left"
-    )
+    axes.legend(handles=[*(named if len(named) > 1 else []), *kinds], frameon=False, fontsize=10, loc="best")
 
 
 def _draw_trends(axes: Axes, trends: Trends) -> None:

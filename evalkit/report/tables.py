@@ -49,7 +49,7 @@ def fit_table(labels: Sequence[str], laws: Sequence[ScalingFit]) -> Table:
 
 def trend_table(alpha: SizeTrend, beta: SizeTrend) -> Table:
     """Return how alpha and beta change with the logarithm of a size."""
-    title = f"coefficient = intercept + slope ln(size), with {alpha.level:.0%} intervals"
+    title = f"against ln(size), {alpha.level:.0%} intervals"
     table = _table(title, "", "slope", "intercept")
     for name, trend in (("alpha", alpha), ("beta", beta)):
         table.add_row(

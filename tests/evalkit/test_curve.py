@@ -78,15 +78,19 @@ def test_best_of_uniform_samples_is_n_over_n_plus_one():
     np.testing.assert_allclose(curve.proxy + curve.proxy_start, n / (n + 1), atol=0.006)
 
 
-def test_bands_cover_the_population_at_their_level():
+def test_bands_and_fits_cover_the_population_at_their_level():
     rng = np.random.default_rng(1)
-    covered = []
+    bands, fits = [], []
     for seed in range(400):
-        shift = rng.normal(size=(40, 1))  # prompts differ in how much gold follows the proxy
+        shift = rng.normal(
+            size=(40, 1)
+        )  # prompts differ in how gold follows the proxy: on average not at all
         proxy = rng.normal(size=(40, 8))
-        curve = best_of_n_curve(proxy, shift * proxy, n=[8], level=0.9, bootstrap=300, seed=seed)
-        covered.append(curve.gold_low[-1] <= 0 <= curve.gold_high[-1])
-    assert np.mean(covered) == pytest.approx(0.9, abs=0.05)
+        curve = best_of_n_curve(proxy, shift * proxy, level=0.9, bootstrap=300, seed=seed)
+        bands.append(curve.gold_low[-1] <= 0 <= curve.gold_high[-1])
+        fits.append(curve.fit.law.alpha_interval[0] <= 0 <= curve.fit.law.alpha_interval[1])
+    assert np.mean(bands) == pytest.approx(0.9, abs=0.05)
+    assert np.mean(fits) == pytest.approx(0.9, abs=0.05)
 
 
 def test_a_turn_within_the_range_is_found_with_an_interval():

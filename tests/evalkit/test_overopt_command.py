@@ -133,6 +133,17 @@ def test_other_settings_reuse_the_scores_and_other_inputs_do_not(counting, tmp_p
     assert not list(tmp_path.glob(".*"))
 
 
+def test_scores_set_aside_when_a_kill_struck_are_found_again(counting, tmp_path):
+    data, out = write(tmp_path / "samples.jsonl", samples(2)), tmp_path / "out"
+    overopt(data, out)
+    (tmp_path / ".out.scores").mkdir()
+    for name in ("scores.jsonl", "inputs.json"):
+        (out / name).replace(tmp_path / ".out.scores" / name)
+    overopt(data, out, overwrite=True)
+    assert counting.asked == 2 * 2 * 64
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "samples.jsonl"]
+
+
 def test_a_retrained_model_under_the_same_name_is_scored_anew(counting, tmp_path):
     data, model = write(tmp_path / "samples.jsonl", samples(2)), tmp_path / "model"
     model.mkdir()
