@@ -1,9 +1,11 @@
 """`evalkit evaluate`: a scorer's report card on preferences or rankings."""
 
 import json
+import shutil
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from contextlib import closing
+from dataclasses import asdict, replace
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -84,16 +86,34 @@ def _score_rows(
     config: Evaluate, scorer: Scorer, records: Iterator[Record], path: Path, console: Console
 ) -> None:
     """Write one row of scores and baseline features for each record, or continue where a kill came."""
-    key = {"configuration": configuration_hash(config), "data": fingerprint(config.data)}
-    writer = ResumableRows(path, key, config.overwrite)
+    configuration = configuration_hash(replace(config, overwrite=False))
+    key = {"configuration": configuration, "data": fingerprint(config.data)}
     columns = (SpinnerColumn(), TextColumn("{task.completed} rows scored"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    terminal = Console(stderr=True)
+    with (
+        closing(_Rows(path, key, config.overwrite)) as writer,
+        Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress,
+    ):
         task = progress.add_task("", total=None, completed=writer.rows_done)
         deque(islice(records, writer.rows_done), maxlen=0)
-        for rows in _chunks(config, scorer, records, writer.rows_done, console):
-            writer.append(rows, len(rows))
-            progress.update(task, completed=writer.rows_done)
-    writer.finish()
+        try:
+            for rows in _chunks(config, scorer, records, writer.rows_done, console):
+                writer.append(rows, len(rows))
+                progress.update(task, completed=writer.rows_done)
+        except EvalkitError:
+            if not writer.rows_done:  # nothing to go on from, so a mended command finds no trace of this one
+                shutil.rmtree(path.parent)
+            raise
+        writer.finish()
+    if cut := getattr(scorer, "truncated", 0):
+        console.print(f"{cut} prompts were cut to what the model can hold.")
+
+
+class _Rows(ResumableRows):
+    """Rows whose file is closed when a scorer fails."""
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def _chunks(
