@@ -211,10 +211,11 @@ def _load_constant(spec: Spec) -> Scorer:
 
 def _load_random(spec: Spec) -> Scorer:
     spec.allow("seed")
-    seed = spec.option("seed", 0)
-    if not seed.is_integer():
-        raise SpecError(f"{spec.text}: option seed is a whole number, got {spec.options['seed']!r}")
-    return Random(int(seed))
+    seed = spec.options.get("seed", "0")
+    try:
+        return Random(int(seed))
+    except ValueError:
+        raise SpecError(f"{spec.text}: option seed is a whole number, got {seed!r}") from None
 
 
 _RULES: dict[str, Callable[[Spec], Scorer]] = {

@@ -76,6 +76,14 @@ def test_random_depends_on_the_texts_and_the_seed_alone():
     assert abs(np.var(forward) - 1 / 12) < 4 * math.sqrt(1 / 180 / 2000)
 
 
+def test_rules_have_the_defaults_that_their_documentation_gives():
+    assert load_scorer("rule:length") == Length("characters", 1.0)
+    assert load_scorer("rule:exact") == Exact("answer")
+    assert load_scorer("rule:pattern?pattern=a") == Pattern("a", count=False, weight=1.0)
+    assert load_scorer("rule:constant") == Constant(0.0)
+    assert load_scorer("rule:random") == Random(0)
+
+
 def test_random_tells_where_the_prompt_ends_and_is_the_same_in_another_process():
     ab, message = Generation("ab", "c"), Generation((Message("user", "ab"),), "c")
     scores = [score.value for score in Random().score([ab, Generation("a", "bc"), message])]
