@@ -13,7 +13,8 @@ from rewards.length_bias import Correlation
 
 def print_card(card: ReportCard, scorer: str, notes: Iterable[str], console: Console) -> None:
     """Print a report card: accuracy with its interval beside the baselines, then what lies behind it."""
-    console.print(_accuracy_table(card, scorer))
+    console.print(Text(scorer, style="bold"))
+    console.print(_accuracy_table(card))
     for title, groups in (("by source", card.by_source), (f"by {card.margin}", card.by_margin)):
         if groups:
             console.print(_group_table(title, groups))
@@ -25,12 +26,12 @@ def print_card(card: ReportCard, scorer: str, notes: Iterable[str], console: Con
         console.print(Text(f"Note: {note}"))
 
 
-def _accuracy_table(card: ReportCard, scorer: str) -> Table:
+def _accuracy_table(card: ReportCard) -> Table:
     pairs = card.pairs
     title = f"{pairs.accuracy.n} pairs of {card.rows} rows, {card.prompts} prompts"
     interval = _interval_name(pairs.accuracy)
     table = _table(title, "", "accuracy", interval, "lead", interval)
-    table.add_row(Text(scorer, style="bold"), _percent(pairs.accuracy.mean), _interval(pairs.accuracy))
+    table.add_row("scorer", _percent(pairs.accuracy.mean), _interval(pairs.accuracy))
     for baseline in card.baselines:
         lead = baseline.advantage
         table.add_row(
@@ -59,8 +60,10 @@ def _group_table(title: str, groups: Iterable[Group]) -> Table:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, box=None, pad_edge=False)
     table.title_justify = table.caption_justify = "left"
-    for place, column in enumerate(columns):
-        table.add_column(column, justify="right" if place else "left", no_wrap=True)
+    name, *numbers = columns
+    table.add_column(name, overflow="fold")  # a long name is folded before a number is cut
+    for column in numbers:
+        table.add_column(column, justify="right", no_wrap=True)
     return table
 
 

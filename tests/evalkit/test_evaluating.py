@@ -258,6 +258,13 @@ def test_turns_before_the_last_are_the_prompts_on_hh(tmp_path):
     assert json.loads(line)["lengths"] == [len(" OK then"), len(" A longer answer.")]
 
 
-def test_a_source_may_hold_brackets_and_a_long_name(tmp_path, capsys):
-    evaluate(tmp_path, [{**PAIRS[0], "kind": "[red]web[/red]"}, {**PAIRS[2], "kind": None}], source="kind")
-    assert "[red]web[/red]" in capsys.readouterr().out
+def test_long_names_and_brackets_cost_no_number(tmp_path, capsys):
+    long = "x" * 200
+    scorer = "ensemble:" + ",".join(["rule:length"] * 20)
+    kinds = ["[red]web[/red]", long]
+    rows = [{**row, "kind": kind} for row, kind in zip(PAIRS[::2], kinds, strict=False)]
+    evaluate(tmp_path, rows, scorer, source="kind")
+    printed = capsys.readouterr().out
+    assert "[red]web[/red]" in printed
+    assert printed.count("100.00 %") >= 4
+    assert long in "".join(line.split(" ")[0] for line in printed.splitlines())
