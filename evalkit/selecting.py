@@ -150,7 +150,7 @@ def _vote(candidates: list[Candidate], config: Select, summary: Summary) -> list
         summary.voteless += 1
         return []
     summary.chosen += 1
-    supporters = [index for index, answer in enumerate(answers) if votes[index] and answer == winner]
+    supporters = [index for index, answer in enumerate(answers) if answer == winner]
     best = max(supporters, key=lambda index: weights[index])
     total = math.fsum(weight for weight, voted in zip(weights, votes, strict=True) if voted)
     share = math.fsum(weights[index] for index in supporters) / total if total > 0 else None
