@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rewards.config import BodyConfig, ScoringConfig, TrainingConfig
+from rewards.config import BodyConfig, TrainingConfig
 from rewards.errors import ConfigError
 from rewards.screening import ScreeningConfig
 
@@ -12,16 +12,27 @@ from rewards.screening import ScreeningConfig
 class Quickstart:
     """Learn a reward in a small world, optimise it, and see where the true quality turns."""
 
-    out: str = "quickstart"
+    out: str = "runs/quickstart"
     """Folder for everything that is made."""
     seed: int = 0
-    """Seed of the world's data, the models and the samples."""
+    """Seed of the models, the labels and the samples; the world is always the same."""
     prompts: int = 64
     """Prompts on which best-of-n is measured."""
     samples: int = 512
     """Samples for each of them."""
+    labels: int = 1500
+    """Pairs of answers from which each reward model learns."""
+    updates: int = 1000
+    """Most updates of a small language model; it stops before, once it knows the world's facts."""
     overwrite: bool = False
-    """Start anew where the folder holds another configuration's run."""
+    """Start anew where the folder holds a finished run, or another configuration's."""
+
+    def __post_init__(self) -> None:
+        for name, least, most in (("prompts", 1, 1000), ("samples", 2, 2**16), ("labels", 10, 10**6)):
+            if not least <= getattr(self, name) <= most:
+                raise ConfigError(f"{name} is from {least} to {most}, got {getattr(self, name)}")
+        if self.seed < 0 or self.updates < 1:
+            raise ConfigError(f"seed is 0 or more and updates 1 or more, got {self.seed} and {self.updates}")
 
 
 @dataclass(frozen=True)
@@ -76,8 +87,8 @@ class Generate:
     """Keep each token's log-probability."""
     seed: int = 0
     """Seed of the samples."""
-    batch_size: int = 256
-    """Responses sampled side by side; no result depends on it."""
+    batch_size: int = 0
+    """Responses sampled side by side; 0 takes what fits half a gibibyte."""
     rename: dict[str, str] = field(default_factory=dict)
     """Columns of the data by our names, such as {"question": "prompt"}."""
     limit: int = 0
@@ -96,12 +107,12 @@ class ScoreFile:
     """File, folder or Hub name of rows {prompt, response} or {prompt, responses}."""
     out: str
     """The same rows with `score` (or `scores`)."""
+    column: str = "score"
+    """Name of the new column, with an s where a row has several responses."""
     rename: dict[str, str] = field(default_factory=dict)
     """Columns of the data by our names, such as {"question": "prompt"}."""
     chunk_rows: int = 4096
     """Rows scored and written at a time; within them shared prefixes are found and a restart continues."""
-    scoring: ScoringConfig = field(default_factory=ScoringConfig)
-    """How a reward model scores."""
     overwrite: bool = False
     """Replace a finished output."""
 
@@ -187,8 +198,6 @@ class Evaluate:
     """Resamples of the prompts."""
     seed: int = 0
     """Seed of the resamples."""
-    scoring: ScoringConfig = field(default_factory=ScoringConfig)
-    """How a reward model scores."""
     overwrite: bool = False
     """Replace a finished report."""
 
@@ -199,12 +208,12 @@ class Overopt:
 
     data: str
     """Rows {prompt, responses}, or {prompt, response} with many rows to a prompt."""
-    proxy: str
-    """Scorer that is optimised."""
+    proxy: list[str] | str
+    """Scorer that is optimised; a list, as [A,B], draws a curve for each."""
     gold: str
     """Scorer that tells the truth."""
     out: str
-    """Folder for scores.jsonl, curve.csv, fit.json and curve.png."""
+    """Folder for curve.png, curve.csv, fit.json and scores.jsonl."""
     rename: dict[str, str] = field(default_factory=dict)
     """Columns of the data by our names, such as {"question": "prompt"}."""
     n: list[int] = field(default_factory=list)
@@ -215,8 +224,6 @@ class Overopt:
     """Resamples of the prompts."""
     seed: int = 0
     """Seed of the resamples."""
-    scoring: ScoringConfig = field(default_factory=ScoringConfig)
-    """How a reward model scores."""
     overwrite: bool = False
     """Replace a finished run."""
 

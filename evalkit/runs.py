@@ -110,9 +110,8 @@ class ResumableRows:
         if self.out.suffix == ".jsonl":
             self._partial.replace(self.out)
         else:
-            write_rows(
-                self.out, (row.values for row in read_rows(self._partial, form="jsonl")), overwrite=True
-            )
+            rows = read_rows(self._partial, form="jsonl") if self._bytes else ()
+            write_rows(self.out, (row.values for row in rows), overwrite=True)
             self._partial.unlink()
         self._state.unlink(missing_ok=True)
 
@@ -136,7 +135,7 @@ def run_folder(out: str | Path, config: object, overwrite: bool, done: str) -> P
     mine = configuration_hash(values)
     if folder.exists() and not folder.is_dir():
         raise OutputExistsError(f"{folder}: is a file; the output of this command is a folder")
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and any(path != record for path in folder.iterdir()):
         if not record.exists():
             raise OutputExistsError(f"{folder}: holds files of something else; choose an empty folder")
         begun = json.loads(record.read_text(encoding="utf-8"))["configuration_hash"]
@@ -158,6 +157,11 @@ def run_folder(out: str | Path, config: object, overwrite: bool, done: str) -> P
             {"configuration": values, "configuration_hash": mine, **provenance()}, file, indent=2, default=str
         )
     return folder
+
+
+def json_text(values: object) -> str:
+    """Return values as indented JSON; a NaN is refused, since JSON has none."""
+    return json.dumps(values, indent=2, default=str, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def provenance() -> dict[str, object]:

@@ -99,7 +99,8 @@ class TrainingConfig:
     max_length: int = 0
     """Most tokens in a row, prompt and response; 0 takes the model's context."""
     over_long: Literal["truncate_left", "drop", "error"] = "truncate_left"
-    """A longer row: cut the prompt's left, drop it, or stop. Each is counted."""
+    """A longer row: cut the prompt's left (or drop it, where the response alone is too long), drop it, or
+    stop. Each is counted."""
     evaluation_share: float = 0.1
     """Share of the prompts held out for evaluation; never a prompt on both sides."""
     evaluation_steps: int = 0
@@ -107,7 +108,7 @@ class TrainingConfig:
     early_stopping: int = 0
     """Stop after this many evaluations without a lower held-out loss; 0 never. The best weights are kept."""
     checkpoint_steps: int = 0
-    """Updates between checkpoints to resume from; 0 saves with each evaluation."""
+    """Updates between checkpoints to resume from; 0 saves ten times in the run."""
     gradient_checkpointing: bool = False
     """Compute activations twice to save memory."""
     max_gradient_norm: float = 1.0

@@ -17,7 +17,7 @@ CHECKS = ("not_a_number", "no_comparison", "identical", "empty", "duplicate_ids"
 """The checks that have a rule, in the order they are made; a row is dropped by the first it fails."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # jsonargparse reads a default through vars(), so no slots
 class ScreeningConfig:
     """The rule for each kind of doubtful row: keep it, drop it, or stop with an error that names it."""
 

@@ -1,0 +1,104 @@
+"""`evalkit score`: every row of a file, with its score."""
+
+import itertools
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from evalkit.config import ScoreFile
+from evalkit.runs import ResumableRows, fingerprint
+from rewards.errors import DataError
+from rewards.files import Row, generations, read_rows
+from rewards.records import Generation, Score
+from rewards.scorer import Scorer, load_scorer
+
+
+def run(config: ScoreFile) -> None:
+    """Score a file in chunks that a restart does not move, and write each input row with its score."""
+    key = {
+        "command": "score",
+        "scorer": config.scorer,
+        "rename": config.rename,
+        "chunk_rows": config.chunk_rows,
+        "column": config.column,
+        "data": fingerprint(config.data),
+    }
+    output = ResumableRows(config.out, key, config.overwrite)
+    console = Console(stderr=True)
+    if output.rows_done:
+        console.print(f"going on after row {output.rows_done}")
+    scorer = load_scorer(config.scorer)
+    rows = read_rows(config.data, output.rows_done, config.rename)
+    with Progress(
+        TextColumn("scored"),
+        MofNCompleteColumn(),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        disable=not sys.stderr.isatty(),
+    ) as progress:
+        task = progress.add_task("rows", total=None, completed=output.rows_done)
+        for chunk in _chunks(rows, config.chunk_rows):
+            output.append(score_rows(chunk, scorer, config.column), len(chunk))
+            progress.update(task, completed=output.rows_done)
+    if not output.rows_done:
+        raise DataError(f"{config.data}: holds no rows")
+    output.finish()
+    cut = getattr(scorer, "truncated", 0)
+    note = f"; {cut} with a shortened prompt" if cut else ""
+    Console().print(
+        f"{output.rows_done} rows scored by {config.scorer}{note}; they are in {config.out}", soft_wrap=True
+    )
+
+
+def score_rows(rows: Sequence[Row], scorer: Scorer, column: str = "score") -> Iterator[dict[str, object]]:
+    """Score rows together, and yield each with its score in `column`, or `columns` where it has `responses`.
+
+    Parts of a score (steps, spans, aspects) stand beside it as `score_steps` and so on.
+
+    Raises:
+        DataError: A row is broken or has a score already.
+    """
+    asked = [generations(row) for row in rows]
+    scores = iter(scorer.score(list(itertools.chain.from_iterable(asked))))
+    for row, own in zip(rows, asked, strict=True):
+        found = [next(scores) for _ in own]
+        if "response" not in row.values and "responses" in row.values:
+            new = _several(found, column)
+        else:
+            new = _one(found[0], own[0], column)
+        for name in new:
+            if name in row.values:
+                raise DataError(
+                    f"{row.where}: field {name!r}: is there already and would be lost; name the new "
+                    "one with --column NAME"
+                )
+        yield {**row.values, **new}
+
+
+def _one(score: Score, generation: Generation, column: str) -> dict[str, object]:
+    values: dict[str, object] = {column: score.value}
+    if score.steps and generation.steps:
+        values[f"{column}_steps"] = list(score.steps)
+    if score.aspects:
+        values[f"{column}_aspects"] = dict(score.aspects)
+    if score.spans:
+        values[f"{column}_spans"] = [asdict(span) for span in score.spans]
+    return values
+
+
+def _several(scores: Sequence[Score], column: str) -> dict[str, object]:
+    values: dict[str, object] = {f"{column}s": [score.value for score in scores]}
+    if any(score.aspects for score in scores):
+        values[f"{column}s_aspects"] = [dict(score.aspects) for score in scores]
+    if any(score.spans for score in scores):
+        values[f"{column}s_spans"] = [[asdict(span) for span in score.spans] for score in scores]
+    return values
+
+
+def _chunks(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+    while chunk := list(itertools.islice(rows, size)):
+        yield chunk

@@ -1,0 +1,77 @@
+"""`evalkit train outcome`: preferences in, a reward model out."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Literal
+
+from rich.console import Console
+
+from evalkit.config import TrainOutcome
+from evalkit.data.load import load_preferences
+from evalkit.runs import atomic_write, fingerprint, json_text, run_folder
+from rewards.encoding import Encoder
+from rewards.engines.local import context_length, device
+from rewards.errors import ConfigError
+from rewards.models.bodies import make_classifier
+from rewards.models.checkpoint import SIDECAR
+from rewards.models.outcome import RewardModel
+from rewards.records import Preference, Ranking
+from rewards.screening import Screen
+from rewards.training import FitResult, fit
+
+RESULT = "result.json"
+
+
+def run(config: TrainOutcome) -> None:
+    """Train, and print where the model is and how well it ranks held-out prompts."""
+    console = Console()
+    screen = Screen(config.screening)
+    rows = load_preferences(config.data, config.format, config.rename, screen)
+    records = list(_first(rows, config.limit))
+    console.print(f"{config.data}: {screen.report}")
+    held_out = _held_out(config, console)
+    folder = run_folder(config.out, config, config.overwrite, done=SIDECAR)
+    model, tokenizer = make_classifier(config.body, config.training.seed)
+    length = context_length(model.config, tokenizer)
+    if config.training.max_length > length:
+        raise ConfigError(
+            f"training.max_length {config.training.max_length}: the model takes {length} tokens"
+        )
+    encoder = Encoder(tokenizer, append_eos=True, max_length=config.training.max_length or length)
+    reward_model = RewardModel(model.to(device("auto")))  # type: ignore[arg-type]  # Transformers' own stub
+    trained_on = {**fingerprint(config.data), "screening": screen.report.as_dict()}
+    result = fit(reward_model, encoder, records, config.training, folder, held_out, trained_on)
+    with atomic_write(folder / RESULT) as file:
+        file.write(json_text(asdict(result)))
+    _report(console, result, config)
+
+
+def _first(records: Iterator[Preference | Ranking], limit: int) -> Iterator[Preference | Ranking]:
+    return itertools.islice(records, limit) if limit else records
+
+
+def _held_out(config: TrainOutcome, console: Console) -> list[Preference | Ranking] | None:
+    if not config.evaluation_data:
+        return None
+    screen = Screen(config.screening)
+    style: Literal["auto", "records", "hh", "tldr", "ultrafeedback"] = config.format
+    records = list(load_preferences(config.evaluation_data, style, config.rename, screen))
+    console.print(f"{config.evaluation_data}: {screen.report}")
+    return records
+
+
+def _report(console: Console, result: FitResult, config: TrainOutcome) -> None:
+    console.print(
+        f"{result.steps} updates on {result.train_prompts} records "
+        f"({result.truncated} with a shortened prompt, {result.dropped} left out as too long)"
+    )
+    if result.evaluation:
+        accuracy = result.evaluation.get("eval_accuracy")
+        right = f", ranks {accuracy:.1%} of their pairs right" if accuracy is not None else ""
+        loss = result.evaluation["eval_loss"]
+        console.print(f"{result.held_out_prompts} held-out records: loss {loss:.4f}{right}")
+    console.print(f"The reward model is in {config.out}")
+    console.print(
+        f"Score with it: evalkit score --scorer {config.out} --data FILE --out FILE", soft_wrap=True
+    )

@@ -1,0 +1,102 @@
+"""Text to tokens: prompt and response rendered, joined, tokenised once; one rule for over-long rows."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from rewards.errors import DataError, ModelError, ScoringError
+from rewards.records import Message, Prompt
+
+OverLong = Literal["error", "truncate_left", "drop"]
+
+
+class Encoder:
+    """Turns rows into tokens exactly one way, which training and scoring share.
+
+    A prompt of messages is rendered by the chat template, with the response as the assistant's turn; a prompt
+    of text is continued by the response as it is. The whole is tokenised jointly. BOS never stands twice. EOS
+    is appended only where asked.
+    """
+
+    def __init__(self, tokenizer: Any, append_eos: bool, max_length: int) -> None:  # noqa: ANN401  # no public type
+        self.tokenizer = tokenizer
+        self.append_eos = append_eos
+        self.max_length = max_length
+        """Most tokens in a row."""
+        if append_eos and tokenizer.eos_token_id is None:
+            raise ModelError("the tokenizer has no EOS token to append; use ?eos=false or set its eos_token")
+
+    def encode(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> list[list[int]]:
+        """Return each row's tokens, however long.
+
+        Raises:
+            ModelError: A prompt of messages, and the tokenizer has no chat template.
+            ScoringError: A row without any token.
+        """
+        rendered = [isinstance(prompt, tuple) for prompt in prompts]
+        texts = [self._text(prompt, response) for prompt, response in zip(prompts, responses, strict=True)]
+        rows: list[list[int]] = [[] for _ in texts]
+        for special in (False, True):  # a chat template writes the special tokens itself
+            chosen = [number for number, messages in enumerate(rendered) if messages != special]
+            if chosen:
+                batch = [texts[number] for number in chosen]
+                encoded = self.tokenizer(
+                    batch, add_special_tokens=special, return_attention_mask=False, verbose=False
+                )
+                for number, ids in zip(chosen, encoded["input_ids"], strict=True):
+                    rows[number] = self._finish(list(ids))
+        for row, text in zip(rows, texts, strict=True):
+            if not row:
+                raise ScoringError(f"the row {text[:40]!r} has no tokens; there is nothing to score")
+        return rows
+
+    def _text(self, prompt: Prompt, response: str) -> str:
+        if isinstance(prompt, str):
+            return prompt + response
+        turns = [*prompt, Message("assistant", response)]
+        if self.tokenizer.chat_template is None:
+            raise ModelError(
+                f"the tokenizer {self.tokenizer.name_or_path!r} has no chat template, which prompts of "
+                "messages need; give prompts as text, or a tokenizer that has one"
+            )
+        text: str = self.tokenizer.apply_chat_template(
+            [{"role": turn.role, "content": turn.content} for turn in turns], tokenize=False
+        )
+        return text
+
+    def _finish(self, ids: list[int]) -> list[int]:
+        bos, eos = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
+        if bos is not None and ids[:2] == [bos, bos]:  # the text began with BOS, and the tokenizer added it
+            ids = ids[1:]
+        if self.append_eos and ids[-1:] != [eos]:
+            ids.append(eos)
+        return ids
+
+    def shorten(self, row: list[int], prompt: Prompt, by: int, name: str) -> list[int]:
+        """Cut `by` tokens from the left of a row's prompt, after its BOS.
+
+        Raises:
+            DataError: The prompt has fewer tokens than must go; the response would be cut.
+        """
+        room = self.cuttable(row, prompt)
+        if by > room:
+            raise DataError(
+                f"{name}: without its prompt the row still has {len(row) - room} tokens and the model takes "
+                f"{self.max_length}; leave it out or use a model with a longer context"
+            )
+        keep = int(row[0] == self.tokenizer.bos_token_id)
+        return row[:keep] + row[keep + by :]
+
+    def cuttable(self, row: list[int], prompt: Prompt) -> int:
+        """Return how many tokens of a row belong to its prompt alone, BOS aside."""
+        if isinstance(prompt, str):
+            alone = self._finish(list(self.tokenizer(prompt, verbose=False)["input_ids"]))
+        else:
+            turns = [{"role": turn.role, "content": turn.content} for turn in prompt]
+            text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+            alone = list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+        shared = 0
+        for mine, other in zip(row, alone, strict=False):  # the longer one goes on
+            if mine != other:
+                break
+            shared += 1
+        return shared - int(row[0] == self.tokenizer.bos_token_id)

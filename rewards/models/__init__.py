@@ -1,0 +1,1 @@
+"""Heads on Transformers bodies, and their checkpoints both ways."""

@@ -1,0 +1,81 @@
+"""The Transformers model under a head: from a folder, from the Hub, or new from sizes."""
+
+from typing import Any, cast
+
+import torch
+from transformers import CONFIG_MAPPING, AutoModelForSequenceClassification, PreTrainedModel
+
+from rewards.config import BodyConfig
+from rewards.errors import ConfigError, ModelError
+from rewards.models.checkpoint import load_tokenizer, start_classifier
+
+
+def make_classifier(config: BodyConfig, seed: int) -> tuple[PreTrainedModel, Any]:
+    """Return a sequence classifier of one label, in float32, and its tokenizer.
+
+    The padding token is made different from EOS where it is not, since Transformers reads a score before the
+    padding and would otherwise not see the EOS that we append.
+
+    Raises:
+        ConfigError: The sizes do not fit together, or no tokenizer is named.
+        ModelError: The folder or Hub id cannot be used.
+    """
+    source = config.tokenizer or config.name
+    if not source:
+        raise ConfigError("--body.tokenizer names the tokenizer of a new model; none is given")
+    tokenizer = load_tokenizer(source, config.revision if source == config.name else "main")
+    if tokenizer.eos_token_id is None:
+        raise ModelError(f"{source}: the tokenizer has no EOS token, after which the score is read")
+    added = _separate_padding(tokenizer)
+    torch.manual_seed(seed)
+    if config.name:
+        model = start_classifier(config.name, config.revision)
+    else:
+        model = _new_classifier(config, len(tokenizer))
+    embeddings: Any = model.get_input_embeddings()
+    if added and embeddings.num_embeddings < len(tokenizer):
+        model.resize_token_embeddings(len(tokenizer))
+    model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    model.config.pad_token_id = tokenizer.pad_token_id
+    return model, tokenizer
+
+
+def _separate_padding(tokenizer: Any) -> bool:  # noqa: ANN401  # no public base type for both backends
+    """Give the tokenizer a padding token other than EOS; return whether one was added to the vocabulary."""
+    if tokenizer.pad_token_id is not None and tokenizer.pad_token_id != tokenizer.eos_token_id:
+        return False
+    unknown = tokenizer.unk_token_id
+    if unknown is not None and unknown not in (tokenizer.eos_token_id, tokenizer.bos_token_id):
+        tokenizer.pad_token = tokenizer.unk_token
+        return False
+    return bool(tokenizer.add_special_tokens({"pad_token": "<|padding|>"}))
+
+
+def _new_classifier(config: BodyConfig, vocabulary: int) -> PreTrainedModel:
+    if config.family not in CONFIG_MAPPING:
+        raise ConfigError(f"body.family {config.family!r}: Transformers has no such model type")
+    if config.hidden_size % config.heads:
+        raise ConfigError(f"body.hidden_size {config.hidden_size} is not a multiple of {config.heads} heads")
+    kind: Any = CONFIG_MAPPING[config.family]
+    names = cast("dict[str, str]", getattr(kind, "attribute_map", {}))
+    known = vars(kind())
+    wide = config.intermediate_size or -(-config.hidden_size * 8 // 3 // 8) * 8
+    sizes = {
+        "vocab_size": vocabulary,
+        "hidden_size": config.hidden_size,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.heads,
+        "num_key_value_heads": config.heads,
+        "head_dim": config.hidden_size // config.heads,
+        "intermediate_size": wide,
+        "n_inner": wide,
+        "max_position_embeddings": config.context,
+    }
+    chosen = {names.get(name, name): size for name, size in sizes.items()}
+    settings = kind(**{name: size for name, size in chosen.items() if name in known}, num_labels=1)
+    build: Any = AutoModelForSequenceClassification.from_config
+    try:
+        return cast(PreTrainedModel, build(settings))
+    except ValueError as error:
+        first = str(error).splitlines()[0][:120]
+        raise ConfigError(f"body.family {config.family!r}: cannot carry a reward head ({first})") from None

@@ -1,0 +1,212 @@
+"""Reward models as Transformers folders, both ways, with `evalkit.json` beside the weights."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+from transformers.utils import logging
+
+from rewards.errors import MissingExtraError, ModelError
+from rewards.models.outcome import RewardModel
+
+SIDECAR = "evalkit.json"
+HEADS = ("score", "classifier", "classification_head", "summary")
+"""How Transformers calls the last layers of a sequence classifier."""
+PROBE = "The quick brown fox, 1234.5 times:\n\n  naïve Ωmega — 漢字 🙂 </s> <s> [SEP] <|endoftext|>"
+"""What a tokenizer must still cut as it did at training."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """`Score.value` is `(logit - mean) / sd`."""
+
+    mean: float = 0.0
+    sd: float = 1.0
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """What a folder of ours says of itself beside its weights."""
+
+    kind: str = "outcome"
+    append_eos: bool = True
+    read_at: str = "last token"
+    tokenizer_hash: str = ""
+    scale: Scale = field(default_factory=Scale)
+    trained_on: Mapping[str, object] = field(default_factory=dict)
+    version: int = 1
+
+
+def tokenizer_hash(tokenizer: Any) -> str:  # noqa: ANN401  # Transformers has no public base type for both backends
+    """Return a hash of how a tokenizer cuts a probe, of its special tokens and of its chat template."""
+    facts = [
+        tokenizer(PROBE)["input_ids"],
+        tokenizer.bos_token_id,
+        tokenizer.eos_token_id,
+        tokenizer.pad_token_id,
+        tokenizer.chat_template,
+    ]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def load_tokenizer(name: str, revision: str = "main") -> Any:  # noqa: ANN401  # as above
+    """Load a tokenizer.
+
+    Raises:
+        ModelError: There is none by that name.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(name, revision=revision)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{name}: no tokenizer there ({_first_line(error)})") from None
+
+
+def load_classifier(name: str, dtype: torch.dtype = torch.float32, revision: str = "main") -> PreTrainedModel:
+    """Load a trained outcome reward model: a folder, a Hub id, or a folder of LoRA adapters, then merged.
+
+    Raises:
+        ModelError: There is no model by that name, its head was not in the checkpoint, or it has several
+            labels.
+    """
+    folder = Path(name)
+    if (folder / "adapter_config.json").exists():
+        return _load_adapter(folder, dtype)
+    config = _config(name, revision)
+    if config.num_labels != 1:
+        raise ModelError(f"{name}: has {config.num_labels} labels; an outcome reward model has one")
+    model, fresh = _from_pretrained(name, dtype, revision)
+    if fresh:
+        raise ModelError(
+            f"{name}: holds no trained head ({', '.join(fresh)} would be random), so that its scores would "
+            "mean nothing; train one with: evalkit train outcome --body.name " + name
+        )
+    return model
+
+
+def start_classifier(name: str, revision: str = "main") -> PreTrainedModel:
+    """Load a body to train on, in float32, with a fresh head where it has none.
+
+    Raises:
+        ModelError: There is no model by that name, or weights other than the head's are missing.
+    """
+    model, fresh = _from_pretrained(name, torch.float32, revision, num_labels=1, ignore_mismatched_sizes=True)
+    strangers = [key for key in fresh if not any(part in HEADS for part in key.split("."))]
+    if strangers:
+        raise ModelError(f"{name}: these weights are missing from the checkpoint: {', '.join(strangers[:5])}")
+    return model
+
+
+def _from_pretrained(
+    name: str,
+    dtype: torch.dtype,
+    revision: str,
+    **options: Any,  # noqa: ANN401  # passed on to Transformers
+) -> tuple[PreTrainedModel, list[str]]:
+    try:
+        with quiet():  # Transformers reports a fresh head at length; it is told apart below
+            model, information = AutoModelForSequenceClassification.from_pretrained(
+                name, dtype=dtype, revision=revision, output_loading_info=True, **options
+            )
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{name}: no reward model there ({_first_line(error)})") from None
+    mismatched = [str(key[0]) for key in information["mismatched_keys"]]
+    return cast(PreTrainedModel, model), sorted({*map(str, information["missing_keys"]), *mismatched})
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Transformers from reporting and drawing while it loads."""
+    verbosity, drawn = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.ERROR)
+    _draw(False)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        _draw(drawn)
+
+
+def _draw(on: bool) -> None:
+    switch: Callable[[], None] = logging.enable_progress_bar if on else logging.disable_progress_bar
+    switch()
+
+
+def _config(name: str, revision: str) -> Any:  # noqa: ANN401  # configurations differ by architecture
+    try:
+        return AutoConfig.from_pretrained(name, revision=revision)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{name}: no model there ({_first_line(error)})") from None
+
+
+def _load_adapter(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
+    try:
+        from peft import PeftConfig, PeftModel
+        from safetensors import safe_open
+    except ImportError:
+        raise MissingExtraError("peft", "peft") from None
+    weights = folder / "adapter_model.safetensors"
+    with safe_open(weights, framework="pt") as file:
+        if not any(part in HEADS for key in file.keys() for part in key.split(".")):  # noqa: SIM118  # no mapping
+            raise ModelError(
+                f"{folder}: the adapters were saved without their head (modules_to_save), so that its scores "
+                "would mean nothing"
+            )
+    base = PeftConfig.from_pretrained(str(folder)).base_model_name_or_path
+    model, _ = _from_pretrained(base, dtype, "main", num_labels=1)
+    return cast(PreTrainedModel, PeftModel.from_pretrained(model, str(folder)).merge_and_unload())
+
+
+def read_sidecar(name: str) -> Sidecar | None:
+    """Return what a folder of ours says of itself; None for a foreign folder or a Hub id without it.
+
+    Raises:
+        ModelError: The file is not what we write.
+    """
+    path = Path(name) / SIDECAR
+    if not path.exists():
+        return None
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return Sidecar(**{**values, "scale": Scale(**values["scale"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"{path}: not a description of a reward model ({_first_line(error)})") from None
+
+
+def save(model: RewardModel, tokenizer: Any, folder: Path, sidecar: Sidecar) -> None:  # noqa: ANN401  # as above
+    """Write a folder that `AutoModelForSequenceClassification` loads, adapters merged, with its sidecar."""
+    merge = cast("Callable[[], PreTrainedModel] | None", getattr(model.classifier, "merge_and_unload", None))
+    inner = merge() if merge else model.classifier
+    inner.config.architectures = [type(inner).__name__]
+    inner.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    write_sidecar(folder, sidecar)
+
+
+def write_sidecar(folder: Path, sidecar: Sidecar) -> None:
+    """Write `evalkit.json`, which marks the folder as complete and is therefore written last."""
+    temporary = folder / f".{SIDECAR}.partial"
+    temporary.write_text(json.dumps(asdict(sidecar), indent=2) + "\n", encoding="utf-8")
+    temporary.replace(folder / SIDECAR)
+
+
+def check_tokenizer(name: str, tokenizer: Any, sidecar: Sidecar) -> None:  # noqa: ANN401  # as above
+    """Refuse a tokenizer that no longer cuts text as at training.
+
+    Raises:
+        ModelError: It does not.
+    """
+    if sidecar.tokenizer_hash and sidecar.tokenizer_hash != tokenizer_hash(tokenizer):
+        raise ModelError(
+            f"{name}: its tokenizer (or chat template) is not the one it was trained with: {SIDECAR} records "
+            f"{sidecar.tokenizer_hash}, this one is {tokenizer_hash(tokenizer)}"
+        )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,230 @@
+"""Transformers' Trainer over packed rankings: resume, mixed precision, sharding and loggers come with it."""
+
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import (
+    EarlyStoppingCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from rewards.batches import pack
+from rewards.config import TrainingConfig
+from rewards.errors import ConfigError
+from rewards.examples import Example
+from rewards.losses import ranking_losses
+from rewards.models.outcome import RewardModel
+
+PACK_TOKENS = 8192
+"""Tokens packed into one sequence in training."""
+METRICS = "metrics.jsonl"
+
+
+def training_arguments(
+    config: TrainingConfig, prompts: int, evaluates: bool, folder: Path
+) -> TrainingArguments:
+    """Translate our knobs into those of Trainer.
+
+    Raises:
+        ConfigError: Settings that contradict each other.
+    """
+    micro = config.micro_batch_prompts or config.batch_prompts
+    if config.batch_prompts % micro:
+        raise ConfigError(f"batch_prompts {config.batch_prompts} is not a multiple of {micro}")
+    total = config.max_steps or math.ceil(math.ceil(prompts / config.batch_prompts) * config.epochs)
+    tenth = max(1, total // 10)
+    every = config.evaluation_steps or tenth
+    stops = bool(config.early_stopping)
+    saves = config.checkpoint_steps or (every if stops else tenth)
+    if stops and saves % every:
+        raise ConfigError(f"checkpoint_steps {saves} is not a multiple of evaluation_steps {every}")
+    return TrainingArguments(
+        output_dir=str(folder),
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        lr_scheduler_type="constant_with_warmup" if config.schedule == "constant" else config.schedule,
+        warmup_steps=math.ceil(total * config.warmup_ratio),
+        num_train_epochs=config.epochs,
+        max_steps=config.max_steps or -1,
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=config.batch_prompts // micro,
+        max_grad_norm=config.max_gradient_norm,
+        gradient_checkpointing=False,  # RewardModel is no Transformers class; fit switches it on inside
+        bf16=config.dtype == "bfloat16",
+        eval_strategy="steps" if evaluates else "no",
+        eval_steps=every,
+        save_strategy="steps",
+        save_steps=saves,
+        save_total_limit=2,
+        load_best_model_at_end=stops,
+        metric_for_best_model="eval_loss" if stops else None,
+        greater_is_better=False if stops else None,
+        logging_steps=1,
+        report_to=[],  # TensorBoard is given its folder by RankingTrainer
+        disable_tqdm=not sys.stderr.isatty(),
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        seed=config.seed,
+        data_seed=config.seed,
+    )
+
+
+class RankingTrainer(Trainer):
+    """Trains a RewardModel on examples, each a prompt with all its responses."""
+
+    def __init__(
+        self,
+        model: RewardModel,
+        arguments: TrainingArguments,
+        config: TrainingConfig,
+        train: Sequence[Example],
+        evaluation: Sequence[Example],
+        packed: bool,
+        out: Path,
+    ) -> None:
+        self.config = config
+        self.packed = packed
+        self.reward_model = model
+        self.evaluation = list(evaluation)
+        callbacks: list[TrainerCallback] = [MetricsFile(out / METRICS)]
+        if config.early_stopping:
+            callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.early_stopping))
+        if config.tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+            from transformers.integrations.integration_utils import TensorBoardCallback
+
+            writer = SummaryWriter(str(out / "tensorboard"))
+            callbacks.append(TensorBoardCallback(writer))  # type: ignore[no-untyped-call]  # Transformers' own
+        if config.gradient_checkpointing:
+            enable: Any = model.inner.gradient_checkpointing_enable
+            enable({"use_reentrant": False})
+        super().__init__(
+            model=model,
+            args=arguments,
+            train_dataset=list(train),
+            eval_dataset=self.evaluation or None,
+            data_collator=self.collate,
+            callbacks=callbacks,
+        )
+        # The loss is a sum over prompts, divided by the update's number of prompts below.
+        self.model_accepts_loss_kwargs = True
+
+    def collate(self, examples: Sequence[Example]) -> dict[str, Any]:
+        """Pack a batch of examples; the tensors are small, the packs are numpy."""
+        rows = [row for example in examples for row in example.rows]
+        sizes = torch.tensor([len(example.rows) for example in examples])
+        return {
+            "packs": list(pack(rows, PACK_TOKENS)) if self.packed else None,
+            "rows": rows,
+            "ranks": torch.tensor([rank for example in examples for rank in example.ranks]),
+            "groups": torch.repeat_interleave(torch.arange(len(examples)), sizes),
+            "margins": torch.tensor([example.margin for example in examples]),
+        }
+
+    def losses(self, model: torch.nn.Module, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Return each prompt's loss, [prompts], and each response's raw logit, [R]."""
+        scores = model(inputs["packs"], inputs["rows"])
+        losses = ranking_losses(
+            scores,
+            inputs["ranks"],
+            inputs["groups"],
+            len(inputs["margins"]),
+            inputs["margins"] if self.config.margin else 0.0,
+            self.config.label_smoothing,
+            self.config.centering,
+        )
+        return losses, scores
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Tensor | tuple[Tensor, Any]:
+        """Return the batch's share of the update's mean loss over prompts."""
+        losses, scores = self.losses(model, inputs)
+        prompts = num_items_in_batch if num_items_in_batch is not None else len(losses)
+        # Gradients are averaged over processes, and the number of prompts is counted over all of them.
+        loss = (
+            losses.sum() / prompts * (self.accelerator.num_processes if num_items_in_batch is not None else 1)
+        )
+        return (loss, scores) if return_outputs else loss
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Tensor:
+        prompts = torch.tensor(sum(len(batch["margins"]) for batch in batch_samples), device=device)
+        return self.accelerator.gather(prompts).sum() if self.accelerator.num_processes > 1 else prompts
+
+    @torch.no_grad()
+    def measure(self) -> dict[str, float]:
+        """Return the mean loss and the pair accuracy (ties are wrong) on the held-out prompts."""
+        self.reward_model.eval()
+        total, right, pairs = 0.0, 0, 0
+        size = self.args.per_device_train_batch_size
+        for start in range(0, len(self.evaluation), size):
+            inputs = self._prepare_inputs(self.collate(self.evaluation[start : start + size]))
+            with self.accelerator.autocast():
+                losses, scores = self.losses(self.reward_model, inputs)
+            total += float(losses.sum())
+            same = inputs["groups"][:, None] == inputs["groups"][None, :]
+            better = same & (inputs["ranks"][:, None] < inputs["ranks"][None, :])
+            right += int((better & (scores[:, None] > scores[None, :])).sum())
+            pairs += int(better.sum())
+        accuracy = {"eval_accuracy": right / pairs} if pairs else {}
+        return {"eval_loss": total / len(self.evaluation), **accuracy}
+
+    def evaluate(self, *_: object, **__: object) -> dict[str, float]:
+        """Measure, log, and tell the callbacks, as Trainer's own evaluation does."""
+        metrics = self.measure()
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
+        """Save what is trained; frozen weights under adapters are those of the base."""
+        state = state_dict if state_dict is not None else self.reward_model.state_dict()
+        trained = {name for name, weight in self.reward_model.named_parameters() if weight.requires_grad}
+        if len(trained) < len(list(self.reward_model.parameters())):
+            state = {name: weight for name, weight in state.items() if name in trained}
+        super()._save(output_dir, state_dict=state)
+
+
+class MetricsFile(TrainerCallback):
+    """Appends what is logged to `metrics.jsonl`; a resumed run takes back what it will measure again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        """Cut the file after the step that training resumes from."""
+        if self.path.exists():
+            lines = self.path.read_text(encoding="utf-8").splitlines()
+            kept = [
+                line for line in lines if line.endswith("}") and json.loads(line)["step"] <= state.global_step
+            ]
+            self.path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: object,
+    ) -> None:
+        """Append one line."""
+        if state.is_world_process_zero and logs:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
