@@ -1,8 +1,12 @@
 """Keys and values that grow in place: one token more costs no copy of all before it."""
 
+import inspect
+
 import torch
-from transformers import DynamicCache, PreTrainedConfig
+from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+from rewards.errors import ModelError
 
 ROOM = 0.25
 """Share of the present length set aside for further tokens, and at least `LEAST_ROOM` of them."""
@@ -45,6 +49,19 @@ def growing_cache(config: PreTrainedConfig) -> DynamicCache:
     grows = [type(layer) is DynamicLayer for layer in cache.layers]
     cache.layers = [GrowingLayer() if g else layer for g, layer in zip(grows, cache.layers, strict=True)]
     return cache
+
+
+def cache_argument(model: PreTrainedModel) -> str:
+    """Return the name by which a model takes its cache.
+
+    Raises:
+        ModelError: It takes none, so that every token would cost all tokens before it.
+    """
+    accepted = inspect.signature(model.forward).parameters
+    for name in ("past_key_values", "cache_params"):
+        if name in accepted:
+            return name
+    raise ModelError(f"{type(model).__name__} takes no cache of Transformers, which sampling needs")
 
 
 def can_pad(config: PreTrainedConfig) -> bool:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import DynamicCache, PreTrainedModel
 
-from evalkit.policies.cache import growing_cache
+from evalkit.policies.cache import cache_argument, growing_cache
 from evalkit.policies.policy import SamplingConfig
 from evalkit.policies.randomness import uniforms
 from evalkit.policies.sampling import draw, likeliest, token_log_probs, token_weights
@@ -126,8 +126,8 @@ def _forward(
     model: PreTrainedModel, tokens: torch.Tensor, cache: DynamicCache, mask: torch.Tensor | None
 ) -> torch.Tensor:
     """Return the logits after the last token [rows, vocabulary] and extend the cache."""
-    knobs: dict[str, object] = {}
     accepted = inspect.signature(model.forward).parameters
+    knobs: dict[str, object] = {cache_argument(model): cache}
     if "logits_to_keep" in accepted:
         knobs["logits_to_keep"] = 1
     if mask is not None:
@@ -135,7 +135,7 @@ def _forward(
         if "position_ids" in accepted:
             positions = (mask.cumsum(dim=-1) - 1).clamp(min=0)
             knobs["position_ids"] = positions[:, -tokens.shape[1] :]
-    output = model(input_ids=tokens, past_key_values=cache, use_cache=True, **knobs)
+    output = model(input_ids=tokens, use_cache=True, **knobs)
     logits: torch.Tensor = output.logits[:, -1]
     return logits
 

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from evalkit.policies.cache import can_pad
+from evalkit.policies.cache import cache_argument, can_pad
 from evalkit.policies.decoding import Ending, Sample, decode, prefill
 from evalkit.policies.policy import DEFAULT_SAMPLING, SamplingConfig
 from evalkit.policies.randomness import sample_keys
@@ -33,12 +34,16 @@ class LocalPolicy:
         model: A model with a language modelling head; it is put into evaluation mode and left where it is.
         tokenizer: Its tokenizer.
         name: What errors call it.
+
+    Raises:
+        ModelError: The model takes no cache.
     """
 
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str = "model"
     ) -> None:
         self.model = model.eval()  # type: ignore[no-untyped-call]  # untyped in Transformers
+        cache_argument(model)
         self.tokenizer = tokenizer
         self.name = name
         self._texts = Texts(tokenizer, name, _end_tokens(model, tokenizer))
@@ -167,13 +172,15 @@ def load_local_policy(spec: Spec) -> LocalPolicy:
         device = torch.device(spec.options.get("device", "cuda" if torch.cuda.is_available() else "cpu"))
     except RuntimeError:
         raise SpecError(f"{spec.text}: option device is one of torch's, such as cpu or cuda:0") from None
+    if Path(spec.rest).is_dir() and not (Path(spec.rest) / "config.json").exists():
+        raise ModelError(f"{spec.text}: the folder has no config.json, so it is no model's folder")
     try:
         tokenizer = AutoTokenizer.from_pretrained(spec.rest)
         model = AutoModelForCausalLM.from_pretrained(spec.rest, dtype=dtype)
     except (OSError, ValueError) as error:
         raise ModelError(
             f"{spec.text}: no causal language model with a tokenizer loads from this folder or Hub id: "
-            f"{str(error).splitlines()[0]}"
+            f"{' '.join(str(error).split())[:200]}"
         ) from error
     torch.nn.Module.to(model, device)
     return LocalPolicy(model, tokenizer, spec.rest)

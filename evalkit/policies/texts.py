@@ -39,10 +39,10 @@ class Texts:
             DataError: The template refuses the messages, or there are no tokens.
         """
         if isinstance(prompt, str):
-            tokens = self._without_ending(prompt, self.tokenizer(prompt)["input_ids"])
+            tokens = self._without_ending(prompt, self.tokenizer(prompt, verbose=False)["input_ids"])
         else:
             rendered = self._render(prompt)
-            tokens = self.tokenizer(rendered, add_special_tokens=False)["input_ids"]
+            tokens = self.tokenizer(rendered, add_special_tokens=False, verbose=False)["input_ids"]
         begin = self.tokenizer.bos_token_id
         if begin is not None and tokens[:2] == [begin, begin]:
             tokens = tokens[1:]
