@@ -7,6 +7,11 @@ from rewards.config import BodyConfig, TrainingConfig
 from rewards.errors import ConfigError
 from rewards.screening import ScreeningConfig
 
+PreferenceFormat = Literal[
+    "auto", "preference", "ranking", "hh", "tldr", "ultrafeedback", "ultrafeedback-binarized"
+]
+"""How preferences are written; auto recognises them by the first row's columns."""
+
 
 @dataclass(frozen=True)
 class Quickstart:
@@ -45,7 +50,7 @@ class TrainOutcome:
     """Folder for the trained model."""
     evaluation_data: str = ""
     """Held-out preferences; empty holds out `training.evaluation_share` of the prompts."""
-    format: Literal["auto", "records", "hh", "tldr", "ultrafeedback"] = "auto"
+    format: PreferenceFormat = "auto"
     """Format of the data; auto recognises it by its columns."""
     rename: dict[str, str] = field(default_factory=dict)
     """Columns of the data by our names, such as {"question": "prompt"}."""
@@ -182,7 +187,7 @@ class Evaluate:
     """File, folder or Hub name of preferences or rankings."""
     out: str
     """Folder for report.json, rows.jsonl and reliability.png."""
-    format: Literal["auto", "records", "hh", "tldr", "ultrafeedback"] = "auto"
+    format: PreferenceFormat = "auto"
     """Format of the data; auto recognises it by its columns."""
     rename: dict[str, str] = field(default_factory=dict)
     """Columns of the data by our names, such as {"question": "prompt"}."""

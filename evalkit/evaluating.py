@@ -4,7 +4,6 @@ import json
 import shutil
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import asdict, replace
 from hashlib import blake2b
 from itertools import islice
@@ -91,7 +90,7 @@ def _score_rows(
     columns = (SpinnerColumn(), TextColumn("{task.completed} rows scored"), TimeElapsedColumn())
     terminal = Console(stderr=True)
     with (
-        closing(_Rows(path, key, config.overwrite)) as writer,
+        ResumableRows(path, key, config.overwrite) as writer,
         Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress,
     ):
         task = progress.add_task("", total=None, completed=writer.rows_done)
@@ -107,13 +106,6 @@ def _score_rows(
         writer.finish()
     if cut := getattr(scorer, "truncated", 0):
         console.print(f"{cut} prompts were cut to what the model can hold.")
-
-
-class _Rows(ResumableRows):
-    """Rows whose file is closed when a scorer fails."""
-
-    def close(self) -> None:
-        self._file.close()
 
 
 def _chunks(

@@ -37,14 +37,15 @@ def run(config: Generate) -> None:
     policy = load_policy(config.policy)
     occurrences = _check(config, policy)
     values = {name: value for name, value in asdict(config).items() if name != "overwrite"}
-    writer = ResumableRows(config.out, {**values, "data": fingerprint(config.data)}, config.overwrite)
     console = Console()
-    if writer.rows_done:
-        console.print(f"Going on after {writer.rows_done} of {len(occurrences)} prompts", highlight=False)
-    began, before = time.perf_counter(), writer.rows_done
-    _sample(config, settings, policy, occurrences, writer)
-    seconds = time.perf_counter() - began
-    writer.finish()
+    key = {**values, "data": fingerprint(config.data)}
+    with ResumableRows(config.out, key, config.overwrite) as writer:
+        if writer.rows_done:
+            console.print(f"Going on after {writer.rows_done} of {len(occurrences)} prompts", highlight=False)
+        began, before = time.perf_counter(), writer.rows_done
+        _sample(config, settings, policy, occurrences, writer)
+        seconds = time.perf_counter() - began
+        writer.finish()
     for line in _summary(config.out, before, seconds):
         console.print(line, highlight=False, markup=False)
     console.print(f"Results are in {config.out}", highlight=False, markup=False)

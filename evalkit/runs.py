@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TextIO
+from typing import Self, TextIO
 
 from rewards.errors import ConfigError, OutputExistsError
 from rewards.files import read_rows, write_rows
@@ -103,6 +103,16 @@ class ResumableRows:
         state = {"configuration": self._hash, "rows": self.rows_done, "bytes": self._bytes}
         with atomic_write(self._state) as file:
             json.dump(state, file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        """Let go of the file: what was appended is kept for the next start; an empty file leaves no trace."""
+        self._file.close()
+        if not self.rows_done:
+            self._partial.unlink(missing_ok=True)
+            self._state.unlink(missing_ok=True)
 
     def finish(self) -> None:
         """Move the rows to their final name, in the format its suffix says."""

@@ -1,12 +1,11 @@
 """`evalkit score`: every row of a file, with its score."""
 
 import itertools
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from evalkit.config import ScoreFile
 from evalkit.runs import ResumableRows, fingerprint
@@ -26,27 +25,17 @@ def run(config: ScoreFile) -> None:
         "column": config.column,
         "data": fingerprint(config.data),
     }
-    output = ResumableRows(config.out, key, config.overwrite)
     console = Console(stderr=True)
-    if output.rows_done:
-        console.print(f"going on after row {output.rows_done}")
-    scorer = load_scorer(config.scorer)
-    rows = read_rows(config.data, output.rows_done, config.rename)
-    with Progress(
-        TextColumn("scored"),
-        MofNCompleteColumn(),
-        BarColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        disable=not sys.stderr.isatty(),
-    ) as progress:
+    with ResumableRows(config.out, key, config.overwrite) as output, _progress(console) as progress:
+        if output.rows_done:
+            console.print(f"going on after row {output.rows_done}")
+        scorer = load_scorer(config.scorer)
+        rows = read_rows(config.data, output.rows_done, config.rename)
         task = progress.add_task("rows", total=None, completed=output.rows_done)
-        for chunk in _chunks(rows, config.chunk_rows):
+        while chunk := list(itertools.islice(rows, config.chunk_rows)):
             output.append(score_rows(chunk, scorer, config.column), len(chunk))
             progress.update(task, completed=output.rows_done)
-    if not output.rows_done:
-        raise DataError(f"{config.data}: holds no rows")
-    output.finish()
+        output.finish()
     cut = getattr(scorer, "truncated", 0)
     note = f"; {cut} with a shortened prompt" if cut else ""
     Console().print(
@@ -99,6 +88,6 @@ def _several(scores: Sequence[Score], column: str) -> dict[str, object]:
     return values
 
 
-def _chunks(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
-    while chunk := list(itertools.islice(rows, size)):
-        yield chunk
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.completed} rows scored"), TimeElapsedColumn())
+    return Progress(*columns, console=console, disable=not console.is_terminal)

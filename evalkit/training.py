@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Literal
 
 from rich.console import Console
 
@@ -55,8 +54,7 @@ def _held_out(config: TrainOutcome, console: Console) -> list[Preference | Ranki
     if not config.evaluation_data:
         return None
     screen = Screen(config.screening)
-    style: Literal["auto", "records", "hh", "tldr", "ultrafeedback"] = config.format
-    records = list(load_preferences(config.evaluation_data, style, config.rename, screen))
+    records = list(load_preferences(config.evaluation_data, config.format, config.rename, screen))
     console.print(f"{config.evaluation_data}: {screen.report}")
     return records
 

@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,7 +116,7 @@ def _score(pool: Pool, scorers: Mapping[str, Scorer], path: Path, inputs: Mappin
         json.dump(dict(inputs), file, indent=2)
     console = Console(stderr=True)
     with (
-        closing(_Rows(path, inputs, overwrite=False)) as rows,
+        ResumableRows(path, inputs, overwrite=False) as rows,
         Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
     ):
         task = progress.add_task("scoring", total=sum(pool.counts))
@@ -126,13 +125,6 @@ def _score(pool: Pool, scorers: Mapping[str, Scorer], path: Path, inputs: Mappin
                 rows.append(_scored(chunk, scorers), consumed=len(chunk))
             progress.advance(task, sum(len(group) for group in chunk))
         rows.finish()
-
-
-class _Rows(ResumableRows):
-    """Rows whose file is closed when a scorer fails."""
-
-    def close(self) -> None:
-        self._file.close()
 
 
 def _chunks(pool: Pool) -> Iterator[tuple[int, list[tuple[Generation, ...]]]]:

@@ -60,7 +60,7 @@ def packed_mask(pack: Pack, device: torch.device, dtype: torch.dtype) -> PackedM
 
 
 class _Gather(torch.autograd.Function):
-    """Rows of a matrix by number. Adding flat rows up is several times faster backwards than index_select's own."""
+    """Rows of a matrix by number; adding flat rows up goes back several times faster than index_select."""
 
     @staticmethod
     def forward(ctx: Any, states: Tensor, places: Tensor) -> Tensor:  # noqa: ANN401  # autograd's own type
@@ -69,16 +69,21 @@ class _Gather(torch.autograd.Function):
         return states.index_select(0, places)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]  # noqa: ANN401
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401  # as above
         (places,) = ctx.saved_tensors
         return gradient.new_zeros(ctx.rows, gradient.shape[1]).index_add_(0, places, gradient), None
+
+
+def _rows(matrix: Tensor, places: Tensor) -> Tensor:
+    apply: Any = _Gather.apply
+    return cast(Tensor, apply(matrix, places))
 
 
 def _gather(states: Tensor, places: Tensor) -> Tensor:
     """Take tokens from [1, heads, S, D]; returns [places, heads, D]."""
     heads, size = states.shape[1], states.shape[3]
     flat = states[0].transpose(0, 1).reshape(-1, heads * size)
-    return cast(Tensor, _Gather.apply(flat, places)).view(-1, heads, size)
+    return _rows(flat, places).view(-1, heads, size)
 
 
 def packed_attention(
@@ -121,7 +126,7 @@ def packed_attention(
     for (units, queries, keys), mask in zip(packed.shapes, packed.masks, strict=True):
         sizes = ((query_at, queries), (key_at, keys), (key_at, keys))
         q, k, v = (
-            states[at : at + units * size].unflatten(0, (units, size)).transpose(1, 2)
+            states[at : at + units * size].view(units, size, *states.shape[1:]).transpose(1, 2)
             for states, (at, size) in zip(gathered, sizes, strict=True)
         )
         if repeats > 1:
@@ -131,7 +136,7 @@ def packed_attention(
         )
         results.append(result.transpose(1, 2).reshape(units * queries, -1))
         query_at, key_at = query_at + units * queries, key_at + units * keys
-    attended = cast(Tensor, _Gather.apply(torch.cat(results), packed.inverse))
+    attended = _rows(torch.cat(results), packed.inverse)
     return attended.view(1, attended.shape[0], query.shape[1], -1), None
 
 

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from logging import ERROR
 from pathlib import Path
 from typing import Any, cast
 
@@ -123,7 +124,7 @@ def _from_pretrained(
 def quiet() -> Iterator[None]:
     """Keep Transformers from reporting and drawing while it loads."""
     verbosity, drawn = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(logging.ERROR)
+    logging.set_verbosity(ERROR)
     _draw(False)
     try:
         yield
