@@ -11,21 +11,22 @@ from rewards.errors import ModelError
 ROOM = 0.25
 """Share of the present length set aside for further tokens, and at least `LEAST_ROOM` of them."""
 LEAST_ROOM = 16
+PATIENCE = 4
+"""Tokens after rows left before room is made: where rows leave all the time, it would never be used."""
 
 
-class GrowingLayer(DynamicLayer):
+class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]  # untyped in Transformers
     """A layer whose keys and values [rows, heads, tokens, width] are views of tensors with room for more."""
 
     rooms: tuple[torch.Tensor, torch.Tensor] | None = None
-    settled = False
+    tokens_since_reorder = 0
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: object, **__: object
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Append tokens and return all keys and values; the further arguments are for other layers."""
-        if self.keys is None or self.values is None or not self.settled:
-            # Where rows leave at every step, room would be made at every step and never used.
-            self.settled = self.keys is not None
+        self.tokens_since_reorder += key_states.shape[-2]
+        if self.keys is None or self.values is None or self.tokens_since_reorder <= PATIENCE:
             return super().update(key_states, value_states)
         before = self.keys.shape[-2]
         after = before + key_states.shape[-2]
@@ -39,7 +40,7 @@ class GrowingLayer(DynamicLayer):
     def reorder_cache(self, beam_idx: torch.LongTensor) -> None:
         """Make row i what row `beam_idx[i]` was."""
         super().reorder_cache(beam_idx)
-        self.rooms, self.settled = None, False
+        self.rooms, self.tokens_since_reorder = None, 0
 
 
 def growing_cache(config: PreTrainedConfig) -> DynamicCache:
@@ -47,7 +48,10 @@ def growing_cache(config: PreTrainedConfig) -> DynamicCache:
     cache = DynamicCache(config=config)
     # Layers of other kinds, such as recurrent or sliding ones, keep less than all tokens: they stay.
     grows = [type(layer) is DynamicLayer for layer in cache.layers]
-    cache.layers = [GrowingLayer() if g else layer for g, layer in zip(grows, cache.layers, strict=True)]
+    cache.layers = [
+        GrowingLayer() if grown else layer  # type: ignore[no-untyped-call]  # untyped in Transformers
+        for grown, layer in zip(grows, cache.layers, strict=True)
+    ]
     return cache
 
 

@@ -7,7 +7,7 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from rewards.errors import DataError, ModelError
-from rewards.records import Prompt
+from rewards.records import Message, Prompt
 
 ANCHOR = 8
 """Tokens of the prompt that are decoded with a response: enough for spaces and bytes at the seam."""
@@ -61,15 +61,13 @@ class Texts:
             return tokens[: added + len(plain)]
         return [token for token in tokens if token == self.tokenizer.bos_token_id]
 
-    def _render(self, prompt: Prompt) -> str:
+    def _render(self, prompt: tuple[Message, ...]) -> str:
         if not self.tokenizer.chat_template:
             raise ModelError(
                 f"{self.name}: the tokenizer has no chat template, which a prompt of messages needs; "
                 "put chat_template.jinja into the model's folder, or give the prompts as texts"
             )
-        messages = [
-            {"role": turn.role, "content": turn.content} for turn in prompt if not isinstance(turn, str)
-        ]
+        messages = [{"role": turn.role, "content": turn.content} for turn in prompt]
         try:
             rendered = self.tokenizer.apply_chat_template(
                 messages, add_generation_prompt=True, tokenize=False
