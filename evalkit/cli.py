@@ -1,15 +1,13 @@
 """The table of commands."""
 
+import errno
 import sys
-from collections.abc import Iterator
-from dataclasses import is_dataclass
+from collections.abc import Sequence
 from pkgutil import resolve_name
-from typing import Any, get_type_hints
-
-from jsonargparse import auto_cli, set_parsing_settings
 
 from evalkit import config
-from rewards.errors import EvalkitError
+from evalkit.parsing import parse_configuration
+from rewards.errors import ConfigError, EvalkitError
 
 COMMANDS: dict[str, tuple[type, str]] = {  # name: (what it needs, where it runs; imported only then)
     "quickstart": (config.Quickstart, "evalkit.quickstart:run"),
@@ -23,55 +21,66 @@ COMMANDS: dict[str, tuple[type, str]] = {  # name: (what it needs, where it runs
 }
 DESCRIPTION = "Score and rank generations, train reward models, and see where optimising them goes wrong."
 
+SURROUNDINGS = {
+    errno.EACCES: "choose a place that is yours, or change its rights",
+    errno.EPERM: "choose a place that is yours, or change its rights",
+    errno.EROFS: "choose a place that can be written to",
+    errno.ENOSPC: "make room, and the same command goes on",
+    errno.EDQUOT: "make room, and the same command goes on",
+    errno.ENOTDIR: "a part of this path is a file; choose another",
+    errno.EISDIR: "this is a folder; name a file",
+    errno.EEXIST: "a part of this path is a file; choose another",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+"""What the operating system refuses for no fault of ours, and what helps."""
 
-def main(arguments: list[str] | None = None) -> None:
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Parse one command and its configuration, then run it.
 
     Exits with 0 when done, 2 on the user's mistake (one line, no traceback), 130 when interrupted.
     """
-    set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    arguments = spell_flags(sys.argv[1:] if arguments is None else arguments)
     try:
-        chosen = auto_cli(
-            _tree(), args=arguments, as_positional=False, description=DESCRIPTION, prog="evalkit"
-        )
-        runners = dict(COMMANDS.values())
-        resolve_name(runners[type(chosen)])(chosen)
+        name, options = _command(sys.argv[1:] if arguments is None else list(arguments))
+        kind, runner = COMMANDS[name]
+        chosen = parse_configuration(kind, name, options)
+        resolve_name(runner)(chosen)
     except EvalkitError as error:
         _stop(2, str(error))
+    except OSError as error:
+        if error.errno not in SURROUNDINGS or error.filename is None:
+            raise
+        _stop(2, f"{error.filename}: {error.strerror}; {SURROUNDINGS[error.errno]}")
     except KeyboardInterrupt:
         _stop(130, "interrupted; what is done is kept, and the same command goes on from there")
 
 
-def spell_flags(arguments: list[str]) -> list[str]:
-    """Give a bare `--overwrite`, or any other yes-or-no option, the value true that the parser asks for."""
-    flags = {f"--{name}" for kind, _ in COMMANDS.values() for name in _yes_or_no(kind)}
-    spelled = []
-    for place, argument in enumerate(arguments):
-        spelled.append(argument)
-        following = arguments[place + 1] if place + 1 < len(arguments) else "--"
-        if argument in flags and following.startswith("--"):
-            spelled.append("true")
-    return spelled
+def _command(arguments: list[str]) -> tuple[str, list[str]]:
+    """Split off the command's name; asked for help before there is one, print the table and exit.
+
+    Raises:
+        ConfigError: There is no such command, or none is named.
+    """
+    for name in COMMANDS:
+        words = name.split()
+        if arguments[: len(words)] == words:
+            return name, arguments[len(words) :]
+    words = arguments[: next((n for n, word in enumerate(arguments) if word.startswith("-")), 2)]
+    known = [name for name in COMMANDS if name.split()[:1] == words] or list(COMMANDS)
+    if {"-h", "--help"} & set(arguments):
+        sys.stdout.write(_overview(known))
+        raise SystemExit(0)
+    asked = f"no command {' '.join(words)!r}" if words else "no command is given"
+    raise ConfigError(f"{asked}; there are {', '.join(COMMANDS)}; evalkit --help says what they do")
 
 
-def _yes_or_no(kind: type, prefix: str = "") -> Iterator[str]:
-    for name, annotation in get_type_hints(kind).items():
-        if annotation is bool:
-            yield prefix + name
-        elif isinstance(annotation, type) and is_dataclass(annotation):
-            yield from _yes_or_no(annotation, f"{prefix}{name}.")
-
-
-def _tree() -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for name, (kind, _) in COMMANDS.items():
-        *path, last = name.split()
-        branch = tree
-        for word in path:
-            branch = branch.setdefault(word, {"_help": f"{word} a model"})
-        branch[last] = kind
-    return tree
+def _overview(names: Sequence[str]) -> str:
+    lines = ["usage: evalkit COMMAND [--config FILE.yaml] [--option value ...]", "", DESCRIPTION, ""]
+    for name in names:
+        kind, _ = COMMANDS[name]
+        lines.append(f"  {name:<15} {(kind.__doc__ or '').splitlines()[0]}")
+    lines += ["", "evalkit COMMAND --help lists its options; --print_config writes them as a file."]
+    return "\n".join(lines) + "\n"
 
 
 def _stop(code: int, message: str) -> None:
