@@ -1,63 +1,21 @@
 """`evalkit quickstart`: learn a reward in a small world, optimise it, and see where gold turns."""
 
-import json
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from evalkit import evaluating, generating, selecting, training
-from evalkit.command_line import command_line
-from evalkit.config import Evaluate, Generate, Overopt, Quickstart, Select, TrainOutcome
-from evalkit.overoptimization import best_of_n
+from evalkit.config import Quickstart
 from evalkit.quickstart_findings import findings
+from evalkit.quickstart_steps import PROXIES, Step, steps
 from evalkit.report.page import Findings, write_page
-from evalkit.runs import atomic_write, run_folder
-from evalkit.testbeds.facts import FactsWorld
-from evalkit.testbeds.facts_corpus import draw_prompts, gold_pairs, label_pairs
-from evalkit.testbeds.facts_models import SIZES, WORLD_FILE, Schooling, check_world, save_in_world, train_base
-from rewards.config import BodyConfig, TrainingConfig
-from rewards.files import read_rows, to_row, write_rows
-from rewards.models.checkpoint import SIDECAR
+from evalkit.runs import run_folder
 
-GOLD = "testbed:facts"
-TEST_PROMPTS, TEST_PAIRS = 100, 5
-"""Prompts, and pairs of answers to each, that are ordered by gold and test the reward models."""
-SPARE = 0.05
-"""Share of pairs drawn beyond the labels asked for, as equal answers are passed over."""
 PAGE, LOG = "index.html", "log.txt"
-
-
-@dataclass(frozen=True)
-class Proxy:
-    """A reward model of the quickstart: its name, the size of its base, and where that is."""
-
-    name: str
-    size: str
-    base: str
-
-
-PROXIES = (Proxy("small", "S", "base-small"), Proxy("large", "L", "policy"))
-
-
-@dataclass(frozen=True)
-class Step:
-    """A step of the quickstart; it is done when `made` is there."""
-
-    title: str
-    made: Path
-    make: Callable[[], None]
-    command: str = ""
-    """What a user types to do the same; empty where no command does it."""
-    check: Callable[[], None] = field(default=lambda: None)
-    """Run before a step that is done is passed over."""
 
 
 def run(config: Quickstart) -> None:
@@ -73,9 +31,10 @@ def run(config: Quickstart) -> None:
     # whether it is finished.
     done = PAGE if config.overwrite else "never"
     folder = run_folder(config.out, config, config.overwrite, done)
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     began = time.perf_counter()
-    todo = steps(config)
+    page = folder / PAGE
+    todo = [*steps(config), Step("write the page", page, lambda: write_page(_findings(config), page))]
     with (folder / LOG).open("a", encoding="utf-8") as log, _one_thread():
         for number, step in enumerate(todo, 1):
             title = f"{number:2} of {len(todo)}  {step.title}"
@@ -86,177 +45,6 @@ def run(config: Quickstart) -> None:
             with _timed(title, console), redirect_stdout(log), redirect_stderr(log):
                 step.make()
     _tell(console, config, time.perf_counter() - began)
-
-
-def steps(config: Quickstart) -> list[Step]:
-    """Return the steps of a run in order; each reads files of those before it."""
-    folder = Path(config.out)
-    return [
-        *_base_steps(config),
-        Step(
-            "choose the questions",
-            folder / "label-prompts.jsonl",
-            lambda: _write_prompts(config),
-        ),
-        *_label_steps(config),
-        *[_proxy_step(config, proxy) for proxy in PROXIES],
-        *_optimisation_steps(config),
-        Step("write the page", folder / PAGE, lambda: write_page(_findings(config), folder / PAGE)),
-    ]
-
-
-def _base_steps(config: Quickstart) -> Iterator[Step]:
-    for name, size, title in (
-        ("policy", "L", "teach a small language model to answer questions"),
-        ("base-small", "S", "teach a smaller one, for the smaller reward model"),
-    ):
-        folder = Path(config.out) / name
-
-        def make(folder: Path = folder, size: str = size) -> None:
-            world = FactsWorld()
-            schooling = Schooling(most=config.updates)
-            model, report = train_base(world, SIZES[size], config.seed, schooling, _log_examination)
-            save_in_world(world, folder, model, {"report": asdict(report)})
-
-        def check(folder: Path = folder) -> None:
-            check_world(FactsWorld(), folder)
-
-        yield Step(title, folder / WORLD_FILE, make, check=check)
-
-
-def _log_examination(updates: int, accuracy: float) -> None:
-    sys.stdout.write(f"after {updates} updates: {accuracy:.1%} of the typical facts' marks foretold\n")
-
-
-def _write_prompts(config: Quickstart) -> None:
-    """Share out the world's questions: no reward model is tested on a question whose answers it has seen."""
-    folder, world = Path(config.out), FactsWorld()
-    rng = np.random.default_rng([config.seed, 1])
-    measured = draw_prompts(world, config.prompts, rng)
-    test = draw_prompts(world, TEST_PROMPTS, rng, measured)
-    rows = [{"prompt": prompt, "use": "test"} for prompt in test for _ in range(TEST_PAIRS)]
-    unseen = {*measured, *test}
-    for _ in range(round(config.labels * (1 + SPARE)) + 10):
-        rows.append({"prompt": draw_prompts(world, 1, rng, unseen)[0], "use": "labels"})
-    write_rows(folder / "prompts.jsonl", ({"prompt": prompt} for prompt in measured), overwrite=True)
-    write_rows(folder / "label-prompts.jsonl", rows, overwrite=True)
-
-
-def _label_steps(config: Quickstart) -> Iterator[Step]:
-    folder = Path(config.out)
-    sampling = Generate(
-        policy=str(folder / "policy"),
-        data=str(folder / "label-prompts.jsonl"),
-        out=str(folder / "label-samples.jsonl"),
-        n=2,
-        max_new_tokens=FactsWorld().max_tokens,
-        seed=config.seed + 1,
-    )
-    yield Step(
-        "sample two answers to each question",
-        Path(sampling.out),
-        lambda: generating.run(sampling),
-        command_line("generate", sampling),
-    )
-    yield Step(
-        "label which one is better, with gold's noisy word",
-        folder / "preferences.jsonl",
-        lambda: _write_labels(config),
-    )
-
-
-def _write_labels(config: Quickstart) -> None:
-    folder, world = Path(config.out), FactsWorld()
-    test: list[tuple[str, list[str]]] = []
-    train: list[tuple[str, list[str]]] = []
-    for row in read_rows(folder / "label-samples.jsonl"):
-        use = test if row.column("use") == "test" else train
-        use.append((str(row.column("prompt")), list(row.texts_in("responses"))))
-    rng = np.random.default_rng([config.seed, 2])
-    write_rows(folder / "gold-pairs.jsonl", map(to_row, gold_pairs(world, test)), overwrite=True)
-    labels = label_pairs(world, train, rng)[: config.labels]
-    write_rows(folder / "preferences.jsonl", map(to_row, labels), overwrite=True)
-
-
-def _proxy_step(config: Quickstart, proxy: Proxy) -> Step:
-    folder = Path(config.out)
-    fitting = TrainOutcome(
-        data=str(folder / "preferences.jsonl"),
-        out=str(folder / f"proxy-{proxy.name}"),
-        body=BodyConfig(name=str(folder / proxy.base)),
-        training=TrainingConfig(
-            learning_rate=SIZES[proxy.size].reward_learning_rate,
-            weight_decay=0.01,
-            warmup_ratio=0.07,
-            epochs=3,
-            evaluation_share=0,
-            tensorboard=False,
-            seed=config.seed,
-        ),
-    )
-    made = Path(fitting.out)
-
-    def make() -> None:
-        if not (made / SIDECAR).exists():
-            training.run(fitting)
-        with atomic_write(made / WORLD_FILE) as file:
-            json.dump({"world": FactsWorld().hash, "base": proxy.base}, file, indent=2)
-
-    return Step(
-        f"train the {proxy.name} reward model on the labels",
-        made / WORLD_FILE,
-        make,
-        command_line("train outcome", fitting),
-        lambda: check_world(FactsWorld(), made),
-    )
-
-
-def _optimisation_steps(config: Quickstart) -> Iterator[Step]:
-    folder = Path(config.out)
-    models = [str(folder / f"proxy-{proxy.name}") for proxy in PROXIES]
-    sampling = Generate(
-        policy=str(folder / "policy"),
-        data=str(folder / "prompts.jsonl"),
-        out=str(folder / "samples.jsonl"),
-        n=config.samples,
-        max_new_tokens=FactsWorld().max_tokens,
-        seed=config.seed,
-        batch_size=4096,
-    )
-    yield Step(
-        f"sample {config.samples} answers to each of {config.prompts} new questions",
-        Path(sampling.out),
-        lambda: generating.run(sampling),
-        command_line("generate", sampling),
-    )
-    curves = Overopt(data=sampling.out, proxy=models, gold=GOLD, out=str(folder / "curves"), seed=config.seed)
-    yield Step(
-        "score them, and follow gold as best-of-n selects harder",
-        Path(curves.out) / best_of_n.FIT,
-        lambda: best_of_n.run(curves),
-        command_line("overopt", curves),
-    )
-    for index, (proxy, model) in enumerate(zip(PROXIES, models, strict=True)):
-        out = str(folder / f"evaluation-{proxy.name}")
-        card = Evaluate(scorer=model, data=str(folder / "gold-pairs.jsonl"), out=out, seed=config.seed)
-        yield Step(
-            f"test the {proxy.name} reward model on pairs ordered by gold",
-            Path(out) / "report.json",
-            lambda card=card: evaluating.run(card),  # type: ignore[misc]  # binds this round's card
-            command_line("evaluate", card),
-        )
-        best = Select(
-            data=f"{curves.out}/scores.jsonl",
-            out=str(folder / f"best-by-{proxy.name}.jsonl"),
-            score=best_of_n.column(index),
-            seed=config.seed,
-        )
-        yield Step(
-            f"select the best answers by the {proxy.name} reward model",
-            Path(best.out),
-            lambda best=best: selecting.run(best),  # type: ignore[misc]  # binds this round's selection
-            command_line("select", best),
-        )
 
 
 def _findings(config: Quickstart) -> Findings:
@@ -306,9 +94,9 @@ def _tell(console: Console, config: Quickstart, seconds: float) -> None:
     found = _findings(config)
     console.print()
     for line in found.sentences():
-        console.print(line, soft_wrap=True)
+        console.print(line)
     console.print()
     folder = Path(config.out)
     console.print(f"Took {seconds:.0f} s. The page is {folder / PAGE}; the figure is {found.figure}")
     console.print("Every step is a command; for example, score the samples with the small reward model:")
-    console.print(f"  {found.commands[-1][1]}", soft_wrap=True)
+    console.print(f"  {found.commands[-1][1]}")
