@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         name, options = _command(sys.argv[1:] if arguments is None else list(arguments))
         kind, runner = COMMANDS[name]
-        chosen = parse_configuration(kind, name, options)
+        chosen: object = parse_configuration(kind, name, options)
         resolve_name(runner)(chosen)
     except EvalkitError as error:
         _stop(2, str(error))

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -14,8 +15,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Self, TextIO
 
+from evalkit.locks import lock, locked_folder
 from rewards.errors import ConfigError, OutputExistsError
 from rewards.files import read_rows, write_rows
+
+EDGE = 1 << 25
+"""Bytes hashed at either end of an input file; one of 64 MiB or less is hashed whole."""
+
+RECORD = "run.json"
+"""File of a run's configuration and versions, which also says that a folder is a run's."""
 
 VERSIONED = ("evalkit-rm", "torch", "transformers", "datasets", "accelerate", "peft", "numpy", "scipy")
 """Packages whose versions a run records."""
@@ -44,17 +52,36 @@ def configuration_hash(config: object) -> str:
 
 
 def fingerprint(source: str) -> dict[str, object]:
-    """Return what tells an input file from another short of reading it whole: size, first and last bytes."""
+    """Return what tells an input from another: size and bytes of a file, of a large one its two ends.
+
+    Of a folder the files' names, sizes and times are taken; of what is no path, its name alone.
+    """
     path = Path(source)
+    if path.is_dir():
+        return {"source": source, "files": _listing(path)}
     if not path.is_file():
         return {"source": source}
-    edge = 65_536
     digest = hashlib.sha256()
+    size = path.stat().st_size
     with path.open("rb") as file:
-        digest.update(file.read(edge))
-        file.seek(max(0, path.stat().st_size - edge))
-        digest.update(file.read(edge))
-    return {"source": source, "bytes": path.stat().st_size, "edges": digest.hexdigest()[:16]}
+        digest.update(file.read(EDGE))
+        file.seek(max(EDGE, size - EDGE))
+        digest.update(file.read(EDGE))
+    return {"source": source, "bytes": size, "edges": digest.hexdigest()[:16]}
+
+
+def spec_fingerprint(spec: str) -> dict[str, object]:
+    """Return a specification and a hash of its files' sizes and times, to notice a retrained model."""
+    files = {
+        part: _listing(Path(part)) for part in re.split(r"[:,?&=]", spec) if part and Path(part).exists()
+    }
+    return {"spec": spec, "files": configuration_hash(files) if files else None}
+
+
+def _listing(path: Path) -> str:
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    states = ((str(file), file.stat()) for file in files if file.is_file())
+    return configuration_hash({name: [state.st_size, state.st_mtime_ns] for name, state in states})
 
 
 class ResumableRows:
@@ -73,23 +100,38 @@ class ResumableRows:
         self._hash = configuration_hash(dict(key))
         if not self.out.name.endswith((".jsonl", ".jsonl.gz", ".parquet")):
             raise ConfigError(f"{self.out}: an output ends in .jsonl, .jsonl.gz or .parquet")
-        if self.out.exists() and not overwrite:
-            raise OutputExistsError(f"{self.out}: exists and is finished; --overwrite true replaces it")
+        self._refuse_finished(overwrite)
         self.out.parent.mkdir(parents=True, exist_ok=True)
         self._bytes = 0
-        if self._state.exists() and self._partial.exists():
-            self._continue(overwrite)
         self._file = self._partial.open("ab")
+        try:
+            lock(self._file.fileno(), self._partial)
+            self._refuse_finished(overwrite)  # another process may have finished it meanwhile
+            if self._state.exists() and os.fstat(self._file.fileno()).st_size:
+                self._continue(overwrite)
+        except OutputExistsError:
+            self._file.close()
+            raise
         self._file.truncate(self._bytes)
 
+    def _refuse_finished(self, overwrite: bool) -> None:
+        if self.out.is_dir():
+            raise OutputExistsError(f"{self.out}: is a folder; the output of this command is a file")
+        if self.out.exists() and not overwrite:
+            raise OutputExistsError(f"{self.out}: exists and is finished; --overwrite replaces it")
+
     def _continue(self, overwrite: bool) -> None:
-        state = json.loads(self._state.read_text(encoding="utf-8"))
-        if state["configuration"] == self._hash:
-            self.rows_done, self._bytes = state["rows"], state["bytes"]
+        try:
+            state = json.loads(self._state.read_text(encoding="utf-8"))
+            begun, rows, size = state["configuration"], int(state["rows"]), int(state["bytes"])
+        except (ValueError, KeyError, TypeError):
+            begun, rows, size = "", 0, 0
+        if begun == self._hash and size <= os.fstat(self._file.fileno()).st_size:
+            self.rows_done, self._bytes = rows, size
         elif not overwrite:
             raise OutputExistsError(
                 f"{self._partial}: begun with another configuration or input; repeat that to finish it, "
-                "or --overwrite true to start anew"
+                "or --overwrite to start anew"
             )
 
     def append(self, rows: Iterable[Mapping[str, object]], consumed: int) -> None:
@@ -109,14 +151,13 @@ class ResumableRows:
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         """Let go of the file: what was appended is kept for the next start; an empty file leaves no trace."""
-        self._file.close()
         if not self.rows_done:
             self._partial.unlink(missing_ok=True)
             self._state.unlink(missing_ok=True)
+        self._file.close()
 
     def finish(self) -> None:
         """Move the rows to their final name, in the format its suffix says."""
-        self._file.close()
         if self.out.suffix == ".jsonl":
             self._partial.replace(self.out)
         else:
@@ -124,9 +165,12 @@ class ResumableRows:
             write_rows(self.out, (row.values for row in rows), overwrite=True)
             self._partial.unlink()
         self._state.unlink(missing_ok=True)
+        self._file.close()  # only now does the lock end
 
 
-def run_folder(out: str | Path, config: object, overwrite: bool, done: str) -> Path:
+def run_folder(
+    out: str | Path, config: object, overwrite: bool, done: str, inputs: Mapping[str, object] | None = None
+) -> Path:
     """Make or reopen a run's folder, and record configuration, versions, commit and seed in `run.json`.
 
     Args:
@@ -134,39 +178,61 @@ def run_folder(out: str | Path, config: object, overwrite: bool, done: str) -> P
         config: The command's configuration, a frozen dataclass.
         overwrite: Replace a finished run, or one of another configuration.
         done: Name of the file whose presence says that the run is finished.
+        inputs: Fingerprints of what the run reads; a run of other inputs is another run.
 
     Raises:
-        OutputExistsError: The folder holds a finished run, another configuration's run, or something else.
+        OutputExistsError: The folder holds a finished run, another configuration's run, or something else, or
+            another process is in it.
     """
     folder = Path(out)
-    record = folder / "run.json"
+    record = folder / RECORD
     values = asdict(config)  # type: ignore[call-overload]  # commands' configurations are dataclasses
     values.pop("overwrite", None)
-    mine = configuration_hash(values)
+    mine = configuration_hash({**values, "inputs": inputs} if inputs else values)
     if folder.exists() and not folder.is_dir():
         raise OutputExistsError(f"{folder}: is a file; the output of this command is a folder")
-    if folder.exists() and any(path != record for path in folder.iterdir()):
-        if not record.exists():
-            raise OutputExistsError(f"{folder}: holds files of something else; choose an empty folder")
-        begun = json.loads(record.read_text(encoding="utf-8"))["configuration_hash"]
-        finished = (folder / done).exists()
-        if overwrite and (finished or begun != mine):
-            shutil.rmtree(folder)
-        elif finished:
-            raise OutputExistsError(f"{folder}: exists and is finished; --overwrite true replaces it")
-        elif begun != mine:
-            raise OutputExistsError(
-                f"{folder}: begun with another configuration; repeat that command to finish it, "
-                "or --overwrite true to start anew"
-            )
-        else:
-            return folder
+    if folder.exists() and any(folder.iterdir()):
+        with locked_folder(folder):
+            begun = _begun(record)
+            finished = (folder / done).exists()
+            if overwrite and (finished or begun != mine):
+                shutil.rmtree(folder)
+            elif finished:
+                raise OutputExistsError(f"{folder}: exists and is finished; --overwrite replaces it")
+            elif begun == mine:
+                return folder
+            elif any(path != record for path in folder.iterdir()):
+                raise OutputExistsError(
+                    f"{folder}: begun with another configuration or input; repeat that command to finish it, "
+                    "or --overwrite to start anew"
+                )
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(record) as file:
         json.dump(
             {"configuration": values, "configuration_hash": mine, **provenance()}, file, indent=2, default=str
         )
     return folder
+
+
+def _begun(record: Path) -> str:
+    """Return the hash of the configuration with which a folder's run was begun.
+
+    Raises:
+        OutputExistsError: The folder is not a run's.
+    """
+    try:
+        return str(json.loads(record.read_text(encoding="utf-8"))["configuration_hash"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise OutputExistsError(
+            f"{record.parent}: holds files of something else; name an empty or a new folder"
+        ) from None
+
+
+def forget_run(folder: Path) -> None:
+    """Remove the folder of a run that failed before it made anything."""
+    if [path.name for path in folder.iterdir()] == [RECORD]:
+        (folder / RECORD).unlink()
+        folder.rmdir()
 
 
 def json_text(values: object) -> str:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from evalkit.config import ScoreFile
-from evalkit.runs import ResumableRows, fingerprint
+from evalkit.runs import ResumableRows, fingerprint, spec_fingerprint
 from rewards.errors import DataError
 from rewards.files import Row, generations, read_rows
 from rewards.records import Generation, Score
@@ -19,7 +19,7 @@ def run(config: ScoreFile) -> None:
     """Score a file in chunks that a restart does not move, and write each input row with its score."""
     key = {
         "command": "score",
-        "scorer": config.scorer,
+        "scorer": spec_fingerprint(config.scorer),
         "rename": config.rename,
         "chunk_rows": config.chunk_rows,
         "column": config.column,

@@ -3,21 +3,26 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
+from typing import TypeAlias
 
 from rich.console import Console
 
 from evalkit.config import TrainOutcome
 from evalkit.data.load import load_preferences
-from evalkit.runs import atomic_write, fingerprint, json_text, run_folder
+from evalkit.locks import locked_folder
+from evalkit.runs import atomic_write, fingerprint, forget_run, json_text, run_folder
 from rewards.encoding import Encoder
 from rewards.engines.local import context_length, device
-from rewards.errors import ConfigError
+from rewards.errors import ConfigError, EvalkitError
 from rewards.models.bodies import make_classifier
 from rewards.models.checkpoint import SIDECAR
 from rewards.models.outcome import RewardModel
 from rewards.records import Preference, Ranking
 from rewards.screening import Screen
 from rewards.training import FitResult, fit
+
+Records: TypeAlias = list[Preference | Ranking]
 
 RESULT = "result.json"
 
@@ -30,7 +35,31 @@ def run(config: TrainOutcome) -> None:
     records = list(_first(rows, config.limit))
     console.print(f"{config.data}: {screen.report}")
     held_out = _held_out(config, console)
-    folder = run_folder(config.out, config, config.overwrite, done=SIDECAR)
+    inputs = {
+        "data": fingerprint(config.data),
+        "evaluation_data": fingerprint(config.evaluation_data),
+        "body": fingerprint(config.body.name),
+    }
+    folder = run_folder(config.out, config, config.overwrite, SIDECAR, inputs)
+    with locked_folder(folder):
+        try:
+            trained_on = {**inputs["data"], "screening": screen.report.as_dict()}
+            result = _train(config, records, held_out, folder, trained_on)
+        except EvalkitError:
+            forget_run(folder)
+            raise
+        with atomic_write(folder / RESULT) as file:
+            file.write(json_text(asdict(result)))
+    _report(console, result, config)
+
+
+def _train(
+    config: TrainOutcome,
+    records: Records,
+    held_out: Records | None,
+    folder: Path,
+    trained_on: dict[str, object],
+) -> FitResult:
     model, tokenizer = make_classifier(config.body, config.training.seed)
     length = context_length(model.config, tokenizer)
     if config.training.max_length > length:
@@ -39,18 +68,14 @@ def run(config: TrainOutcome) -> None:
         )
     encoder = Encoder(tokenizer, append_eos=True, max_length=config.training.max_length or length)
     reward_model = RewardModel(model.to(device("auto")))  # type: ignore[arg-type]  # Transformers' own stub
-    trained_on = {**fingerprint(config.data), "screening": screen.report.as_dict()}
-    result = fit(reward_model, encoder, records, config.training, folder, held_out, trained_on)
-    with atomic_write(folder / RESULT) as file:
-        file.write(json_text(asdict(result)))
-    _report(console, result, config)
+    return fit(reward_model, encoder, records, config.training, folder, held_out, trained_on)
 
 
 def _first(records: Iterator[Preference | Ranking], limit: int) -> Iterator[Preference | Ranking]:
     return itertools.islice(records, limit) if limit else records
 
 
-def _held_out(config: TrainOutcome, console: Console) -> list[Preference | Ranking] | None:
+def _held_out(config: TrainOutcome, console: Console) -> Records | None:
     if not config.evaluation_data:
         return None
     screen = Screen(config.screening)

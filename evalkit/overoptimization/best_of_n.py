@@ -21,11 +21,10 @@ from evalkit.overoptimization.pool import (
     read_pool,
     return_scores,
     score_pool,
-    scorer_fingerprint,
 )
 from evalkit.report.figures import overoptimization_figure
 from evalkit.report.tables import curve_table, interval, number
-from evalkit.runs import atomic_write, run_folder
+from evalkit.runs import atomic_write, run_folder, spec_fingerprint
 from rewards.errors import ConfigError, EvalkitError
 from rewards.intervals import Resampling
 from rewards.scorer import Scorer, load_scorer
@@ -55,7 +54,7 @@ def run(config: Overopt) -> None:
     scorers = {name: load_scorer(spec) for name, spec in columns.items()}
     inputs = {
         "data": pool.fingerprint(),
-        "scorers": {name: scorer_fingerprint(spec) for name, spec in columns.items()},
+        "scorers": {name: spec_fingerprint(spec) for name, spec in columns.items()},
     }
     folder = _folder(config, inputs)
     scores = _scores(pool, scorers, folder, inputs)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from evalkit.overoptimization.fits import Array
-from evalkit.runs import ResumableRows, atomic_write, configuration_hash
+from evalkit.runs import ResumableRows, atomic_write
 from rewards.errors import DataError, OutputExistsError
 from rewards.files import generations, group_by_prompt, read_rows, to_row
 from rewards.records import Generation, prompt_key
@@ -57,18 +56,6 @@ def read_pool(data: str, rename: Mapping[str, str]) -> Pool:
     """
     samples = (sample for row in read_rows(data, rename=dict(rename) or None) for sample in generations(row))
     return Pool(tuple(tuple(group) for group in group_by_prompt(samples, lambda sample: sample.prompt)))
-
-
-def scorer_fingerprint(spec: str) -> dict[str, object]:
-    """Return a specification and a hash of its files' sizes and times, to notice a retrained model."""
-    files: dict[str, list[int]] = {}
-    for part in re.split(r"[:,?&=]", spec):
-        path = Path(part)
-        if part and path.exists():
-            for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-                status = file.stat()
-                files[str(file)] = [status.st_size, status.st_mtime_ns]
-    return {"spec": spec, "files": configuration_hash(files) if files else None}
 
 
 def score_pool(
