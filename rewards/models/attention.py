@@ -1,6 +1,6 @@
 """Attention over packed rows, so that a prefix many rows share is computed once, exactly."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -27,6 +27,7 @@ class PackedMask:
         masks: Additive masks, [units, 1, queries, keys]; None where a bucket is causal.
         inverse: Where each token's result stands in the buckets' results laid end to end, [S].
         longest: Length of the longest row in tokens.
+        layers: The attention layers that have used it, by `id`; a body with others mixes rows there.
     """
 
     queries: Tensor
@@ -35,6 +36,7 @@ class PackedMask:
     masks: tuple[Tensor | None, ...]
     inverse: Tensor
     longest: int
+    layers: set[int] = field(default_factory=set)
 
 
 def packed_mask(pack: Pack, device: torch.device, dtype: torch.dtype) -> PackedMask:
@@ -117,8 +119,11 @@ def packed_attention(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
-    if kwargs.get("softcap") is not None or (kwargs.get("sliding_window") or packed.longest) < packed.longest:
+    # A mask of the body's own, capped scores and sinks are more than who sees whom, which is all we keep.
+    more = attention_mask is not None or any(kwargs.get(name) is not None for name in ("softcap", "s_aux"))
+    if more or (kwargs.get("sliding_window") or packed.longest) < packed.longest:
         raise ValueError("this body's attention cannot be packed")  # the engine has asked `can_pack` before
+    packed.layers.add(id(module))
     repeats = query.shape[1] // key.shape[1]
     gathered = _gather(query, packed.queries), _gather(key, packed.keys), _gather(value, packed.keys)
     results = []
