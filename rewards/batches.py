@@ -137,6 +137,9 @@ def _segments(
     """Build the tree of shared prefixes, and say in which segment each row ends."""
     segments: list[Segment] = []
     ends: list[tuple[int, int]] = []
+    lengths = np.array([len(rows[row]) for row in order])
+    copy = np.zeros(len(order), dtype=np.bool_)  # rows equal to the one before them
+    copy[1:] = (common[1:] == lengths[1:]) & (lengths[1:] == lengths[:-1])
     stack = [(0, len(order), 0, -1)]  # rows order[low:high] agree up to `depth` and follow `parent`
     while stack:
         low, high, depth, parent = stack.pop()
@@ -154,7 +157,8 @@ def _segments(
                 ends.append((order[low], parent))
                 low += 1
             inner = common[low + 1 : high]
-        cuts = [low, *(low + 1 + np.flatnonzero(inner == shared)).tolist(), high]
+        apart = (inner == shared) & ~copy[low + 1 : high]
+        cuts = [low, *(low + 1 + np.flatnonzero(apart)).tolist(), high]
         stack += [(a, b, depth, parent) for a, b in zip(cuts[-2::-1], cuts[:0:-1], strict=True)]
     return segments, ends
 
