@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -38,6 +38,8 @@ class Proxy:
     name: str
     size: str
     base: str
+    labels: int = 0
+    """Labels that it learns from; 0 is all."""
 
 
 PROXIES = (Proxy("small", "S", "base-small"), Proxy("large", "L", "policy"))
@@ -58,37 +60,27 @@ class Step:
 
 def steps(config: Quickstart) -> list[Step]:
     """Return the steps of a run in order; each reads files of those before it."""
-    folder = Path(config.out)
     return [
-        *_base_steps(config),
-        Step(
-            "choose the questions",
-            folder / "label-prompts.jsonl",
-            lambda: _write_prompts(config),
-        ),
-        *_label_steps(config),
-        *[_proxy_step(config, proxy) for proxy in PROXIES],
-        *_optimisation_steps(config),
+        base_step(config, "policy", "L", "teach a small language model to answer questions"),
+        base_step(config, "base-small", "S", "teach a smaller one, for the smaller reward model"),
+        *label_steps(config),
+        *[proxy_step(config, proxy) for proxy in PROXIES],
+        sample_step(config),
+        curve_step(config, PROXIES),
+        *(step for index, proxy in enumerate(PROXIES) for step in _proxy_report_steps(config, index, proxy)),
     ]
 
 
-def _base_steps(config: Quickstart) -> Iterator[Step]:
-    for name, size, title in (
-        ("policy", "L", "teach a small language model to answer questions"),
-        ("base-small", "S", "teach a smaller one, for the smaller reward model"),
-    ):
-        folder = Path(config.out) / name
+def base_step(config: Quickstart, name: str, size: str, title: str) -> Step:
+    """Return the step that trains a language model of a size, past the gate."""
+    folder, world = Path(config.out) / name, FactsWorld()
 
-        def make(folder: Path = folder, size: str = size) -> None:
-            world = FactsWorld()
-            schooling = Schooling(most=config.updates)
-            model, report = train_base(world, SIZES[size], config.seed, schooling, _log_examination)
-            save_in_world(world, folder, model, {"report": asdict(report)})
+    def make() -> None:
+        schooling = Schooling(most=config.updates)
+        model, report = train_base(world, SIZES[size], config.seed, schooling, _log_examination)
+        save_in_world(world, folder, model, {"report": asdict(report)})
 
-        def check(folder: Path = folder) -> None:
-            check_world(FactsWorld(), folder)
-
-        yield Step(title, folder / WORLD_FILE, make, check=check)
+    return Step(title, folder / WORLD_FILE, make, check=lambda: check_world(world, folder))
 
 
 def _log_examination(updates: int, accuracy: float) -> None:
@@ -109,8 +101,10 @@ def _write_prompts(config: Quickstart) -> None:
     write_rows(folder / "label-prompts.jsonl", rows, overwrite=True)
 
 
-def _label_steps(config: Quickstart) -> Iterator[Step]:
+def label_steps(config: Quickstart) -> Iterator[Step]:
+    """Yield the steps from the policy to labelled pairs of its answers."""
     folder = Path(config.out)
+    yield Step("choose the questions", folder / "label-prompts.jsonl", lambda: _write_prompts(config))
     sampling = Generate(
         policy=str(folder / "policy"),
         data=str(folder / "label-prompts.jsonl"),
@@ -145,17 +139,19 @@ def _write_labels(config: Quickstart) -> None:
     write_rows(folder / "preferences.jsonl", map(to_row, labels), overwrite=True)
 
 
-def _proxy_step(config: Quickstart, proxy: Proxy) -> Step:
+def proxy_step(config: Quickstart, proxy: Proxy) -> Step:
+    """Return the step that trains a reward model, from its base, on the labels."""
     folder = Path(config.out)
     fitting = TrainOutcome(
         data=str(folder / "preferences.jsonl"),
         out=str(folder / f"proxy-{proxy.name}"),
+        limit=proxy.labels,
         body=BodyConfig(name=str(folder / proxy.base)),
         training=TrainingConfig(
             learning_rate=SIZES[proxy.size].reward_learning_rate,
             weight_decay=0.01,
             warmup_ratio=0.07,
-            epochs=3,
+            epochs=5,
             evaluation_share=0,
             checkpoint_steps=NEVER,
             tensorboard=False,
@@ -179,9 +175,9 @@ def _proxy_step(config: Quickstart, proxy: Proxy) -> Step:
     )
 
 
-def _optimisation_steps(config: Quickstart) -> Iterator[Step]:
+def sample_step(config: Quickstart) -> Step:
+    """Return the step that samples the answers which best-of-n chooses from."""
     folder = Path(config.out)
-    models = [str(folder / f"proxy-{proxy.name}") for proxy in PROXIES]
     sampling = Generate(
         policy=str(folder / "policy"),
         data=str(folder / "prompts.jsonl"),
@@ -191,37 +187,53 @@ def _optimisation_steps(config: Quickstart) -> Iterator[Step]:
         seed=config.seed,
         batch_size=4096,
     )
-    yield Step(
-        f"sample {config.samples} answers to each of {config.prompts} new questions",
-        Path(sampling.out),
-        lambda: generating.run(sampling),
-        command_line("generate", sampling),
+    title = f"sample {config.samples} answers to each of {config.prompts} new questions"
+    return Step(
+        title, Path(sampling.out), lambda: generating.run(sampling), command_line("generate", sampling)
     )
-    curves = Overopt(data=sampling.out, proxy=models, gold=GOLD, out=str(folder / "curves"), seed=config.seed)
-    yield Step(
+
+
+def curve_step(config: Quickstart, proxies: Sequence[Proxy]) -> Step:
+    """Return the step that scores the samples and draws the curves."""
+    folder = Path(config.out)
+    curves = Overopt(
+        data=str(folder / "samples.jsonl"),
+        proxy=[str(folder / f"proxy-{proxy.name}") for proxy in proxies],
+        gold=GOLD,
+        out=str(folder / "curves"),
+        seed=config.seed,
+    )
+    return Step(
         "score them, and follow gold as best-of-n selects harder",
         Path(curves.out) / best_of_n.FIT,
         lambda: best_of_n.run(curves),
         command_line("overopt", curves),
     )
-    for index, (proxy, model) in enumerate(zip(PROXIES, models, strict=True)):
-        out = str(folder / f"evaluation-{proxy.name}")
-        card = Evaluate(scorer=model, data=str(folder / "gold-pairs.jsonl"), out=out, seed=config.seed)
-        yield Step(
-            f"test the {proxy.name} reward model on pairs ordered by gold",
-            Path(out) / "report.json",
-            lambda card=card: evaluating.run(card),  # type: ignore[misc]  # binds this round's card
-            command_line("evaluate", card),
-        )
-        best = Select(
-            data=f"{curves.out}/scores.jsonl",
-            out=str(folder / f"best-by-{proxy.name}.jsonl"),
-            score=best_of_n.column(index),
-            seed=config.seed,
-        )
-        yield Step(
-            f"select the best answers by the {proxy.name} reward model",
-            Path(best.out),
-            lambda best=best: selecting.run(best),  # type: ignore[misc]  # binds this round's selection
-            command_line("select", best),
-        )
+
+
+def _proxy_report_steps(config: Quickstart, index: int, proxy: Proxy) -> Iterator[Step]:
+    folder = Path(config.out)
+    card = Evaluate(
+        scorer=str(folder / f"proxy-{proxy.name}"),
+        data=str(folder / "gold-pairs.jsonl"),
+        out=str(folder / f"evaluation-{proxy.name}"),
+        seed=config.seed,
+    )
+    yield Step(
+        f"test the {proxy.name} reward model on pairs ordered by gold",
+        Path(card.out) / "report.json",
+        lambda: evaluating.run(card),
+        command_line("evaluate", card),
+    )
+    best = Select(
+        data=str(folder / "curves" / "scores.jsonl"),
+        out=str(folder / f"best-by-{proxy.name}.jsonl"),
+        score=best_of_n.column(index),
+        seed=config.seed,
+    )
+    yield Step(
+        f"select the best answers by the {proxy.name} reward model",
+        Path(best.out),
+        lambda: selecting.run(best),
+        command_line("select", best),
+    )
