@@ -81,11 +81,14 @@ def _candidates(row: Row, config: Select) -> list[Candidate]:
     made = []
     for generation in generations(row):
         extra = dict(generation.extra)
-        score, answer = 1.0, None
+        score: float = 1.0
+        answer: Answer = None
         if scored:
-            score = extra[config.score] = _number(row, score_column, extra.pop(score_column))
-        if voting:
-            answer = extra[config.answer] = _answer(row, answer_column, extra.pop(answer_column))
+            score = extra[config.score] = _number(row, score_column, _taken(row, extra, score_column))
+        if voting and answer_column in ("response", "responses"):
+            answer = generation.response
+        elif voting:
+            answer = extra[config.answer] = _answer(row, answer_column, _taken(row, extra, answer_column))
         plain = Generation(generation.prompt, generation.response, generation.steps, generation.id, extra)
         made.append(Candidate(plain, score, answer, row.where))
     return made
@@ -103,6 +106,12 @@ def _column(row: Row, name: str, listed: bool, option: str) -> str:
     raise DataError(
         f"{row.where}: no column {' or '.join(map(repr, names))}, only {there}; --{option} names another"
     )
+
+
+def _taken(row: Row, extra: dict[str, object], column: str) -> object:
+    if column not in extra:
+        raise DataError(f"{row.where}: column {column!r} says what the row is, not how good; name another")
+    return extra.pop(column)
 
 
 def _number(row: Row, column: str, value: object) -> float:

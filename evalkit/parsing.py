@@ -59,6 +59,7 @@ def parse_configuration(kind: type[T], name: str, arguments: Sequence[str]) -> T
         as_positional=False,
         prog=f"evalkit {name}",
         parser_class=OneLineParser,
+        allow_abbrev=False,
     )
     return cast(T, made)
 

@@ -2,14 +2,14 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from evalkit.config import ScoreFile
 from evalkit.runs import ResumableRows, fingerprint, spec_fingerprint
-from rewards.errors import DataError
+from rewards.errors import DataError, EvalkitError
 from rewards.files import Row, generations, read_rows
 from rewards.records import Generation, Score
 from rewards.scorer import Scorer, load_scorer
@@ -50,9 +50,16 @@ def score_rows(rows: Sequence[Row], scorer: Scorer, column: str = "score") -> It
 
     Raises:
         DataError: A row is broken or has a score already.
+        ScoringError: A row has no score; the message names its place.
     """
     asked = [generations(row) for row in rows]
-    scores = iter(scorer.score(list(itertools.chain.from_iterable(asked))))
+    try:
+        scores = iter(scorer.score(list(itertools.chain.from_iterable(asked))))
+    except EvalkitError:  # fails again, and names the row by its place rather than by its text
+        scorer.score(
+            [replace(one, id=row.where) for row, own in zip(rows, asked, strict=True) for one in own]
+        )
+        raise
     for row, own in zip(rows, asked, strict=True):
         found = [next(scores) for _ in own]
         if "response" not in row.values and "responses" in row.values:

@@ -13,6 +13,7 @@ from evalkit.policies.policy import DEFAULT_SAMPLING, SamplingConfig
 from evalkit.policies.randomness import sample_keys
 from evalkit.policies.texts import StopTexts, Texts
 from rewards.errors import ConfigError, DataError, ModelError, SpecError
+from rewards.models.checkpoint import quiet
 from rewards.records import Generation, Prompt, prompt_key
 from rewards.scorer import Spec
 
@@ -175,8 +176,9 @@ def load_local_policy(spec: Spec) -> LocalPolicy:
     if Path(spec.rest).is_dir() and not (Path(spec.rest) / "config.json").exists():
         raise ModelError(f"{spec.text}: the folder has no config.json, so it is no model's folder")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(spec.rest)
-        model = AutoModelForCausalLM.from_pretrained(spec.rest, dtype=dtype)
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(spec.rest)
+            model = AutoModelForCausalLM.from_pretrained(spec.rest, dtype=dtype)
     except (OSError, ValueError) as error:
         raise ModelError(
             f"{spec.text}: no causal language model with a tokenizer loads from this folder or Hub id: "
