@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+from safetensors import SafetensorError, safe_open
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging
 
 from rewards.errors import MissingExtraError, ModelError
@@ -78,15 +79,14 @@ def load_classifier(name: str, dtype: torch.dtype = torch.float32, revision: str
     folder = Path(name)
     if (folder / "adapter_config.json").exists():
         return _load_adapter(folder, dtype)
-    config = _config(name, revision)
-    if config.num_labels != 1:
-        raise ModelError(f"{name}: has {config.num_labels} labels; an outcome reward model has one")
     model, fresh = _from_pretrained(name, dtype, revision)
-    if fresh:
+    if fresh:  # asked first, as a body without a head counts two labels
         raise ModelError(
             f"{name}: holds no trained head ({', '.join(fresh)} would be random), so that its scores would "
             "mean nothing; train one with: evalkit train outcome --body.name " + name
         )
+    if model.config.num_labels != 1:
+        raise ModelError(f"{name}: has {model.config.num_labels} labels; an outcome reward model has one")
     return model
 
 
@@ -114,7 +114,7 @@ def _from_pretrained(
             model, information = AutoModelForSequenceClassification.from_pretrained(
                 name, dtype=dtype, revision=revision, output_loading_info=True, **options
             )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ModelError(f"{name}: no reward model there ({_first_line(error)})") from None
     mismatched = [str(key[0]) for key in information["mismatched_keys"]]
     return cast(PreTrainedModel, model), sorted({*map(str, information["missing_keys"]), *mismatched})
@@ -138,29 +138,36 @@ def _draw(on: bool) -> None:
     switch()
 
 
-def _config(name: str, revision: str) -> Any:  # noqa: ANN401  # configurations differ by architecture
-    try:
-        return AutoConfig.from_pretrained(name, revision=revision)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{name}: no model there ({_first_line(error)})") from None
-
-
 def _load_adapter(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     try:
         from peft import PeftConfig, PeftModel
-        from safetensors import safe_open
     except ImportError:
         raise MissingExtraError("peft", "peft") from None
     weights = folder / "adapter_model.safetensors"
-    with safe_open(weights, framework="pt") as file:
-        if not any(part in HEADS for key in file.keys() for part in key.split(".")):  # noqa: SIM118  # no mapping
-            raise ModelError(
-                f"{folder}: the adapters were saved without their head (modules_to_save), so that its scores "
-                "would mean nothing"
-            )
+    try:
+        with safe_open(weights, framework="pt") as file:
+            keys = list(file.keys())
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{weights}: no adapters there ({_first_line(error)})") from None
+    if not any(part in HEADS for key in keys for part in key.split(".")):
+        raise ModelError(
+            f"{folder}: the adapters were saved without their head (modules_to_save), so that its scores "
+            "would mean nothing"
+        )
     base = PeftConfig.from_pretrained(str(folder)).base_model_name_or_path
     model, _ = _from_pretrained(base, dtype, "main", num_labels=1)
+    _follow_tokenizer(model, load_tokenizer(str(folder)))
     return cast(PreTrainedModel, PeftModel.from_pretrained(model, str(folder)).merge_and_unload())
+
+
+def _follow_tokenizer(model: PreTrainedModel, tokenizer: Any) -> None:  # noqa: ANN401  # as above
+    """Give a base the padding token that its adapters were trained with; it decides where scores are read."""
+    embeddings: Any = model.get_input_embeddings()
+    if embeddings.num_embeddings < len(tokenizer):
+        model.resize_token_embeddings(len(tokenizer))
+    if tokenizer.pad_token_id is not None:
+        model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+        model.config.pad_token_id = tokenizer.pad_token_id
 
 
 def read_sidecar(name: str) -> Sidecar | None:
@@ -184,7 +191,8 @@ def save(model: RewardModel, tokenizer: Any, folder: Path, sidecar: Sidecar) -> 
     merge = cast("Callable[[], PreTrainedModel] | None", getattr(model.classifier, "merge_and_unload", None))
     inner = merge() if merge else model.classifier
     inner.config.architectures = [type(inner).__name__]
-    inner.save_pretrained(folder)
+    with quiet():
+        inner.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     write_sidecar(folder, sidecar)
 

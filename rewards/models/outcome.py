@@ -25,6 +25,7 @@ def last_read(tokens: Tokens, pad: int | None) -> int:
         for place in range(len(tokens) - 1, -1, -1):
             if tokens[place] != pad:
                 return place
+        return 0  # nothing but padding: there Transformers reads the first token
     return len(tokens) - 1
 
 
