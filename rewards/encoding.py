@@ -64,15 +64,18 @@ class Encoder:
         return text
 
     def _finish(self, ids: list[int]) -> list[int]:
-        bos, eos = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
-        if bos is not None and ids[:2] == [bos, bos]:  # the text began with BOS, and the tokenizer added it
-            ids = ids[1:]
+        ids, eos = self._one_bos(ids), self.tokenizer.eos_token_id
         if self.append_eos and ids[-1:] != [eos]:
             ids.append(eos)
         return ids
 
+    def _one_bos(self, ids: list[int]) -> list[int]:
+        bos = self.tokenizer.bos_token_id
+        # The text began with BOS, and the tokenizer added it.
+        return ids[1:] if bos is not None and ids[:2] == [bos, bos] else ids
+
     def shorten(self, row: list[int], prompt: Prompt, by: int, name: str) -> list[int]:
-        """Cut `by` tokens from the left of a row's prompt, after its BOS.
+        """Cut `by` tokens from the left of a row's prompt, after its BOS or CLS.
 
         Raises:
             DataError: The prompt has fewer tokens than must go; the response would be cut.
@@ -83,13 +86,13 @@ class Encoder:
                 f"{name}: without its prompt the row still has {len(row) - room} tokens and the model takes "
                 f"{self.max_length}; leave it out or use a model with a longer context"
             )
-        keep = int(row[0] == self.tokenizer.bos_token_id)
+        keep = self._opening(row)
         return row[:keep] + row[keep + by :]
 
     def cuttable(self, row: list[int], prompt: Prompt) -> int:
-        """Return how many tokens of a row belong to its prompt alone, BOS aside."""
+        """Return how many tokens of a row belong to its prompt alone, BOS or CLS aside."""
         if isinstance(prompt, str):
-            alone = self._finish(list(self.tokenizer(prompt, verbose=False)["input_ids"]))
+            alone = self._one_bos(list(self.tokenizer(prompt, verbose=False)["input_ids"]))
         else:
             turns = [{"role": turn.role, "content": turn.content} for turn in prompt]
             text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
@@ -99,4 +102,8 @@ class Encoder:
             if mine != other:
                 break
             shared += 1
-        return shared - int(row[0] == self.tokenizer.bos_token_id)
+        return shared - self._opening(row)
+
+    def _opening(self, row: list[int]) -> int:
+        """Return how many special tokens stand before the text: 1 or 0."""
+        return int(row[0] in (self.tokenizer.bos_token_id, self.tokenizer.cls_token_id))
