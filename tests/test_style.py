@@ -1,0 +1,197 @@
+"""The house rules that no linter knows, checked on the source and on what importing it loads."""
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+from dataclasses import fields, is_dataclass
+from importlib.metadata import files
+from pathlib import Path
+
+import pytest
+import yaml
+
+from evalkit.cli import COMMANDS
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("rewards", "judges", "evalkit")
+SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+HEAVY = ("torch", "transformers", "datasets", "pandas", "matplotlib", "scipy", "accelerate", "peft", "openai")
+LIGHT = (
+    "evalkit.cli",
+    "evalkit.config",
+    "evalkit.runs",
+    "rewards.config",
+    "rewards.ensemble",
+    "rewards.errors",
+    "rewards.files",
+    "rewards.records",
+    "rewards.rules",
+    "rewards.scorer",
+    "rewards.selection",
+)
+FORBIDDEN = (r"nan_to_num", r"errstate\(all=", r"except\s*:", r"except \(?(Base)?Exception\b")
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def loaded_by(code: str) -> set[str]:
+    """The heavy packages that some code has loaded when it ends."""
+    seen = f"[name for name in {HEAVY!r} if name in sys.modules]"
+    tell = f"import atexit, sys; atexit.register(lambda: print({seen}))"
+    run = subprocess.run(
+        [sys.executable, "-c", f"{tell}\n{code}"], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert run.returncode == 0, run.stderr
+    return set(ast.literal_eval(run.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_a_file_is_short_and_says_first_what_it_is(path):
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= 300
+    description = ast.get_docstring(ast.parse(text))
+    assert description, "no docstring"
+    assert description.splitlines()[0].endswith(".")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_nothing_hides_an_error_or_a_missing_number(path):
+    text = path.read_text(encoding="utf-8")
+    assert [words for words in FORBIDDEN if re.search(words, text)] == []
+
+
+def configurations() -> set[type]:
+    """Every dataclass reached from a command's configuration."""
+    found: set[type] = set()
+    waiting = [kind for kind, _ in COMMANDS.values()]
+    while waiting:
+        kind = waiting.pop()
+        if kind not in found:
+            found.add(kind)
+            waiting += [item.type for item in fields(kind) if is_dataclass(item.type)]
+    return found
+
+
+def read_by(kind: type) -> set[str]:
+    """Every attribute read in the source, but for reads in the configuration's own class body.
+
+    Where a module reads attributes by a name that is computed, the texts it holds count as names.
+    """
+    names: set[str] = set()
+    for path in SOURCES:
+        texts: set[str] = set()
+        computed = False
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and node.name == kind.__name__:
+                node.body = []  # what is walked next; its own checks do not use a field
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                names.add(node.attr)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.add(node.value)
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "getattr":
+                computed |= not isinstance(node.args[1], ast.Constant)
+        names |= texts if computed else set()
+    return names
+
+
+@pytest.mark.parametrize(
+    "kind", sorted(configurations(), key=lambda kind: kind.__name__), ids=lambda k: k.__name__
+)
+def test_every_field_of_a_configuration_is_read_and_documented(kind):
+    read = read_by(kind)
+    assert [item.name for item in fields(kind) if item.name not in read] == []
+    module = ast.parse(Path(sys.modules[kind.__module__].__file__).read_text(encoding="utf-8"))
+    body = next(
+        node.body for node in module.body if isinstance(node, ast.ClassDef) and node.name == kind.__name__
+    )
+    for node, following in zip(body, [*body[1:], None], strict=True):
+        if isinstance(node, ast.AnnAssign):
+            assert isinstance(following, ast.Expr), f"{ast.unparse(node.target)} has no docstring"
+            assert isinstance(following.value, ast.Constant)
+
+
+def test_configurations_of_the_parts_are_found():
+    assert {"ScoreFile", "TrainingConfig", "LoraConfig"} <= {kind.__name__ for kind in configurations()}
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_importing_the_light_parts_loads_nothing_heavy(module):
+    assert loaded_by(f"import {module}") == set()
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_loads_nothing_heavy(command):
+    arguments = [*command.split(), "--help"]
+    assert loaded_by(f"from evalkit.cli import main\nmain({arguments!r})") == set()
+
+
+def test_the_imported_packages_are_ours():
+    owned = {str(file) for file in files("evalkit-rm") or ()}
+    assert owned, "evalkit-rm is not installed"
+    editable = any(name.endswith(".pth") for name in owned)
+    for package in PACKAGES:
+        folder = Path(importlib.import_module(package).__file__).parent
+        assert folder == ROOT / package or f"{package}/__init__.py" in owned
+        assert editable or f"{package}/__init__.py" in owned
+
+
+def test_every_module_can_be_imported():
+    modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in SOURCES]
+    modules = [name.removesuffix(".__init__") for name in modules]
+    for name in modules:
+        importlib.import_module(name)
+
+
+def test_every_command_runs_from_a_module_that_is_there():
+    for _, runner in COMMANDS.values():
+        module, _, name = runner.partition(":")
+        assert callable(getattr(importlib.import_module(module), name))
+
+
+def shipped_yaml() -> list[Path]:
+    tracked = subprocess.run(
+        ["git", "ls-files", "*.yaml", "*.yml"], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    return [ROOT / name for name in tracked.stdout.splitlines()]
+
+
+def test_every_shipped_yaml_loads():
+    for path in shipped_yaml():
+        assert yaml.safe_load(path.read_text(encoding="utf-8")) is not None, named(path)
+
+
+def readme_tree() -> dict[str, str]:
+    """The files that README's tree names, each with its description.
+
+    The tree is the first ```text block with a line `rewards/`. A folder's line ends in a slash, as its first
+    word; files and folders below stand two spaces deeper. What follows the first word is the description.
+    """
+    blocks = re.findall(r"```text\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    block = next((block for block in blocks if re.search(r"^rewards/", block, re.MULTILINE)), "")
+    described: dict[str, str] = {}
+    path: list[str] = []
+    for line in block.splitlines():
+        if not line.strip():
+            continue
+        depth = (len(line) - len(line.lstrip())) // 2
+        name, _, description = line.strip().partition(" ")
+        path = [*path[:depth], name.rstrip("/")]
+        described["/".join(path)] = description.strip()
+    return described
+
+
+def test_the_tree_in_readme_is_true():
+    described = readme_tree()
+    assert described, "README.md has no ```text block with a line rewards/"
+    there = {named(path): path for path in SOURCES if path.name != "__init__.py"}
+    assert {name for name in described if name.endswith(".py") and name.split("/")[0] in PACKAGES} == set(
+        there
+    )
+    for name, path in there.items():
+        first = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").splitlines()[0]
+        assert described[name] == first.removesuffix("."), name
+    assert [name for name in described if not (ROOT / name).exists()] == []
