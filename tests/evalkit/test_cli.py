@@ -1,0 +1,228 @@
+"""The command line: options from arguments and files, exit codes, interruption, and what help costs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from evalkit import cli, config
+from evalkit.cli import COMMANDS, main
+from evalkit.parsing import parse_configuration
+
+ROWS = [{"prompt": "p", "response": "x" * n} for n in range(5)]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, write_rows):
+    monkeypatch.chdir(tmp_path)
+    write_rows("rows.jsonl", ROWS)
+    return tmp_path
+
+
+def scores(path: Path, column: str = "score") -> list[float]:
+    return [json.loads(line)[column] for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+SCORE = ["score", "--scorer", "rule:length", "--data", "rows.jsonl", "--out", "o.jsonl"]
+
+
+def test_a_finished_output_is_replaced_by_overwrite_bare_or_true_and_by_nothing_else(here):
+    main(SCORE)
+    assert scores(here / "o.jsonl") == [0, 1, 2, 3, 4]
+    longer = [*SCORE, "--scorer", "rule:length?weight=-1"]
+    for refused in ([], ["--overwrite", "false"], ["--overwrite=false"]):
+        with pytest.raises(SystemExit) as stop:
+            main([*longer, *refused])
+        assert stop.value.code == 2
+        assert scores(here / "o.jsonl") == [0, 1, 2, 3, 4]
+    for number, replaced in enumerate((["--overwrite"], ["--overwrite", "true"], ["--overwrite=true"]), 2):
+        main([*SCORE, "--scorer", f"rule:length?weight={number}", *replaced])
+        assert scores(here / "o.jsonl") == [0, number, 2 * number, 3 * number, 4 * number]
+
+
+def test_a_bare_flag_may_stand_before_other_options(here):
+    (here / "o.jsonl").write_text("old")
+    main(["score", "--overwrite", *SCORE[1:]])
+    assert len(scores(here / "o.jsonl")) == 5
+
+
+def test_arguments_win_over_the_file_and_the_file_over_defaults(here):
+    (here / "c.yaml").write_text("scorer: rule:constant?value=7\ndata: rows.jsonl\nout: o.jsonl\ncolumn: c\n")
+    main(["score", "--config", "c.yaml", "--out", "p.jsonl"])
+    assert not (here / "o.jsonl").exists()
+    assert scores(here / "p.jsonl", "c") == [7.0] * 5
+
+
+def test_parts_of_a_configuration_are_set_one_by_one(tmp_path):
+    (tmp_path / "c.yaml").write_text("data: d\nout: o\ntraining:\n  epochs: 2\n  lora:\n    rank: 4\n")
+    made = parse_configuration(
+        config.TrainOutcome,
+        "train outcome",
+        ["--config", str(tmp_path / "c.yaml"), "--training.lora.alpha", "8", "--training.margin"],
+    )
+    assert (made.training.epochs, made.training.lora.rank, made.training.lora.alpha) == (2, 4, 8)
+    assert made.training.margin is True
+    assert made.body == config.BodyConfig()
+
+
+FILLED = {
+    "quickstart": ["--seed", "3"],
+    "train outcome": [
+        "--data",
+        "d",
+        "--out",
+        "o",
+        "--training.lora.rank",
+        "4",
+        "--rename",
+        '{"q": "prompt"}',
+    ],
+    "generate": ["--policy", "p", "--data", "d", "--out", "o", "--stop", '["\\n\\n", "a,b"]', "--log_probs"],
+    "score": ["--scorer", "ensemble:a,b?combine=uwo", "--data", "d", "--out", "o"],
+    "select": ["--data", "d", "--out", "o", "--method", "rejection", "--beta", "1e-3", "--k", "4"],
+    "evaluate": ["--scorer", "column:score", "--data", "d", "--out", "o", "--prompt_blind", "false"],
+    "overopt": ["--data", "d", "--proxy", "[a,b]", "--gold", "g", "--out", "o", "--n", "[1,2,4]"],
+    "fit": ["--data", "d", "--out", "o", "--form", "rl", "--group", "size"],
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_printed_configuration_reads_back_as_the_same(name, tmp_path, capsys):
+    kind, _ = COMMANDS[name]
+    with pytest.raises(SystemExit) as stop:
+        main([*name.split(), *FILLED[name], "--print_config"])
+    assert stop.value.code == 0
+    printed = capsys.readouterr().out
+    assert yaml.safe_load(printed)
+    path = tmp_path / "printed.yaml"
+    path.write_text(printed, encoding="utf-8")
+    meant = parse_configuration(kind, name, FILLED[name])
+    assert parse_configuration(kind, name, ["--config", str(path)]) == meant
+    # The arguments were not simply ignored.
+    required = [word for word in FILLED[name] if word in ("d", "o", "p", "g")]
+    assert required or meant != kind()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_names_every_option_and_the_overview_every_command(name, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([*name.split(), "--help"])
+    assert stop.value.code == 0
+    told = capsys.readouterr().out
+    assert all(f"--{field}" in told for field in COMMANDS[name][0].__dataclass_fields__)
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert stop.value.code == 0
+    assert f"  {name}" in capsys.readouterr().out
+
+
+def test_help_on_a_group_names_its_commands_alone(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    told = capsys.readouterr().out
+    assert "train outcome" in told
+    assert "overopt" not in told
+
+
+@pytest.mark.usefixtures("here")
+def test_an_option_is_not_abbreviated(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([*SCORE, "--chunk_row", "2"])
+    assert stop.value.code == 2
+    assert "--chunk_row" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("here")
+def test_what_the_system_refuses_is_one_line_and_a_bug_is_a_traceback(monkeypatch, capsys):
+    def full(_: object) -> None:
+        raise OSError(28, "No space left on device", "o.jsonl")
+
+    def bug(_: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory", "ours")
+
+    monkeypatch.setattr(cli, "resolve_name", lambda _: full)
+    with pytest.raises(SystemExit) as stop:
+        main(SCORE)
+    assert stop.value.code == 2
+    expected = "evalkit: o.jsonl: No space left on device; make room, and the same command goes on\n"
+    assert capsys.readouterr().err == expected
+    monkeypatch.setattr(cli, "resolve_name", lambda _: bug)
+    with pytest.raises(FileNotFoundError):
+        main(SCORE)
+
+
+def run_module(arguments: list[str], folder: Path, code: str = "") -> subprocess.CompletedProcess[str]:
+    start = f"{code}\nfrom evalkit.cli import main\nmain({arguments!r})"
+    root = str(Path(__file__).parents[2])
+    return subprocess.run(
+        [sys.executable, "-c", start],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def test_exit_codes_of_the_process(here):
+    done = run_module(SCORE, here)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "o.jsonl" in done.stdout
+    mistake = run_module(SCORE, here)
+    assert mistake.returncode == 2
+    assert mistake.stderr.count("\n") == 1
+    bug = "import evalkit.scoring as s\ndef broken(*_): raise RuntimeError('ours')\ns.score_rows = broken"
+    failed = run_module([*SCORE, "--overwrite"], here, bug)
+    assert failed.returncode == 1
+    assert "Traceback" in failed.stderr
+    assert "RuntimeError: ours" in failed.stderr
+
+
+SLOW_SCORE = """
+import time
+from rewards.rules import Length
+score = Length.score
+def slowly(self, generations):
+    time.sleep(0.02)
+    return score(self, generations)
+Length.score = slowly
+"""
+
+
+def test_an_interrupted_score_says_how_to_go_on_and_goes_on_to_the_same_bytes(here, write_rows):
+    write_rows("many.jsonl", [{"prompt": "p", "response": "x" * (n % 97)} for n in range(2000)])
+    command = ["score", "--scorer", "rule:length", "--data", "many.jsonl", "--chunk_rows", "10"]
+    main([*command, "--out", "undisturbed.jsonl"])
+    start = f"{SLOW_SCORE}\nfrom evalkit.cli import main\nmain({[*command, '--out', 'o.jsonl']!r})"
+    process = subprocess.Popen(
+        [sys.executable, "-c", start],
+        cwd=here,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    wait_for(here / "o.jsonl.partial.json", process)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error == "evalkit: interrupted; what is done is kept, and the same command goes on from there\n"
+    assert not (here / "o.jsonl").exists()
+    assert 0 < json.loads((here / "o.jsonl.partial.json").read_text())["rows"] < 2000
+    again = run_module([*command, "--out", "o.jsonl"], here)
+    assert again.returncode == 0
+    assert "going on after row" in again.stderr
+    assert (here / "o.jsonl").read_bytes() == (here / "undisturbed.jsonl").read_bytes()
+    assert [path.name for path in here.glob("*partial*")] == []
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until a process has written a file; what takes too long is ended by the test's timeout."""
+    while not path.exists():
+        assert process.poll() is None, "the process ended before it wrote anything"
+        time.sleep(0.01)
