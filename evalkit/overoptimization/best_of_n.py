@@ -3,7 +3,7 @@
 import csv
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -109,6 +109,12 @@ def fit_record(curve: Curve) -> dict[str, object]:
     }
 
 
+def labels(specs: Sequence[str]) -> list[str]:
+    """Return short names of scorers: a model folder's own name, where that tells them apart."""
+    short = [Path(spec).name if Path(spec).is_dir() else spec for spec in specs]
+    return short if len(set(short)) == len(specs) else list(specs)
+
+
 def summary(curve: Curve, proxy: str, gold: str) -> str:
     """Return in a few lines what a curve shows, for someone who sees the first one."""
     most = f"n = {curve.n[-1]:,}"
@@ -184,7 +190,7 @@ def _write(folder: Path, curves: Mapping[str, Curve], gold: str) -> None:
             for index, n in enumerate(curve.n):
                 values = ("" if column is None else repr(float(column[index])) for column in columns)
                 table.writerow((proxy, n, *values))
-    overoptimization_figure(curves, folder / FIGURE)
+    overoptimization_figure(dict(zip(labels(list(curves)), curves.values(), strict=True)), folder / FIGURE)
     records = [{"proxy": proxy, "gold": gold, **fit_record(curve)} for proxy, curve in curves.items()]
     with atomic_write(folder / FIT) as file:
         json.dump(records[0] if len(records) == 1 else {"curves": records}, file, indent=2, allow_nan=False)
@@ -192,8 +198,8 @@ def _write(folder: Path, curves: Mapping[str, Curve], gold: str) -> None:
 
 def _tell(curves: Mapping[str, Curve], gold: str, folder: Path) -> None:
     console = Console(highlight=False)
-    for proxy, curve in curves.items():
-        console.print(curve_table(curve, proxy))
-        console.print(Text(summary(curve, proxy, gold)), soft_wrap=True)
+    for label, curve in zip(labels(list(curves)), curves.values(), strict=True):
+        console.print(curve_table(curve, label))
+        console.print(Text(summary(curve, label, gold)), soft_wrap=True)
         console.print()
     sys.stdout.write("".join(f"{folder / name}\n" for name in (FIGURE, CURVE, FIT, SCORES)))
