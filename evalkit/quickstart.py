@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from evalkit.config import Quickstart
+from evalkit.locks import locked_folder
 from evalkit.quickstart_findings import findings
 from evalkit.quickstart_steps import PROXIES, Step, steps
 from evalkit.report.page import Findings, write_page
@@ -25,7 +26,7 @@ def run(config: Quickstart) -> None:
 
     Raises:
         ModelError: A model in the folder is of another world.
-        OutputExistsError: The folder holds another configuration's run.
+        OutputExistsError: The folder holds another configuration's run, or another process is in it.
     """
     # A finished run is not refused but shown, as nothing of it is written again; only --overwrite asks
     # whether it is finished.
@@ -35,7 +36,7 @@ def run(config: Quickstart) -> None:
     began = time.perf_counter()
     page = folder / PAGE
     todo = [*steps(config), Step("write the page", page, lambda: write_page(_findings(config), page))]
-    with (folder / LOG).open("a", encoding="utf-8") as log, _one_thread():
+    with locked_folder(folder), _one_thread(), (folder / LOG).open("a", encoding="utf-8") as log:
         for number, step in enumerate(todo, 1):
             title = f"{number:2} of {len(todo)}  {step.title}"
             if step.made.exists():

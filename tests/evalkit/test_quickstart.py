@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from evalkit import quickstart
 from evalkit.command_line import command_line
 from evalkit.config import Quickstart, TrainOutcome
+from evalkit.quickstart_steps import Step
 from evalkit.report.page import Answer, Curve, Example, Findings, Part, Proxy, write_page
 from evalkit.testbeds.facts import FactsWorld
 from evalkit.testbeds.facts_corpus import write_corpus
@@ -76,6 +77,28 @@ def test_another_configuration_is_refused_and_leaves_everything(done):
     with pytest.raises(OutputExistsError, match="--overwrite"):
         quickstart.run(replace(done, labels=33))
     assert contents(done.out) == before
+
+
+def test_overwriting_starts_anew_where_another_configuration_was(done, tmp_path, monkeypatch):
+    config = replace(done, out=str(tmp_path / "run"))
+    made = []
+    monkeypatch.setattr(quickstart, "steps", lambda config: [_step(config, made)])
+    monkeypatch.setattr(quickstart, "_findings", lambda _: None)
+    monkeypatch.setattr(quickstart, "_tell", lambda *_: None)
+    monkeypatch.setattr(quickstart, "write_page", lambda _, path: path.write_text("page"))
+    for seed, overwrite in ((0, False), (0, False), (1, True), (1, False), (1, True)):
+        quickstart.run(replace(config, seed=seed, overwrite=overwrite))
+    assert made == [0, 1, 1]
+
+
+def _step(config, made):
+    path = Path(config.out) / "file"
+
+    def make():
+        made.append(config.seed)
+        path.write_text("")
+
+    return Step("a step", path, make)
 
 
 def test_the_models_are_ordinary_folders_with_their_world_beside_them(done):

@@ -1,0 +1,1 @@
+"""Whole experiments, each run by its own command; nothing imports them."""
