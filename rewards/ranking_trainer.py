@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from transformers import (
     EarlyStoppingCallback,
+    PrinterCallback,
+    ProgressCallback,
     Trainer,
     TrainerCallback,
     TrainerControl,
@@ -20,7 +22,7 @@ from transformers import (
 
 from rewards.batches import pack
 from rewards.config import TrainingConfig
-from rewards.errors import ConfigError
+from rewards.errors import ConfigError, ModelError
 from rewards.examples import Example
 from rewards.losses import ranking_losses
 from rewards.models.outcome import RewardModel
@@ -46,8 +48,11 @@ def training_arguments(
     every = config.evaluation_steps or tenth
     stops = bool(config.early_stopping)
     saves = config.checkpoint_steps or (every if stops else tenth)
-    if stops and saves % every:
-        raise ConfigError(f"checkpoint_steps {saves} is not a multiple of evaluation_steps {every}")
+    if stops and saves != every:
+        raise ConfigError(
+            f"early_stopping keeps the best of the weights it evaluates, so that checkpoint_steps is "
+            f"evaluation_steps, {every}; got {saves}"
+        )
     return TrainingArguments(
         output_dir=str(folder),
         learning_rate=config.learning_rate,
@@ -59,7 +64,6 @@ def training_arguments(
         per_device_train_batch_size=micro,
         gradient_accumulation_steps=config.batch_prompts // micro,
         max_grad_norm=config.max_gradient_norm,
-        gradient_checkpointing=False,  # RewardModel is no Transformers class; fit switches it on inside
         bf16=config.dtype == "bfloat16",
         eval_strategy="steps" if evaluates else "no",
         eval_steps=every,
@@ -69,6 +73,7 @@ def training_arguments(
         load_best_model_at_end=stops,
         metric_for_best_model="eval_loss" if stops else None,
         greater_is_better=False if stops else None,
+        restore_callback_states_from_checkpoint=stops,
         logging_steps=1,
         report_to=[],  # TensorBoard is given its folder by RankingTrainer
         disable_tqdm=not sys.stderr.isatty(),
@@ -98,7 +103,7 @@ class RankingTrainer(Trainer):
         self.evaluation = list(evaluation)
         callbacks: list[TrainerCallback] = [MetricsFile(out / METRICS)]
         if config.early_stopping:
-            callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.early_stopping))
+            callbacks.append(EarlyStop(early_stopping_patience=config.early_stopping))
         if config.tensorboard:
             from torch.utils.tensorboard import SummaryWriter
             from transformers.integrations.integration_utils import TensorBoardCallback
@@ -106,7 +111,9 @@ class RankingTrainer(Trainer):
             writer = SummaryWriter(str(out / "tensorboard"))
             callbacks.append(TensorBoardCallback(writer))  # type: ignore[no-untyped-call]  # Transformers' own
         if config.gradient_checkpointing:
-            enable: Any = model.inner.gradient_checkpointing_enable
+            # Trainer sees to its own classes alone. Where there is the newer name, the older one warns.
+            older = "gradient_checkpointing_enable"
+            enable: Any = getattr(model.inner, "activation_checkpointing_enable", getattr(model.inner, older))
             enable({"use_reentrant": False})
         super().__init__(
             model=model,
@@ -116,6 +123,10 @@ class RankingTrainer(Trainer):
             data_collator=self.collate,
             callbacks=callbacks,
         )
+        self.remove_callback(PrinterCallback)  # metrics.jsonl has every line
+        if not arguments.disable_tqdm:
+            self.remove_callback(ProgressCallback)
+            self.add_callback(ProgressBar)
         # The loss is a sum over prompts, divided by the update's number of prompts below.
         self.model_accepts_loss_kwargs = True
 
@@ -197,6 +208,40 @@ class RankingTrainer(Trainer):
         if len(trained) < len(list(self.reward_model.parameters())):
             state = {name: weight for name, weight in state.items() if name in trained}
         super()._save(output_dir, state_dict=state)
+
+    def _issue_warnings_after_load(self, load_result: Any) -> None:  # noqa: ANN401  # torch has no public type
+        """Accept a checkpoint without frozen weights, as `_save` leaves them out."""
+        trained = {name for name, weight in self.reward_model.named_parameters() if weight.requires_grad}
+        lost = sorted({*trained.intersection(load_result.missing_keys), *load_result.unexpected_keys})
+        if lost:
+            raise ModelError(f"{self.args.output_dir}: a checkpoint of another model; {lost[0]} differs")
+
+
+class EarlyStop(EarlyStoppingCallback):
+    """Stops early, also where a run was killed after it had stopped and is resumed."""
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        """Stop after one update, which the best weights replace."""
+        if self.early_stopping_patience_counter >= self.early_stopping_patience:
+            control.should_training_stop = True
+
+
+class ProgressBar(ProgressCallback):
+    """Draws how far training is, without a line for each update."""
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: object,
+    ) -> None:
+        """Show the loss beside the bar."""
+        if self.training_bar is not None and logs and "loss" in logs:
+            self.training_bar.set_postfix(loss=f"{logs['loss']:.4f}")
 
 
 class MetricsFile(TrainerCallback):
