@@ -61,8 +61,8 @@ def encode_examples(
                     f"{name}: has a row of {encoder.max_length + excess} tokens and the model takes "
                     f"{encoder.max_length}; --training.over_long truncate_left or drop deals with such rows"
                 )
-            longest = max(rows, key=len)
-            if over_long == "drop" or encoder.cuttable(longest, record.prompt) < excess:
+            room = min(encoder.cuttable(row, record.prompt) for row in rows)
+            if over_long == "drop" or room < excess:
                 counts["dropped"] += 1
                 continue
             counts["truncated"] += 1
