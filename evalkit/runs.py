@@ -57,7 +57,7 @@ def fingerprint(source: str) -> dict[str, object]:
     Of a folder the files' names, sizes and times are taken; of what is no path, its name alone.
     """
     path = Path(source)
-    if path.is_dir():
+    if source and path.is_dir():  # an empty name is no folder, though Path makes it the working one
         return {"source": source, "files": _listing(path)}
     if not path.is_file():
         return {"source": source}

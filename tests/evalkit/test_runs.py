@@ -245,6 +245,7 @@ def test_a_changed_input_has_another_fingerprint(tmp_path):
     assert fingerprint(str(path)) == first
     path.write_bytes(b"a" * 500 + b"b" + b"a" * 499)
     assert fingerprint(str(path)) != first
+    assert fingerprint("") == {"source": ""}
     assert fingerprint("hub:owner/name") == {"source": "hub:owner/name"}
 
 
