@@ -2,9 +2,9 @@
 
     python -m evalkit.experiments.facts_overoptimization
 
-About 3 minutes of processor time a seed. Expected: gold of every reward model rises, peaks between n = 4
-and 256 and falls; alpha, and with it the peak, grows with labels and with size, beta shows no clear trend
-(the paper's beta falls with size).
+About 3 minutes of processor time a seed. Expected, over three seeds: the highest gold gain is about 0.5 with
+500 labels, 0.7 to 1.1 with 1500 and 1.5 with 5000, nearly always at an n between 4 and 256, and gold falls
+beyond it. More labels raise alpha. Unlike in the paper, size makes no consistent difference to beta.
 """
 
 import csv
@@ -68,7 +68,8 @@ def main(grid: Grid) -> None:
     _write_table(out / "fits.csv", fits)
     _draw(curves, grid, out / "overoptimization.png")
     with atomic_write(out / "config.json") as file:
-        json.dump({"configuration": asdict(grid), **provenance()}, file, indent=2)
+        settings = {name: value for name, value in asdict(grid).items() if name not in ("work", "out")}
+        json.dump({"configuration": settings, **provenance()}, file, indent=2)
     sys.stdout.write(f"Results are in {out}\n")
 
 
