@@ -28,7 +28,14 @@ RESULT = "result.json"
 
 
 def run(config: TrainOutcome) -> None:
-    """Train, and print where the model is and how well it ranks held-out prompts."""
+    """Train, and print where the model is and how well it ranks held-out prompts.
+
+    Raises:
+        EvalkitError: The data, the body or the settings cannot be used.
+    """
+    lora = config.training.lora
+    if lora.rank and not lora.merge and not config.body.name:
+        raise ConfigError("training.lora.merge false keeps adapters of --body.name, and none is given")
     console = Console()
     screen = Screen(config.screening)
     rows = load_preferences(config.data, config.format, config.rename, screen)

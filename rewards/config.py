@@ -135,5 +135,3 @@ class TrainingConfig:
             raise ConfigError(f"learning_rate is above 0, got {self.learning_rate}")
         if self.centering < 0:
             raise ConfigError(f"centering is 0 or more, got {self.centering}")
-        if self.early_stopping and not self.evaluation_share:
-            raise ConfigError("early_stopping needs an evaluation_share above 0")

@@ -79,6 +79,7 @@ def training_arguments(
         disable_tqdm=not sys.stderr.isatty(),
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
+        logging_nan_inf_filter=False,  # a loss that is no number is to be seen
         seed=config.seed,
         data_seed=config.seed,
     )
