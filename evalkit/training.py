@@ -16,7 +16,6 @@ from rewards.encoding import Encoder
 from rewards.engines.local import context_length, device
 from rewards.errors import ConfigError, EvalkitError
 from rewards.models.bodies import make_classifier
-from rewards.models.checkpoint import SIDECAR
 from rewards.models.outcome import RewardModel
 from rewards.records import Preference, Ranking
 from rewards.screening import Screen
@@ -47,7 +46,7 @@ def run(config: TrainOutcome) -> None:
         "evaluation_data": fingerprint(config.evaluation_data),
         "body": fingerprint(config.body.name),
     }
-    folder = run_folder(config.out, config, config.overwrite, SIDECAR, inputs)
+    folder = run_folder(config.out, config, config.overwrite, RESULT, inputs)
     with locked_folder(folder):
         try:
             trained_on = {**inputs["data"], "screening": screen.report.as_dict()}

@@ -116,6 +116,8 @@ def _split(
     encoder: Encoder,
     config: TrainingConfig,
 ) -> tuple[list[Example], list[Example]]:
+    if not examples:
+        raise DataError("nothing to train on: no record is left after screening and over-long rows")
     if held_out is None:
         train, evaluation = hold_out(examples, config.evaluation_share, config.seed)
     else:
@@ -129,8 +131,6 @@ def _split(
                 f"{len(both)} held-out prompts are also trained on, such as {min(both)[:60]!r}; leave them "
                 "out of one side"
             )
-    if not train:
-        raise DataError("nothing to train on: no record is left after screening and over-long rows")
     if config.early_stopping and not evaluation:
         raise ConfigError("early_stopping needs held-out prompts")
     return train, evaluation
