@@ -149,7 +149,7 @@ def test_a_begun_run_refuses_changed_data(trained, reward_folder, tmp_path, caps
     mine.write_text(Path(data).read_text())
     line = arguments(str(mine), reward_folder, tmp_path / "model", "--training.max_steps", "2")
     main(line)
-    (tmp_path / "model" / "evalkit.json").unlink()  # the last file to be written: it is unfinished now
+    (tmp_path / "model" / "result.json").unlink()  # the last file to be written: it is unfinished now
     mine.write_text(Path(data).read_text().replace("good", "fine"))
     with pytest.raises(SystemExit) as stop:
         main(line)
