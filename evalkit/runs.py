@@ -18,6 +18,7 @@ from typing import Self, TextIO
 from evalkit.locks import lock, locked_folder
 from rewards.errors import ConfigError, OutputExistsError
 from rewards.files import read_rows, write_rows
+from rewards.writing import json_line
 
 EDGE = 1 << 25
 """Bytes hashed at either end of an input file; one of 64 MiB or less is hashed whole."""
@@ -135,9 +136,14 @@ class ResumableRows:
             )
 
     def append(self, rows: Iterable[Mapping[str, object]], consumed: int) -> None:
-        """Write the results of the next `consumed` input rows; they are safe when this returns."""
-        lines = [json.dumps(dict(row), ensure_ascii=False, allow_nan=False) for row in rows]
-        self._file.write("".join(line + "\n" for line in lines).encode())
+        """Write the results of the next `consumed` input rows; they are safe when this returns.
+
+        Raises:
+            DataError: A row holds NaN, or what JSON cannot say.
+        """
+        first = self.rows_done + 1
+        lines = [json_line(row, f"{self.out} row {number}") for number, row in enumerate(rows, first)]
+        self._file.write(b"".join(lines))
         self._file.flush()
         os.fsync(self._file.fileno())
         self._bytes = self._file.tell()

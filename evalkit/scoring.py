@@ -3,13 +3,14 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from evalkit.config import ScoreFile
 from evalkit.runs import ResumableRows, fingerprint, spec_fingerprint
-from rewards.errors import DataError, EvalkitError
+from rewards.errors import ConfigError, DataError, EvalkitError
 from rewards.files import Row, generations, read_rows
 from rewards.records import Generation, Score
 from rewards.scorer import Scorer, load_scorer
@@ -17,6 +18,8 @@ from rewards.scorer import Scorer, load_scorer
 
 def run(config: ScoreFile) -> None:
     """Score a file in chunks that a restart does not move, and write each input row with its score."""
+    if Path(config.out).resolve() == Path(config.data).resolve():
+        raise ConfigError(f"{config.out}: is the input too; give another --out")
     key = {
         "command": "score",
         "scorer": spec_fingerprint(config.scorer),
@@ -37,7 +40,7 @@ def run(config: ScoreFile) -> None:
             progress.update(task, completed=output.rows_done)
         output.finish()
     cut = getattr(scorer, "truncated", 0)
-    note = f"; {cut} with a shortened prompt" if cut else ""
+    note = f"; {cut} responses with a shortened prompt" if cut else ""
     Console().print(
         f"{output.rows_done} rows scored by {config.scorer}{note}; they are in {config.out}", soft_wrap=True
     )
@@ -62,8 +65,8 @@ def score_rows(rows: Sequence[Row], scorer: Scorer, column: str = "score") -> It
         raise
     for row, own in zip(rows, asked, strict=True):
         found = [next(scores) for _ in own]
-        if "response" not in row.values and "responses" in row.values:
-            new = _several(found, column)
+        if row.values.get("response") is None and row.values.get("responses") is not None:
+            new = _several(found, own, column)
         else:
             new = _one(found[0], own[0], column)
         for name in new:
@@ -86,8 +89,10 @@ def _one(score: Score, generation: Generation, column: str) -> dict[str, object]
     return values
 
 
-def _several(scores: Sequence[Score], column: str) -> dict[str, object]:
+def _several(scores: Sequence[Score], own: Sequence[Generation], column: str) -> dict[str, object]:
     values: dict[str, object] = {f"{column}s": [score.value for score in scores]}
+    if any(generation.steps and score.steps for generation, score in zip(own, scores, strict=True)):
+        values[f"{column}s_steps"] = [list(score.steps) for score in scores]
     if any(score.aspects for score in scores):
         values[f"{column}s_aspects"] = [dict(score.aspects) for score in scores]
     if any(score.spans for score in scores):

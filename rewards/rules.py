@@ -4,6 +4,7 @@ import hashlib
 import math
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import Literal, TypeAlias, get_args
@@ -124,7 +125,7 @@ class Random:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Reads scores that the data carry already; true and false are 1 and 0.
+    """Reads scores that the data carry already, as numbers or spelled; true and false are 1 and 0.
 
     Where only the plural of `name` is there, as `scores` beside `responses`, it is read instead; it must
     hold this response's own number by then, not the whole list.
@@ -144,6 +145,9 @@ class Column:
         plural = f"{self.name}s"
         column = plural if self.name not in generation.extra and plural in generation.extra else self.name
         value = generation.extra.get(column)
+        if isinstance(value, str):  # a csv file spells its numbers
+            with suppress(ValueError):
+                value = float(value)
         if isinstance(value, Real) and math.isfinite(value):
             return float(value)
         wanted = f"column {column!r} holds the score, a finite number"
@@ -151,7 +155,7 @@ class Column:
 
 
 def load_rule(spec: Spec) -> Scorer:
-    """Load `rule:NAME?option=value&...`; an option's reserved characters are percent-encoded (`+` is `%2B`).
+    """Load `rule:NAME?option=value&...`; an option's reserved characters are percent-encoded.
 
     - `rule:length?unit=characters|words&weight=1`
     - `rule:exact?column=answer`

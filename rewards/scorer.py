@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Protocol, cast
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 from rewards.errors import SpecError
 from rewards.records import Generation, Score
@@ -92,12 +92,11 @@ def parse_spec(text: str, schemes: Sequence[str]) -> Spec:
         raise SpecError(f"{text}: unknown scheme {scheme!r}; known: {known}, or a model folder or Hub id")
     else:
         scheme, rest = "model", unquote(body)
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
-    except ValueError:
-        raise SpecError(f"{text}: options have the form name=value&name=value, got {query!r}") from None
     options: dict[str, str] = {}
-    for name, value in pairs:
+    for pair in query.split("&") if query else ():
+        name, equals, value = (unquote(part) for part in pair.partition("="))
+        if not name or not equals:
+            raise SpecError(f"{text}: options have the form name=value&name=value, got {query!r}")
         if name in options:
             raise SpecError(f"{text}: option {name!r} is given twice")
         options[name] = value

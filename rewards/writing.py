@@ -6,6 +6,7 @@ import json
 import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, time
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
@@ -67,14 +68,30 @@ def _write_compressed_lines(partial: Path, rows: Iterable[Values], name: str) ->
 def _lines(file: BinaryIO, rows: Iterable[Values], name: str) -> int:
     count = 0
     for count, row in enumerate(rows, 1):
-        try:
-            file.write(_ENCODE(row).encode() + b"\n")
-        except (ValueError, TypeError, RecursionError) as error:
-            raise _unwritable(row, f"{name} row {count}", error) from None
+        file.write(json_line(row, f"{name} row {count}"))
     return count
 
 
-_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+def _plain(value: object) -> str:
+    """Write what columnar files hold and JSON does not: dates and times, as ISO 8601 text."""
+    if isinstance(value, date | time):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} is not a value that JSON has")
+
+
+_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_plain).encode
+
+
+def json_line(row: Values, where: str) -> bytes:
+    """Return a row as one line of JSON in UTF-8; dates become ISO 8601 text.
+
+    Raises:
+        DataError: A field holds NaN or what JSON cannot say; the message begins with `where`.
+    """
+    try:
+        return _ENCODE(row).encode() + b"\n"
+    except (ValueError, TypeError, RecursionError) as error:
+        raise _unwritable(row, where, error) from None
 
 
 def _unwritable(row: Values, where: str, error: Exception) -> DataError:

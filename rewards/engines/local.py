@@ -8,7 +8,7 @@ import torch
 from rewards.batches import pack
 from rewards.config import ScoringConfig
 from rewards.encoding import Encoder
-from rewards.errors import ConfigError, DataError, ScoringError
+from rewards.errors import ConfigError, DataError, ScoringError, SpecError
 from rewards.models.checkpoint import (
     Scale,
     check_tokenizer,
@@ -129,8 +129,11 @@ def load_model_scorer(spec: Spec) -> ModelScorer:
     spec.allow("eos", "dtype", "device", "batch_tokens", "over_long", "share_prefixes", "revision")
     over_long = _choice(spec, "over_long", ("error", "truncate_left"))
     dtype = _choice(spec, "dtype", tuple(DTYPES))
+    batch_tokens = float(spec.option("batch_tokens", ScoringConfig.batch_tokens))
+    if not batch_tokens.is_integer():
+        raise SpecError(f"{spec.text}: option batch_tokens is a whole number, got {batch_tokens}")
     config = ScoringConfig(
-        batch_tokens=int(spec.option("batch_tokens", ScoringConfig.batch_tokens)),
+        batch_tokens=int(batch_tokens),
         share_prefixes=spec.flag("share_prefixes", True),
         device=spec.options.get("device", "auto"),
         dtype=dtype,  # type: ignore[arg-type]  # one of DTYPES

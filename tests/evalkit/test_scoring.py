@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from evalkit.cli import main
 from evalkit.config import ScoreFile
 from evalkit.scoring import run, score_rows
-from rewards.errors import DataError, ScoringError
+from rewards.errors import ConfigError, DataError, ScoringError
 from rewards.files import read_rows
 from rewards.records import Score, Span
 from rewards.rules import Column, Constant, Length
@@ -48,6 +49,52 @@ def test_a_row_keeps_its_columns_and_gains_its_score(score):
 def test_several_responses_gain_a_list_in_their_order(score):
     rows = [{"prompt": "p", "responses": ["ccc", "a", "ccc"]}, {"prompt": "q", "response": "bb"}]
     assert score(rows) == [{**rows[0], "scores": [3.0, 1.0, 3.0]}, {**rows[1], "score": 2.0}]
+
+
+def test_a_null_response_beside_responses_is_no_response(score):
+    rows = [{"prompt": "p", "response": None, "responses": ["a", "bb"]}]
+    assert score(rows)[0]["scores"] == [1.0, 2.0]
+
+
+def test_step_scores_of_several_responses_are_kept(score):
+    rows = [{"prompt": "p", "responses": ["a", "bb"], "steps": [["a"], ["b", "b"]]}]
+    assert score(rows, scorer="rule:constant?value=0.9")[0]["scores_steps"] == [[0.9], [0.9, 0.9]]
+
+
+def test_dates_of_a_parquet_file_are_written_as_text(tmp_path):
+    import pyarrow
+    import pyarrow.parquet
+
+    data, out = tmp_path / "data.parquet", tmp_path / "out.jsonl"
+    day = datetime(2026, 1, 2, 3, 4, 5)
+    pyarrow.parquet.write_table(pyarrow.table({"prompt": ["p"], "response": ["a"], "made": [day]}), data)
+    run(ScoreFile(scorer="rule:length", data=str(data), out=str(out)))
+    assert read(out) == [{"prompt": "p", "response": "a", "made": "2026-01-02T03:04:05", "score": 1.0}]
+
+
+def test_what_json_cannot_say_names_row_and_field_and_leaves_nothing(tmp_path, capsys):
+    data = tmp_path / "data.jsonl"
+    data.write_text('{"prompt": "p", "response": "a"}\n{"prompt": "p", "response": "a", "loss": NaN}\n')
+    with pytest.raises(SystemExit) as stop:
+        main(["score", "--scorer", "rule:length", "--data", str(data), "--out", str(tmp_path / "out.jsonl")])
+    assert stop.value.code == 2
+    assert "row 2: field 'loss'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [data]
+
+
+def test_an_output_that_is_the_input_is_refused(write_rows):
+    data = write_rows("data.jsonl", [{"prompt": "p", "response": "a"}])
+    before = Path(data).read_bytes()
+    with pytest.raises(ConfigError, match="is the input too"):
+        run(ScoreFile(scorer="rule:length", data=data, out=data, overwrite=True))
+    assert Path(data).read_bytes() == before
+
+
+def test_numbers_that_a_csv_file_spells_are_scores(tmp_path):
+    data, out = tmp_path / "data.csv", tmp_path / "out.jsonl"
+    data.write_text("prompt,response,quality\np,a,0.5\n")
+    run(ScoreFile(scorer="column:quality", data=str(data), out=str(out)))
+    assert read(out)[0]["score"] == 0.5
 
 
 def test_a_second_score_takes_another_column(score, tmp_path):

@@ -106,7 +106,7 @@ def test_column_reads_numbers_and_truth_values_and_the_plural_where_only_that_is
     assert values("column:score", answers) == [2, 1, -1.5, 0.5]
 
 
-@pytest.mark.parametrize("value", [None, math.nan, math.inf, "3", [1.0]])
+@pytest.mark.parametrize("value", [None, math.nan, math.inf, "three", "nan", [1.0]])
 def test_column_refuses_what_is_no_number(value: object):
     with pytest.raises(ScoringError, match=r"id 'x7'.*'score'.*finite number"):
         Column("score").score([Generation("p", "a", id="x7", extra={"score": value})])
