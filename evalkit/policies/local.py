@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from evalkit.policies.cache import cache_argument, can_pad
@@ -163,7 +165,8 @@ def load_local_policy(spec: Spec) -> LocalPolicy:
 
     Raises:
         SpecError: An option is unknown or not one of its values.
-        ModelError: There is no such model, or it is no causal language model with a tokenizer.
+        ModelError: There is no such model, it is no causal language model with a tokenizer, or some of its
+            weights, such as the language modelling head, are not in the checkpoint.
     """
     spec.allow("dtype", "device")
     dtype = spec.options.get("dtype", "auto")
@@ -178,12 +181,23 @@ def load_local_policy(spec: Spec) -> LocalPolicy:
     try:
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(spec.rest)
-            model = AutoModelForCausalLM.from_pretrained(spec.rest, dtype=dtype)
-    except (OSError, ValueError) as error:
+            # Its annotation leaves out the pair that `output_loading_info` gives.
+            answer: Any = AutoModelForCausalLM.from_pretrained(
+                spec.rest, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True
+            )
+    except (OSError, ValueError, SafetensorError) as error:
         raise ModelError(
             f"{spec.text}: no causal language model with a tokenizer loads from this folder or Hub id: "
             f"{' '.join(str(error).split())[:200]}"
         ) from error
+    model, loaded = answer
+    # Of a head that is tied to the embeddings the file holds nothing, and Transformers misses nothing.
+    fresh = sorted({*map(str, loaded["missing_keys"]), *(str(key[0]) for key in loaded["mismatched_keys"])})
+    if fresh:
+        raise ModelError(
+            f"{spec.text}: is no trained language model: {', '.join(fresh[:5])} would be random, so that its "
+            "samples would mean nothing; a reward model's folder is a scorer, not a policy"
+        )
     torch.nn.Module.to(model, device)
     return LocalPolicy(model, tokenizer, spec.rest)
 

@@ -1,5 +1,6 @@
 """Local sampling against `model.generate`, teacher-forced passes and exact next-token distributions."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -398,6 +399,29 @@ def test_specifications_that_name_no_policy(tmp_path, words):
     loaded = load_policy(f"{tmp_path}?dtype=bfloat16")
     assert loaded.model.dtype == torch.bfloat16
     assert len(loaded.generate(["w4"], 2, SamplingConfig(max_new_tokens=3))[0]) == 2
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_saved_language_model_keeps_its_head_tied_or_not(tmp_path, tied):
+    model = tiny_model(tie_word_embeddings=tied)
+    model.save_pretrained(tmp_path)
+    word_tokenizer().save_pretrained(tmp_path)
+    loaded = load_policy(f"{tmp_path}?device=cpu")
+    assert torch.equal(loaded.model.lm_head.weight, model.lm_head.weight)
+
+
+def test_weights_that_are_not_in_the_checkpoint_are_refused(tmp_path, reward_folder):
+    with pytest.raises(ModelError, match=r"no trained language model: lm_head\.weight.* a scorer"):
+        load_policy(reward_folder)
+    tiny_model().save_pretrained(tmp_path)
+    word_tokenizer().save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    (tmp_path / "config.json").write_text(json.dumps({**config, "intermediate_size": 40}), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"mlp\."):
+        load_policy(str(tmp_path))
+    (tmp_path / "model.safetensors").write_bytes(b"half a file")
+    with pytest.raises(ModelError, match="no causal language model"):
+        load_policy(str(tmp_path))
 
 
 def test_the_protocol_costs_no_torch():
