@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from hashlib import blake2b
 from itertools import islice
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from rich.console import Console
@@ -18,7 +17,14 @@ from evalkit.data.hh import ASSISTANT, final_turn
 from evalkit.data.load import load_preferences
 from evalkit.report.calibration import draw_reliability
 from evalkit.report.card import print_card
-from evalkit.runs import ResumableRows, atomic_write, configuration_hash, fingerprint, run_folder
+from evalkit.runs import (
+    ResumableRows,
+    atomic_write,
+    configuration_hash,
+    fingerprint,
+    run_folder,
+    spec_fingerprint,
+)
 from rewards.errors import ConfigError, DataError, EvalkitError
 from rewards.evaluation import ReportCard, ScoredRanking, report_card
 from rewards.files import read_rows
@@ -55,12 +61,15 @@ def run(config: Evaluate) -> None:
     scorer, console = load_scorer(config.scorer), Console()
     screen = Screen(SCREENING)
     records = load_preferences(config.data, config.format, config.rename, screen)
-    folder = run_folder(config.out, config, config.overwrite, done="report.json")
+    inputs = {"data": fingerprint(config.data), "scorer": spec_fingerprint(config.scorer)}
+    folder = run_folder(config.out, config, config.overwrite, "report.json", inputs)
     rows = folder / "rows.jsonl"
     if rows.exists():  # a kill came between the last row and the report
         deque(records, maxlen=0)
     else:
-        _score_rows(config, scorer, records, rows, console)
+        key = {"configuration": configuration_hash(replace(config, overwrite=False)), **inputs}
+        with ResumableRows(rows, key, config.overwrite) as writer:
+            _score_rows(config, scorer, records, writer, console)
     card = report_card(
         [_scored(row.values) for row in read_rows(rows)],
         float(getattr(scorer, "logit_scale", 1.0)),
@@ -82,17 +91,12 @@ def run(config: Evaluate) -> None:
 
 
 def _score_rows(
-    config: Evaluate, scorer: Scorer, records: Iterator[Record], path: Path, console: Console
+    config: Evaluate, scorer: Scorer, records: Iterator[Record], writer: ResumableRows, console: Console
 ) -> None:
     """Write one row of scores and baseline features for each record, or continue where a kill came."""
-    configuration = configuration_hash(replace(config, overwrite=False))
-    key = {"configuration": configuration, "data": fingerprint(config.data)}
     columns = (SpinnerColumn(), TextColumn("{task.completed} rows scored"), TimeElapsedColumn())
     terminal = Console(stderr=True)
-    with (
-        ResumableRows(path, key, config.overwrite) as writer,
-        Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress,
-    ):
+    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
         task = progress.add_task("", total=None, completed=writer.rows_done)
         deque(islice(records, writer.rows_done), maxlen=0)
         try:
@@ -101,7 +105,7 @@ def _score_rows(
                 progress.update(task, completed=writer.rows_done)
         except EvalkitError:
             if not writer.rows_done:  # nothing to go on from, so a mended command finds no trace of this one
-                shutil.rmtree(path.parent)
+                shutil.rmtree(writer.out.parent)
             raise
         writer.finish()
     if cut := getattr(scorer, "truncated", 0):

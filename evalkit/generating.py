@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from evalkit.config import Generate
 from evalkit.policies.policy import Policy, PromptCheck, SamplingConfig, load_policy
-from evalkit.runs import ResumableRows, fingerprint
+from evalkit.runs import ResumableRows, fingerprint, spec_fingerprint
 from rewards.errors import ConfigError, DataError
 from rewards.files import read_rows
 from rewards.records import Generation, prompt_key
@@ -38,7 +38,7 @@ def run(config: Generate) -> None:
     occurrences = _check(config, policy)
     values = {name: value for name, value in asdict(config).items() if name != "overwrite"}
     console = Console()
-    key = {**values, "data": fingerprint(config.data)}
+    key = {**values, "policy": spec_fingerprint(config.policy), "data": fingerprint(config.data)}
     with ResumableRows(config.out, key, config.overwrite) as writer:
         if writer.rows_done:
             console.print(f"Going on after {writer.rows_done} of {len(occurrences)} prompts", highlight=False)

@@ -217,6 +217,30 @@ def test_a_run_killed_before_its_report_is_not_scored_again(tmp_path, monkeypatc
     assert evaluate(tmp_path, PAIRS) == report
 
 
+@pytest.mark.parametrize("killed", ["while scoring", "before the report"])
+@pytest.mark.parametrize("changed", ["data", "scorer"])
+def test_scores_of_other_data_or_a_retrained_scorer_are_not_reported(tmp_path, monkeypatch, killed, changed):
+    monkeypatch.setattr(evaluating, "CHUNK", 1)
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "weights").write_text("first", encoding="utf-8")
+    with monkeypatch.context() as patch:
+        use(patch, Interrupted() if killed == "while scoring" else Length())
+        if killed == "while scoring":
+            with pytest.raises(KeyboardInterrupt):
+                evaluate(tmp_path, PAIRS, str(model))
+        else:
+            evaluate(tmp_path, PAIRS, str(model))
+            (tmp_path / "out" / "report.json").unlink()
+    use(monkeypatch, Length())
+    rows = PAIRS[:3] if changed == "data" else PAIRS
+    if changed == "scorer":
+        (model / "weights").write_text("second", encoding="utf-8")
+    with pytest.raises(OutputExistsError, match="another configuration or input"):
+        evaluate(tmp_path, rows, str(model))
+    assert evaluate(tmp_path, rows, str(model), overwrite=True)["rows"] == len(rows)
+
+
 def test_a_finished_report_is_refused_without_overwrite(tmp_path):
     evaluate(tmp_path, PAIRS)
     with pytest.raises(OutputExistsError, match="--overwrite"):

@@ -165,6 +165,32 @@ def test_a_run_killed_after_its_last_row_is_finished(policy, config, tmp_path):
     assert policy.asked == []
 
 
+def test_samples_of_a_retrained_policy_are_not_mixed_with_those_begun(monkeypatch, config, tmp_path):
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "weights").write_text("first")
+    config = replace(config, policy=str(model))
+    monkeypatch.setattr(generating, "CHUNK", CHUNK)
+
+    class Interrupted(Digits):
+        def generate(self, *asked):
+            if self.asked:
+                raise KeyboardInterrupt
+            return super().generate(*asked)
+
+    monkeypatch.setattr(generating, "load_policy", lambda _: Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        generating.run(config)
+    policy = Digits()
+    monkeypatch.setattr(generating, "load_policy", lambda _: policy)
+    (model / "weights").write_text("second")
+    with pytest.raises(OutputExistsError, match="another configuration or input"):
+        generating.run(config)
+    assert policy.asked == []
+    generating.run(replace(config, overwrite=True))
+    assert len(policy.asked) == len(written(config)) == 10
+
+
 @pytest.mark.usefixtures("policy")
 def test_limit_and_rename(config):
     Path(config.data).write_text(
