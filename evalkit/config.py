@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rewards.config import BodyConfig, TrainingConfig
+from rewards.config import BodyConfig, TrainingConfig, check_ranges
 from rewards.errors import ConfigError
 from rewards.screening import ScreeningConfig
 
@@ -64,6 +64,9 @@ class TrainOutcome:
     """What happens to doubtful rows."""
     overwrite: bool = False
     """Replace a finished model."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, {"limit": "0 or more"})
 
 
 @dataclass(frozen=True)

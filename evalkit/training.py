@@ -93,13 +93,24 @@ def _held_out(config: TrainOutcome, console: Console) -> Records | None:
 def _report(console: Console, result: FitResult, config: TrainOutcome) -> None:
     console.print(
         f"{result.steps} updates on {result.train_prompts} records "
-        f"({result.truncated} with a shortened prompt, {result.dropped} left out as too long)"
+        f"({result.truncated} with a shortened prompt, {result.dropped} left out as too long), "
+        f"learning rate {result.learning_rate:g}"
     )
     if result.evaluation:
         accuracy = result.evaluation.get("eval_accuracy")
         right = f", ranks {accuracy:.1%} of their pairs right" if accuracy is not None else ""
         loss = result.evaluation["eval_loss"]
         console.print(f"{result.held_out_prompts} held-out records: loss {loss:.4f}{right}")
+        if accuracy is not None and accuracy <= 0.5:
+            console.print(
+                "Warning: that is no better than chance; look at the labels, and try more data, more epochs "
+                "or another --training.learning_rate"
+            )
+    if result.held_out_truncated or result.held_out_dropped:
+        console.print(
+            f"{config.evaluation_data}: {result.held_out_truncated} with a shortened prompt, "
+            f"{result.held_out_dropped} left out as too long"
+        )
     console.print(f"The reward model is in {config.out}")
     console.print(
         f"Score with it: evalkit score --scorer {config.out} --data FILE --out FILE", soft_wrap=True

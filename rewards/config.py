@@ -1,9 +1,39 @@
 """Knobs of scoring and reward-model training; frozen dataclasses that know nothing of the command line."""
 
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from rewards.errors import ConfigError
+
+RANGES: Mapping[str, Callable[[float], bool]] = {
+    "above 0": lambda value: 0 < value < math.inf,
+    "0 or more": lambda value: 0 <= value < math.inf,
+    "1 or more": lambda value: 1 <= value < math.inf,
+    "in [0, 1]": lambda value: 0 <= value <= 1,
+    "in [0, 1)": lambda value: 0 <= value < 1,
+    "in [0, 0.5)": lambda value: 0 <= value < 0.5,
+    "from 0 to 4294967295": lambda value: 0 <= value < 2**32,
+}
+"""What a number may be, in words and as a test; NaN and infinity pass none."""
+
+
+def check_ranges(config: object, ranges: Mapping[str, str], group: str = "") -> None:
+    """Refuse a configuration with a number outside its range.
+
+    Args:
+        config: The configuration.
+        ranges: For each field, one of the keys of `RANGES`.
+        group: What stands before a field's name in the error, such as `lora.`.
+
+    Raises:
+        ConfigError: A number is outside; it names the field, its range and its value.
+    """
+    for name, allowed in ranges.items():
+        value = getattr(config, name)
+        if not RANGES[allowed](value):
+            raise ConfigError(f"{group}{name} is {allowed}, got {value}")
 
 
 @dataclass(frozen=True)
@@ -22,8 +52,7 @@ class ScoringConfig:
     """A row longer than the model's context: refuse it, or cut the prompt's left and count it."""
 
     def __post_init__(self) -> None:
-        if self.batch_tokens < 1:
-            raise ConfigError(f"batch_tokens is 1 or more, got {self.batch_tokens}")
+        check_ranges(self, {"batch_tokens": "1 or more"})
 
 
 @dataclass(frozen=True)
@@ -49,6 +78,10 @@ class BodyConfig:
     context: int = 2048
     """Positions of a new model."""
 
+    def __post_init__(self) -> None:
+        sizes = dict.fromkeys(("hidden_size", "layers", "heads", "context"), "1 or more")
+        check_ranges(self, {**sizes, "intermediate_size": "0 or more"}, "body.")
+
 
 @dataclass(frozen=True)
 class LoraConfig:
@@ -59,29 +92,28 @@ class LoraConfig:
     alpha: int = 32
     """Adapter scale; the update is multiplied by alpha / rank."""
     dropout: float = 0.0
-    """Dropout on the adapters' input."""
+    """Dropout on the adapters' input, in [0, 1)."""
     targets: str = "all-linear"
     """Names of the adapted layers, comma separated, or all-linear."""
     merge: bool = True
     """Fold the adapters into the saved weights, so that any tool loads the folder."""
 
     def __post_init__(self) -> None:
-        if self.rank < 0:
-            raise ConfigError(f"lora rank is 0 or more, got {self.rank}")
+        check_ranges(self, {"rank": "0 or more", "alpha": "1 or more", "dropout": "in [0, 1)"}, "lora.")
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
     """How a reward model is fitted."""
 
-    learning_rate: float = 1e-5
-    """Peak learning rate of AdamW."""
+    learning_rate: float = 0.0
+    """Peak learning rate of AdamW; 0 takes 1e-5 for a pretrained body and 1e-3 for a new one."""
     weight_decay: float = 0.0
     """AdamW's weight decay."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     """Decay of the learning rate after warm-up; constant keeps it."""
     warmup_ratio: float = 0.03
-    """Share of the steps over which the learning rate rises."""
+    """Share of the steps over which the learning rate rises, in [0, 1]."""
     epochs: float = 1.0
     """Passes over the training prompts."""
     max_steps: int = 0
@@ -112,26 +144,37 @@ class TrainingConfig:
     gradient_checkpointing: bool = False
     """Compute activations twice to save memory."""
     max_gradient_norm: float = 1.0
-    """Gradients are scaled down to this norm."""
+    """Gradients are scaled down to this norm; 0 leaves them."""
     dropout: bool = False
     """Keep the body's dropout. Off, as a reward should not depend on chance."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Mixed precision of the body; the head and the loss are float32."""
     seed: int = 0
-    """Seed of the head, of the split and of the order."""
+    """Seed of the head, of the split and of the order, below 2^32."""
     tensorboard: bool = True
     """Write TensorBoard curves beside metrics.jsonl."""
     lora: LoraConfig = field(default_factory=LoraConfig)
     """Low-rank adapters."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.label_smoothing < 0.5:
-            raise ConfigError(f"label_smoothing is in [0, 0.5), got {self.label_smoothing}")
-        if not 0 <= self.evaluation_share < 1:
-            raise ConfigError(f"evaluation_share is in [0, 1), got {self.evaluation_share}")
-        if self.batch_prompts < 1 or self.micro_batch_prompts < 0:
-            raise ConfigError(f"batch_prompts is 1 or more, got {self.batch_prompts}")
-        if self.learning_rate <= 0:
-            raise ConfigError(f"learning_rate is above 0, got {self.learning_rate}")
-        if self.centering < 0:
-            raise ConfigError(f"centering is 0 or more, got {self.centering}")
+        check_ranges(self, TRAINING_RANGES)
+
+
+TRAINING_RANGES = {
+    "learning_rate": "0 or more",
+    "weight_decay": "0 or more",
+    "warmup_ratio": "in [0, 1]",
+    "epochs": "above 0",
+    "max_steps": "0 or more",
+    "batch_prompts": "1 or more",
+    "micro_batch_prompts": "0 or more",
+    "label_smoothing": "in [0, 0.5)",
+    "centering": "0 or more",
+    "max_length": "0 or more",
+    "evaluation_share": "in [0, 1)",
+    "evaluation_steps": "0 or more",
+    "early_stopping": "0 or more",
+    "checkpoint_steps": "0 or more",
+    "max_gradient_norm": "0 or more",
+    "seed": "from 0 to 4294967295",
+}

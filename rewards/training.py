@@ -4,7 +4,7 @@ import json
 import math
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from rewards.config import LoraConfig, TrainingConfig
 from rewards.encoding import Encoder
 from rewards.errors import ConfigError, DataError, MissingExtraError
 from rewards.examples import Example, encode_examples, hold_out
-from rewards.models.checkpoint import Scale, Sidecar, save, tokenizer_hash, write_sidecar
+from rewards.models.checkpoint import Scale, Sidecar, quiet, save, tokenizer_hash, write_sidecar
 from rewards.models.outcome import RewardModel, can_pack, prepare_for_packing
 from rewards.ranking_trainer import RankingTrainer, training_arguments
 from rewards.records import Preference, Ranking
@@ -24,6 +24,9 @@ from rewards.records import Preference, Ranking
 SCALE_PROMPTS = 2048
 """Training prompts whose responses give the score's mean and standard deviation."""
 CHECKPOINTS = "checkpoints"
+PRETRAINED_RATE, NEW_RATE = 1e-5, 1e-3
+"""Learning rates where none is given: 1e-5 tunes a body that was read from somewhere, and leaves one that
+starts from chance where it is."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,9 @@ class FitResult:
         held_out_prompts: Records held out.
         truncated: Records whose prompt was cut.
         dropped: Records left out as over-long.
+        held_out_truncated: Of the held-out records given beside, those whose prompt was cut.
+        held_out_dropped: Of them, those left out as over-long.
+        learning_rate: The peak learning rate, as given or as the body asked for.
         evaluation: Held-out loss and pair accuracy at the end (of the best weights with early stopping).
         scale: Mean and standard deviation of the logits on training responses.
         packed: Whether shared prefixes were computed once.
@@ -46,6 +52,9 @@ class FitResult:
     held_out_prompts: int
     truncated: int
     dropped: int
+    held_out_truncated: int
+    held_out_dropped: int
+    learning_rate: float
     evaluation: Mapping[str, float]
     scale: Scale
     packed: bool
@@ -66,7 +75,8 @@ def fit(
         model: The model; its weights change.
         encoder: Text to tokens.
         records: Preferences (K = 2) or rankings; all responses of one are scored in one batch element.
-        config: The knobs.
+        config: The knobs. A learning rate of 0 is 1e-5 where the model was read from a folder or the Hub, and
+            1e-3 where it was made new, which Transformers' `name_or_path` tells.
         out: Folder that receives the model, `evalkit.json` last; checkpoints meanwhile.
         held_out: Records to evaluate on; None holds out a share of the prompts.
         trained_on: What `evalkit.json` says of the data.
@@ -77,7 +87,11 @@ def fit(
         ConfigError: Settings that contradict each other.
     """
     encoded = encode_examples(records, encoder, config.over_long)
-    train, evaluation = _split(encoded.examples, held_out, encoder, config)
+    train, evaluation, beside = _split(encoded.examples, held_out, encoder, config)
+    given = config.learning_rate
+    config = replace(
+        config, learning_rate=given or (PRETRAINED_RATE if model.inner.name_or_path else NEW_RATE)
+    )
     if not config.dropout:
         _remove_dropout(model)
     longest = max(len(row) for example in [*train, *evaluation] for row in example.rows)
@@ -87,7 +101,8 @@ def fit(
     checkpoints = out / CHECKPOINTS
     arguments = training_arguments(config, len(train), bool(evaluation), checkpoints)
     trainer = RankingTrainer(model, arguments, config, train, evaluation, packed, out)
-    trainer.train(resume_from_checkpoint=last_complete(checkpoints))
+    with quiet():  # Trainer remarks on the file system at each checkpoint
+        trainer.train(resume_from_checkpoint=last_complete(checkpoints))
     final = trainer.measure() if evaluation else {}
     scale = _scale(model, train, packed, config.seed)
     sidecar = Sidecar(
@@ -104,6 +119,9 @@ def fit(
         held_out_prompts=len(evaluation),
         truncated=encoded.counts["truncated"],
         dropped=encoded.counts["dropped"],
+        held_out_truncated=beside["truncated"],
+        held_out_dropped=beside["dropped"],
+        learning_rate=config.learning_rate,
         evaluation=final,
         scale=scale,
         packed=packed,
@@ -115,16 +133,16 @@ def _split(
     held_out: Sequence[Preference | Ranking] | None,
     encoder: Encoder,
     config: TrainingConfig,
-) -> tuple[list[Example], list[Example]]:
+) -> tuple[list[Example], list[Example], Mapping[str, int]]:
+    """Return what to train on, what to evaluate on, and the counts of over-long rows in `held_out`."""
+    counts: Mapping[str, int] = {"truncated": 0, "dropped": 0}
     if not examples:
         raise DataError("nothing to train on: no record is left after screening and over-long rows")
     if held_out is None:
         train, evaluation = hold_out(examples, config.evaluation_share, config.seed)
     else:
-        train, evaluation = (
-            list(examples),
-            list(encode_examples(held_out, encoder, config.over_long).examples),
-        )
+        beside = encode_examples(held_out, encoder, config.over_long)
+        train, evaluation, counts = list(examples), list(beside.examples), beside.counts
         both = {example.prompt for example in train} & {example.prompt for example in evaluation}
         if both:
             raise DataError(
@@ -133,7 +151,7 @@ def _split(
             )
     if config.early_stopping and not evaluation:
         raise ConfigError("early_stopping needs held-out prompts")
-    return train, evaluation
+    return train, evaluation, counts
 
 
 def last_complete(checkpoints: Path) -> str | None:
@@ -181,7 +199,8 @@ def add_adapters(classifier: torch.nn.Module, config: LoraConfig, seed: int) -> 
     )
     torch.manual_seed(seed)
     try:
-        return cast(torch.nn.Module, peft.get_peft_model(cast(Any, classifier), settings))
+        with quiet():
+            return cast(torch.nn.Module, peft.get_peft_model(cast(Any, classifier), settings))
     except ValueError as error:
         raise ConfigError(f"lora.targets {config.targets!r}: {error}") from None
 

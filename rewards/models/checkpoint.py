@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -122,12 +123,15 @@ def _from_pretrained(
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Transformers from reporting and drawing while it loads."""
+    """Keep Transformers from reporting and drawing while it loads or trains; errors are still raised."""
     verbosity, drawn = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(ERROR)
     _draw(False)
     try:
-        yield
+        with warnings.catch_warnings():
+            # peft asks each model for this old name; nobody who uses a command can do anything about it.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+            yield
     finally:
         logging.set_verbosity(verbosity)
         _draw(drawn)
@@ -157,7 +161,8 @@ def _load_adapter(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     base = PeftConfig.from_pretrained(str(folder)).base_model_name_or_path
     model, _ = _from_pretrained(base, dtype, "main", num_labels=1)
     _follow_tokenizer(model, load_tokenizer(str(folder)))
-    return cast(PreTrainedModel, PeftModel.from_pretrained(model, str(folder)).merge_and_unload())
+    with quiet():
+        return cast(PreTrainedModel, PeftModel.from_pretrained(model, str(folder)).merge_and_unload())
 
 
 def _follow_tokenizer(model: PreTrainedModel, tokenizer: Any) -> None:  # noqa: ANN401  # as above

@@ -228,7 +228,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "a fit of one point": (f"{FIT} two_fits.jsonl", ("two_fits.jsonl",)),
     "a learning rate below 0": (
         f"{TRAIN} pairs.jsonl --training.learning_rate -1",
-        ("learning_rate is above 0",),
+        ("learning_rate is 0 or more, got -1",),
     ),
     "no tokenizer for a new model": ("train outcome --data pairs.jsonl --out o", ("--body.tokenizer",)),
     "a model family that does not exist": (

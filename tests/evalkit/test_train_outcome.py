@@ -80,13 +80,17 @@ def test_a_held_out_file_is_what_is_measured(trained, reward_folder, tmp_path, c
     _, data, _ = trained
     held_out = tmp_path / "held_out.jsonl"
     rows = [{"prompt": f"new {n}", "chosen": "bad", "rejected": "good"} for n in range(5)]
+    rows.append({"prompt": "new", "chosen": "bad " * 50, "rejected": "good"})
     held_out.write_text("".join(json.dumps(row) + "\n" for row in rows))
     line = arguments(data, reward_folder, tmp_path / "model", "--training.max_steps", "30")
     main([*line, "--evaluation_data", str(held_out)])
     result = json.loads((tmp_path / "model" / "result.json").read_text())
     assert (result["train_prompts"], result["held_out_prompts"]) == (120, 5)
     assert result["evaluation"]["eval_accuracy"] == 0.0  # its labels are the other way round
-    assert "ranks 0.0% of their pairs right" in capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
+    assert "ranks 0.0% of their pairs right Warning: that is no better than chance" in said
+    assert "held_out.jsonl: 0 with a shortened prompt, 1 left out as too long" in said
+    assert "learning rate 0.01" in said
 
 
 def test_a_limit_and_other_column_names_are_respected(reward_folder, tmp_path):

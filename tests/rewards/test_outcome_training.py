@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -234,3 +235,35 @@ def test_contradictions_are_refused(train):
         train("e", [], dataclasses.replace(QUICK, evaluation_share=0.0))
     with pytest.raises(ConfigError, match=r"lora\.targets 'nonsense'"):
         train("f", records, dataclasses.replace(QUICK, lora=LoraConfig(rank=2, targets="nonsense")))
+
+
+def test_the_learning_rate_left_open_depends_on_whether_the_body_is_new(base, tmp_path):
+    records, config = longer_word_wins(20), dataclasses.replace(QUICK, learning_rate=0.0, max_steps=3)
+    new = BodyConfig(tokenizer=str(base), hidden_size=16, heads=2, layers=1, context=64)
+    for name, body, expected in (("old", BodyConfig(name=str(base)), 1e-5), ("new", new, 1e-3)):
+        classifier, tokenizer = make_body(body, 0)
+        out = tmp_path / name
+        out.mkdir()
+        result = fit(RewardModel(classifier), Encoder(tokenizer, True, 64), records, config, out)
+        used = [line["learning_rate"] for line in metrics(out) if "learning_rate" in line]
+        assert result.learning_rate == max(used) == expected
+        assert read_sidecar(str(out)).trained_on["training"]["learning_rate"] == expected
+
+
+def test_over_long_held_out_records_are_counted(train):
+    long = Preference("Say a word " * 40, " sky", " a")
+    never = Preference("Say it", " scatter" * 90, " a")
+    held_out = [*(dataclasses.replace(one, prompt="Now") for one in longer_word_wins(3)), long, never]
+    result = train("model", longer_word_wins(20), dataclasses.replace(QUICK, max_steps=1), held_out)
+    assert (result.held_out_truncated, result.held_out_dropped, result.held_out_prompts) == (1, 1, 4)
+    assert (result.truncated, result.dropped) == (0, 0)
+
+
+def test_training_says_nothing_that_helps_nobody(train, capfd):
+    settings = dataclasses.replace(
+        QUICK, lora=LoraConfig(rank=2), early_stopping=9, evaluation_steps=1, max_steps=4
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train("model", longer_word_wins(20), settings)
+    assert "[transformers]" not in capfd.readouterr().err
