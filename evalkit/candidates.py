@@ -89,9 +89,29 @@ def _candidates(row: Row, config: Select) -> list[Candidate]:
             answer = generation.response
         elif voting:
             answer = extra[config.answer] = _answer(row, answer_column, _taken(row, extra, answer_column))
+        if listed:
+            extra = _in_singular(row, extra, (config.score, config.answer))
         plain = Generation(generation.prompt, generation.response, generation.steps, generation.id, extra)
         made.append(Candidate(plain, score, answer, row.where))
     return made
+
+
+def _in_singular(row: Row, extra: dict[str, object], names: tuple[str, ...]) -> dict[str, object]:
+    """Name one response's part of `scores` and `answers` as a single response's are, to be selected again.
+
+    `scores` becomes `score`, and `scores_aspects` becomes `score_aspects`. What else was a list with an
+    element for each response keeps its name, since its singular is anyone's guess.
+    """
+    count = len(row.list_in("responses"))
+    named = {}
+    for column, value in extra.items():
+        single, whole = column, row.values.get(column)
+        for name in names:
+            ours = column == f"{name}s" or column.startswith(f"{name}s_")
+            if ours and isinstance(whole, list) and len(whole) == count:
+                single = name + column[len(name) + 1 :]
+        named[column if single in extra else single] = value
+    return named
 
 
 def _column(row: Row, name: str, listed: bool, option: str) -> str:

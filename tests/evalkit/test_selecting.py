@@ -74,6 +74,38 @@ def test_lists_of_responses_come_out_as_single_responses_with_their_own_elements
     ]
 
 
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({"k": 3}, {"method": "majority-vote"}),
+        ({"k": 3}, {"method": "weighted-vote"}),
+        ({"k": 3, "method": "rejection", "beta": 9.0}, {}),
+        ({"method": "majority-vote"}, {}),
+        ({"method": "weighted-vote"}, {"method": "weighted-vote"}),
+    ],
+)
+def test_a_selection_can_be_selected_from(select, first, then):
+    columns = {"answers": ["1", "2", "1", "3"], "scores_aspects": [{"a": n} for n in range(4)]}
+    chosen, _ = select([listed("p", [0.5, 2.5, 1.0, 0.1], **columns)], "first.jsonl", **first)
+    for row in chosen:
+        place = int(row["response"][-1])
+        assert row["score"] == [0.5, 2.5, 1.0, 0.1][place]
+        assert row["answer"] == columns["answers"][place]
+        assert row["score_aspects"] == {"a": place}
+        assert not {"scores", "answers", "scores_aspects"} & set(row)
+    again, _ = select(chosen, "again.jsonl", **then)
+    assert len(again) == 1
+    assert again[0]["response"] in {row["response"] for row in chosen}
+
+
+def test_a_column_that_is_there_is_not_replaced_by_an_element(select):
+    row = listed("p", [0.5, 2.5], answers=["1", "2"], answer="of the book")
+    written, _ = select([row])
+    assert (written[0]["answer"], written[0]["answers"]) == ("of the book", "2")
+    row = listed("p", [0.5, 2.5], answers=["one", "answer", "too many"])
+    assert select([row], overwrite=True)[0][0]["answers"] == ["one", "answer", "too many"]
+
+
 def test_n_uses_the_first_samples_only(select):
     written, summary = select([listed("p", [0.0, 1.0, 9.0])], n=2)
     assert written[0]["response"] == "p.1"
