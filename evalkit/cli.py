@@ -21,6 +21,14 @@ COMMANDS: dict[str, tuple[type, str]] = {  # name: (what it needs, where it runs
 }
 DESCRIPTION = "Score and rank generations, train reward models, and see where optimising them goes wrong."
 
+KEPT = "what is done is kept, and the same command goes on from there"
+KEPT_NOTHING = {
+    "": "nothing was begun",
+    "select": "nothing was written, and the same command starts anew",
+    "fit": "the same command starts anew",
+}
+"""What is said of the commands that keep nothing of an interrupted run."""
+
 SURROUNDINGS = {
     errno.EACCES: "choose a place that is yours, or change its rights",
     errno.EPERM: "choose a place that is yours, or change its rights",
@@ -40,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     Exits with 0 when done, 2 on the user's mistake (one line, no traceback), 130 when interrupted.
     """
+    name = ""
     try:
         name, options = _command(sys.argv[1:] if arguments is None else list(arguments))
         kind, runner = COMMANDS[name]
@@ -52,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         _stop(2, f"{error.filename}: {error.strerror}; {SURROUNDINGS[error.errno]}")
     except KeyboardInterrupt:
-        _stop(130, "interrupted; what is done is kept, and the same command goes on from there")
+        _stop(130, f"interrupted; {KEPT_NOTHING.get(name, KEPT)}")
 
 
 def _command(arguments: list[str]) -> tuple[str, list[str]]:

@@ -221,6 +221,20 @@ def test_an_interrupted_score_says_how_to_go_on_and_goes_on_to_the_same_bytes(he
     assert [path.name for path in here.glob("*partial*")] == []
 
 
+@pytest.mark.parametrize("command", list(cli.COMMANDS))
+def test_an_interruption_says_of_each_command_what_it_keeps(command, monkeypatch, capsys):
+    def interrupted(_: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "parse_configuration", lambda *_: None)
+    monkeypatch.setattr(cli, "resolve_name", interrupted)
+    with pytest.raises(SystemExit) as stopped:
+        main(command.split())
+    assert stopped.value.code == 130
+    anew = command in ("select", "fit")
+    assert ("starts anew" in capsys.readouterr().err) is anew
+
+
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
     """Wait until a process has written a file; what takes too long is ended by the test's timeout."""
     while not path.exists():
