@@ -248,6 +248,8 @@ class Fit:
     """d(alpha - beta d), or d(alpha - beta ln d)."""
     group: str = ""
     """Column that splits the points into curves; if numeric, alpha and beta are fitted to its logarithm."""
+    rename: dict[str, str] = field(default_factory=dict)
+    """Columns of the data by our names, such as {"reward": "gold"}."""
     level: float = 0.95
     """Level of the intervals."""
     overwrite: bool = False

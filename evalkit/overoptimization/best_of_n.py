@@ -58,6 +58,7 @@ def run(config: Overopt) -> None:
     }
     folder = _folder(config, inputs)
     scores = _scores(pool, scorers, folder, inputs)
+    cut = {spec: getattr(scorers[name], "truncated", 0) for name, spec in columns.items()}
     curves = {
         spec: best_of_n_curve(
             scores[column(index)], scores["gold"], sizes, config.level, config.bootstrap, config.seed
@@ -66,6 +67,9 @@ def run(config: Overopt) -> None:
     }
     _write(folder, curves, config.gold)
     _tell(curves, config.gold, folder)
+    for spec, count in cut.items():
+        if count:
+            sys.stdout.write(f"{spec}: {count} responses were scored with a shortened prompt\n")
 
 
 def column(index: int) -> str:

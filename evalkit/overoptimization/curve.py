@@ -171,7 +171,7 @@ def best_of_n_sizes(
         raise ConfigError("a curve needs prompts, got none")
 
     def name(index: int) -> str:
-        return f"prompt {index} of {len(counts)}" if names is None else f"prompt {names[index]!r}"
+        return f"prompt {index} of {len(counts)}" if names is None else names[index]
 
     least, most = int(np.argmin(counts)), int(np.argmax(counts))
     fewest = counts[least]
@@ -226,6 +226,8 @@ def _fit(d: Array, gold: Array, resamples: Array | None, level: float) -> CurveF
     peak = float(peak_distance(law.alpha, law.beta, "best-of-n"))
     if share < level or not peak < d[-1]:
         note = f"only {share:.0%} of the resamples have a peak inside the measured range, not {level:.0%}"
+        if law.note:
+            note = f"{law.note}; {note}" if share else law.note
         return CurveFit(replace(law, peak_d=None, peak_gold=None, note=note), share)
     # A curve that only falls is highest at the start; one without a turn, as far as was measured.
     reached = np.clip(np.where(np.isnan(peaks), np.where(beta > 0, 0.0, d[-1]), peaks), 0, d[-1])

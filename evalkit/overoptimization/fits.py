@@ -175,6 +175,8 @@ def _no_peak(
     last = float(distances.max())
     if start is None or end is None:
         return "two points determine no peak: nothing is left to judge the error by"
+    if start[1] < 0 and end[1] < 0:
+        return "the fitted gold only falls: no peak lies above the start"
     if end[1] >= 0:
         if end[0] > 0:
             return f"the fitted gold still rises at the longest distance, d = {last:.4g}: no peak was reached"

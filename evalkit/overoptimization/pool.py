@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from rich.progress import Progress
 
 from evalkit.overoptimization.fits import Array
 from evalkit.runs import ResumableRows, atomic_write
-from rewards.errors import DataError, OutputExistsError
+from rewards.errors import DataError, EvalkitError, OutputExistsError
 from rewards.files import generations, group_by_prompt, read_rows, to_row
 from rewards.records import Generation, prompt_key
 from rewards.scorer import Scorer
@@ -28,11 +28,16 @@ class Pool:
     """Samples of the starting policy, prompts in the order of their first row."""
 
     groups: tuple[tuple[Generation, ...], ...]
+    places: tuple[tuple[str, ...], ...]
+    """File and line of each sample, for errors."""
 
     @property
     def names(self) -> list[str]:
-        """Beginnings of the prompts, to name them in messages."""
-        return [_short(prompt_key(group[0].prompt)) for group in self.groups]
+        """Place of each prompt's first row and the prompt's beginning, to name it in messages."""
+        return [
+            f"{places[0]}: prompt {_short(prompt_key(group[0].prompt))!r}"
+            for group, places in zip(self.groups, self.places, strict=True)
+        ]
 
     @property
     def counts(self) -> list[int]:
@@ -54,8 +59,13 @@ def read_pool(data: str, rename: Mapping[str, str]) -> Pool:
         DataError: A row is not of that kind.
         MissingFileError: There is no such file.
     """
-    samples = (sample for row in read_rows(data, rename=dict(rename) or None) for sample in generations(row))
-    return Pool(tuple(tuple(group) for group in group_by_prompt(samples, lambda sample: sample.prompt)))
+    rows = read_rows(data, rename=dict(rename) or None)
+    samples = ((sample, row.where) for row in rows for sample in generations(row))
+    placed = list(group_by_prompt(samples, lambda one: one[0].prompt))
+    return Pool(
+        tuple(tuple(sample for sample, _ in group) for group in placed),
+        tuple(tuple(place for _, place in group) for group in placed),
+    )
 
 
 def score_pool(
@@ -74,7 +84,7 @@ def score_pool(
 
     Raises:
         OutputExistsError: The folder's scores are of other inputs.
-        ScoringError: A sample has no score.
+        ScoringError: A sample has no score; the message names its place.
     """
     path = folder / SCORES
     if (folder / INPUTS).exists() and not holds_scores_of(folder, inputs):
@@ -109,7 +119,8 @@ def _score(pool: Pool, scorers: Mapping[str, Scorer], path: Path, inputs: Mappin
         task = progress.add_task("scoring", total=sum(pool.counts))
         for start, chunk in _chunks(pool):
             if start >= rows.rows_done:
-                rows.append(_scored(chunk, scorers), consumed=len(chunk))
+                places = pool.places[start : start + len(chunk)]
+                rows.append(_scored(chunk, places, scorers), consumed=len(chunk))
             progress.advance(task, sum(len(group) for group in chunk))
         rows.finish()
 
@@ -127,9 +138,18 @@ def _chunks(pool: Pool) -> Iterator[tuple[int, list[tuple[Generation, ...]]]]:
     yield start, chunk
 
 
-def _scored(chunk: list[tuple[Generation, ...]], scorers: Mapping[str, Scorer]) -> list[dict[str, object]]:
+def _scored(
+    chunk: list[tuple[Generation, ...]], places: Sequence[Sequence[str]], scorers: Mapping[str, Scorer]
+) -> list[dict[str, object]]:
     samples = [sample for group in chunk for sample in group]
-    values = {name: [score.value for score in scorer.score(samples)] for name, scorer in scorers.items()}
+    values = {}
+    for name, scorer in scorers.items():
+        try:
+            values[name] = [score.value for score in scorer.score(samples)]
+        except EvalkitError:  # fails again, and names the sample by its place rather than by its text
+            flat = (place for group in places for place in group)
+            scorer.score([replace(sample, id=place) for sample, place in zip(samples, flat, strict=True)])
+            raise
     return [
         {
             **to_row(Generation(sample.prompt, sample.response, id=sample.id)),

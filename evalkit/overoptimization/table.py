@@ -47,7 +47,7 @@ def run(config: Fit) -> None:
         DataError: A column is missing, a value is out of range, or a group has too few points.
         OutputExistsError: The folder holds a finished fit.
     """
-    groups = read_points(config.data, config.group)
+    groups = read_points(config.data, config.group, config.rename)
     fit = fit_best_of_n if config.form == "best-of-n" else fit_rl
     laws: dict[str, ScalingFit] = {}
     for name, points in groups.items():
@@ -76,14 +76,14 @@ def run(config: Fit) -> None:
     sys.stdout.write(f"{folder / FIGURE}\n{folder / FIT}\n")
 
 
-def read_points(source: str, group: str) -> dict[str, Measured]:
+def read_points(source: str, group: str, rename: Mapping[str, str]) -> dict[str, Measured]:
     """Return the points of each group by its name, in the order of the file; one group without a column.
 
     Raises:
         DataError: A column is missing or a value is out of range; the message names file and line.
     """
     groups: dict[str, Measured] = {}
-    for row in read_rows(source):
+    for row in read_rows(source, rename=rename):
         name = _group(row, group) if group else ""
         points = groups.setdefault(name, Measured())
         points.d.append(_distance(row))

@@ -200,10 +200,44 @@ def test_what_cannot_be_leaves_nothing_behind(data, tmp_path, settings, error, n
     assert not (tmp_path / "out").exists()
 
 
+def test_a_sample_without_a_score_is_named_by_its_place(tmp_path):
+    rows = list(samples(3, count=4))
+    rows[1]["p"] = None
+    data = write(tmp_path / "samples.jsonl", rows)
+    with pytest.raises(ScoringError, match=r"samples\.jsonl:2'?: column 'p'"):
+        overopt(data, tmp_path / "out")
+    single = [
+        {"prompt": f"q{number % 2}", "response": f"r{number}", "p": number, "g": 1.0, "id": f"own {number}"}
+        for number in range(8)
+    ]
+    del single[6]["g"]
+    data = write(tmp_path / "single.jsonl", single)
+    with pytest.raises(ScoringError, match=r"single\.jsonl:7'?: column 'g'"):
+        overopt(data, tmp_path / "out")
+
+
+def test_shortened_prompts_are_counted(tmp_path, monkeypatch, capsys):
+    class Cutting(Counting):
+        truncated = 0
+
+        def score(self, generations):
+            self.truncated += sum(one.response.endswith(" 1") for one in generations)
+            return super().score(generations)
+
+    scorers = {"short": Cutting(), "long": Counting()}
+    monkeypatch.setattr(Counting, "asked", 0)
+    monkeypatch.setattr(best_of_n, "load_scorer", scorers.__getitem__)
+    data = write(tmp_path / "samples.jsonl", samples(3, count=4))
+    overopt(data, tmp_path / "out", proxy="short", gold="long")
+    said = capsys.readouterr().out
+    assert "short: 3 responses were scored with a shortened prompt" in said
+    assert said.count("with a shortened prompt") == 1
+
+
 def test_unequal_prompts_are_refused_with_the_remedy(tmp_path):
     rows = [*samples(2, count=8), {**next(samples(1, count=4)), "prompt": "short one"}]
     data = write(tmp_path / "samples.jsonl", rows)
-    with pytest.raises(ConfigError, match=r"'short one' has 4 .* --n \[1,2,4\]"):
+    with pytest.raises(ConfigError, match=r"samples\.jsonl:3: prompt 'short one' has 4 .* --n \[1,2,4\]"):
         overopt(data, tmp_path / "out")
     assert overopt(data, tmp_path / "out", n=[1, 2, 4])["samples"] == 20
 
@@ -226,6 +260,21 @@ def test_fit_of_a_table(tmp_path, capsys):
     assert fit["peak_d"] == pytest.approx(5 / 3)
     assert (tmp_path / "fit" / "fit.png").read_bytes().startswith(b"\x89PNG")
     assert "alpha" in capsys.readouterr().out
+
+
+def test_fit_takes_columns_by_other_names(tmp_path):
+    rows = [f"{x},{x * (1 - 0.3 * x)}" for x in np.linspace(0.25, 3, 12)]
+    data = points(tmp_path / "t.csv", rows, "distance,reward")
+    with pytest.raises(DataError, match="no column 'd'"):
+        table.run(config.Fit(data=data, out=str(tmp_path / "fit")))
+    main(
+        [
+            *("fit", "--data", data, "--out", str(tmp_path / "fit")),
+            *("--rename", '{"distance": "d", "reward": "gold"}'),
+        ]
+    )
+    fit = json.loads((tmp_path / "fit" / "fit.json").read_text(encoding="utf-8"))
+    assert (fit["alpha"], fit["beta"]) == pytest.approx((1, 0.3))
 
 
 def test_fit_of_groups_follows_the_logarithm_of_their_size(tmp_path):
