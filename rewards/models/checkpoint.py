@@ -2,20 +2,27 @@
 
 import hashlib
 import json
+import re
+import ssl
+import urllib.error
+import urllib.request
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from logging import ERROR
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from huggingface_hub import constants
+from huggingface_hub.utils import logging as hub_logging
 from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging
 
-from rewards.errors import MissingExtraError, ModelError
+from rewards.errors import MissingExtraError, MissingFileError, ModelError
 from rewards.models.outcome import RewardModel
 
 SIDECAR = "evalkit.json"
@@ -23,6 +30,9 @@ HEADS = ("score", "classifier", "classification_head", "summary")
 """How Transformers calls the last layers of a sequence classifier."""
 PROBE = "The quick brown fox, 1234.5 times:\n\n  naïve Ωmega — 漢字 🙂 </s> <s> [SEP] <|endoftext|>"
 """What a tokenizer must still cut as it did at training."""
+
+HUB_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?")
+REACH_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -58,16 +68,66 @@ def tokenizer_hash(tokenizer: Any) -> str:  # noqa: ANN401  # Transformers has n
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
+def check_model_name(name: str) -> None:
+    """Refuse a name that is no folder and can be none on the Hub, before anything is asked over the network.
+
+    Raises:
+        MissingFileError: There is no such folder.
+    """
+    if not name or (not Path(name).is_dir() and not HUB_ID.fullmatch(name)):
+        raise MissingFileError(f"{name or repr(name)}: no such folder")
+
+
+def loading_options(name: str) -> dict[str, bool]:
+    """Return the options with which Transformers loads a name: only what is here, if the Hub is out of reach.
+
+    Transformers asks for each of a dozen files and waits between its tries, a minute in all.
+
+    Raises:
+        MissingFileError: As `check_model_name`.
+    """
+    check_model_name(name)
+    return {"local_files_only": not Path(name).is_dir() and not _hub_answers()}
+
+
+@cache
+def _hub_answers() -> bool:
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        asked = urllib.request.Request(constants.ENDPOINT, method="HEAD")
+        urllib.request.urlopen(asked, timeout=REACH_SECONDS).close()
+    except urllib.error.HTTPError:
+        return True  # an answer, if not the one hoped for
+    except OSError as error:
+        # Transformers brings its own certificates, so that it may get through where this did not.
+        return isinstance(getattr(error, "reason", error), ssl.SSLError)
+    return True
+
+
+def _nothing_there(name: str, kind: str, error: BaseException) -> ModelError:
+    if Path(name).is_dir():
+        return ModelError(f"{name}: no {kind} there ({_first_line(error)})")
+    if not _hub_answers():
+        return ModelError(
+            f"{name}: no such folder, and no {kind} kept from the Hub, which is out of reach or switched off"
+        )
+    return ModelError(f"{name}: no such folder, and no {kind} on the Hub ({_first_line(error)})")
+
+
 def load_tokenizer(name: str, revision: str = "main") -> Any:  # noqa: ANN401  # as above
     """Load a tokenizer.
 
     Raises:
+        MissingFileError: The name is neither a folder nor a Hub id.
         ModelError: There is none by that name.
     """
+    options = loading_options(name)
     try:
-        return AutoTokenizer.from_pretrained(name, revision=revision)
+        with quiet():
+            return AutoTokenizer.from_pretrained(name, revision=revision, **options)
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{name}: no tokenizer there ({_first_line(error)})") from None
+        raise _nothing_there(name, "tokenizer", error) from None
 
 
 def load_classifier(name: str, dtype: torch.dtype = torch.float32, revision: str = "main") -> PreTrainedModel:
@@ -110,22 +170,25 @@ def _from_pretrained(
     revision: str,
     **options: Any,  # noqa: ANN401  # passed on to Transformers
 ) -> tuple[PreTrainedModel, list[str]]:
+    options |= loading_options(name)
     try:
         with quiet():  # Transformers reports a fresh head at length; it is told apart below
             model, information = AutoModelForSequenceClassification.from_pretrained(
                 name, dtype=dtype, revision=revision, output_loading_info=True, **options
             )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise ModelError(f"{name}: no reward model there ({_first_line(error)})") from None
+        raise _nothing_there(name, "reward model", error) from None
     mismatched = [str(key[0]) for key in information["mismatched_keys"]]
     return cast(PreTrainedModel, model), sorted({*map(str, information["missing_keys"]), *mismatched})
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Transformers from reporting and drawing while it loads or trains; errors are still raised."""
+    """Keep Transformers and the Hub from reporting and drawing while they load or train."""
     verbosity, drawn = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    hub_verbosity = hub_logging.get_verbosity()
     logging.set_verbosity(ERROR)
+    hub_logging.set_verbosity(ERROR)
     _draw(False)
     try:
         with warnings.catch_warnings():
@@ -134,6 +197,7 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.set_verbosity(verbosity)
+        hub_logging.set_verbosity(hub_verbosity)
         _draw(drawn)
 
 
@@ -159,7 +223,10 @@ def _load_adapter(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
             "would mean nothing"
         )
     base = PeftConfig.from_pretrained(str(folder)).base_model_name_or_path
-    model, _ = _from_pretrained(base, dtype, "main", num_labels=1)
+    try:
+        model, _ = _from_pretrained(base, dtype, "main", num_labels=1)
+    except MissingFileError as error:
+        raise ModelError(f"{folder}: adapters of a base that is not there: {error}") from None
     _follow_tokenizer(model, load_tokenizer(str(folder)))
     with quiet():
         return cast(PreTrainedModel, PeftModel.from_pretrained(model, str(folder)).merge_and_unload())

@@ -1,4 +1,6 @@
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 import torch
@@ -7,12 +9,14 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from rewards.config import BodyConfig, LoraConfig
 from rewards.engines.local import load_model_scorer
-from rewards.errors import ModelError
+from rewards.errors import MissingFileError, ModelError
 from rewards.models.bodies import make_classifier as make_body
 from rewards.models.checkpoint import (
     SIDECAR,
     Scale,
     Sidecar,
+    _hub_answers,
+    check_model_name,
     load_classifier,
     load_tokenizer,
     read_sidecar,
@@ -111,6 +115,67 @@ def test_weights_cut_short_are_refused(folder):
 def test_nothing_there_is_said_in_one_line(tmp_path):
     with pytest.raises(ModelError, match="no tokenizer there"):
         scorer(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "./m",
+        "../m",
+        "/m/n",
+        "~/m",
+        "runs/a/model",
+        "runs//m",
+        "m/",
+        "a b",
+        "owner/na me",
+        "-m",
+        "müll",
+        "a\\b",
+        "",
+    ],
+)
+def test_a_path_that_is_no_folder_is_never_looked_for_on_the_hub(name, monkeypatch):
+    monkeypatch.setattr("rewards.models.checkpoint._hub_answers", lambda: pytest.fail("asked the Hub"))
+    for load in (check_model_name, load_tokenizer, load_classifier, start_classifier):
+        with pytest.raises(MissingFileError, match=r"no such folder$"):
+            load(name)
+
+
+def test_hub_ids_and_folders_are_names(tmp_path):
+    for name in ("gpt2", "Qwen/Qwen3-0.6B", "owner/name_1.0", str(tmp_path), f"{tmp_path}/", "."):
+        check_model_name(name)
+
+
+def test_a_hub_out_of_reach_is_said_soon_in_one_line(monkeypatch, capfd):
+    monkeypatch.setattr(
+        "rewards.models.checkpoint.constants.ENDPOINT", "http://127.0.0.1:9"
+    )  # nobody listens
+    monkeypatch.setattr("time.sleep", lambda _: pytest.fail("waited for another try"))
+    _hub_answers.cache_clear()
+    with pytest.raises(ModelError, match=r"^nobody/nothing: no such folder, and no .* out of reach"):
+        load_tokenizer("nobody/nothing")
+    _hub_answers.cache_clear()
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_a_hub_that_answers_is_reached(monkeypatch, status):
+    class Answer(BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setattr("rewards.models.checkpoint.constants.ENDPOINT", address)
+        assert _hub_answers.__wrapped__() is True
+    monkeypatch.setattr("rewards.models.checkpoint.constants.HF_HUB_OFFLINE", True)
+    assert _hub_answers.__wrapped__() is False
 
 
 @pytest.fixture
