@@ -1,7 +1,9 @@
 """One frozen configuration per command."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote
 
 from rewards.config import BodyConfig, TrainingConfig, check_ranges
 from rewards.errors import ConfigError
@@ -104,6 +106,9 @@ class Generate:
     overwrite: bool = False
     """Replace a finished output."""
 
+    def __post_init__(self) -> None:
+        _refuse_own_input(self.out, self.data, self.policy)
+
 
 @dataclass(frozen=True)
 class ScoreFile:
@@ -178,6 +183,7 @@ class Select:
             raise ConfigError(f"{self.method} gives one answer for each prompt; k and pairs do not apply")
         if self.pairs != "none" and self.k < 2:
             raise ConfigError(f"a pair is made of 2 chosen responses, so k is 2 or more; got {self.k}")
+        _refuse_own_input(self.out, self.data)
 
 
 @dataclass(frozen=True)
@@ -209,6 +215,9 @@ class Evaluate:
     overwrite: bool = False
     """Replace a finished report."""
 
+    def __post_init__(self) -> None:
+        _refuse_own_input(self.out, self.data, self.scorer)
+
 
 @dataclass(frozen=True)
 class Overopt:
@@ -235,6 +244,10 @@ class Overopt:
     overwrite: bool = False
     """Replace a finished run."""
 
+    def __post_init__(self) -> None:
+        proxies = [self.proxy] if isinstance(self.proxy, str) else self.proxy
+        _refuse_own_input(self.out, self.data, self.gold, *proxies)
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -254,3 +267,23 @@ class Fit:
     """Level of the intervals."""
     overwrite: bool = False
     """Replace a finished fit."""
+
+    def __post_init__(self) -> None:
+        _refuse_own_input(self.out, self.data)
+
+
+def _refuse_own_input(out: str, data: str, *specifications: str) -> None:
+    """Refuse an output that would replace one of its command's inputs, or add to a folder of data.
+
+    Raises:
+        ConfigError: It is, or as a folder holds, the data or a model; or it lies in the folder of data.
+    """
+    bodies = [text.partition("?")[0] for text in specifications]
+    models = [unquote(part) for body in bodies for part in body.removeprefix("ensemble:").split(",")]
+    place = Path(out).resolve()
+    for source in filter(None, (data, *models)):
+        path = Path(source).resolve()
+        if path.exists() and (path.is_relative_to(place) or (source == data and place.is_relative_to(path))):
+            raise ConfigError(
+                f"{out}: {source} is an input and would be changed; give the output another name"
+            )

@@ -3,7 +3,6 @@
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -12,7 +11,7 @@ from rich.progress import track
 from evalkit.candidates import Candidate, candidates_by_prompt, merge_copies
 from evalkit.config import Select
 from evalkit.selection_summary import Summary
-from rewards.errors import ConfigError, DataError
+from rewards.errors import DataError
 from rewards.files import to_row, write_rows
 from rewards.selection import (
     Pairing,
@@ -43,13 +42,10 @@ def run(config: Select) -> None:
     do not depend on the window or on other prompts' responses.
 
     Raises:
-        ConfigError: The data and the output are one file.
         DataError: A row without a finite score or its answer, a prompt with fewer samples than n, or with
             fewer different responses than k where that is an error; or nothing was selected.
         OutputExistsError: The output is there already and is not to be replaced.
     """
-    if Path(config.data).resolve() == Path(config.out).resolve():
-        raise ConfigError(f"{config.out}: data and out are one file; give the output another name")
     summary = Summary(config)
     summary.written = write_rows(config.out, _output(config, summary), overwrite=config.overwrite)
     sys.stdout.write(summary.text() + f"\nwritten to {config.out}\n")

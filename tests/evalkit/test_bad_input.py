@@ -264,7 +264,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "data and output in one file": (
         "select --data scored.jsonl --out scored.jsonl --overwrite",
-        ("one file",),
+        ("is an input and would be changed",),
     ),
     # --- the command line itself
     "no command": ("", ("no command is given", "train outcome", "overopt")),

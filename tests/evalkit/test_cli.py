@@ -235,6 +235,40 @@ def test_an_interruption_says_of_each_command_what_it_keeps(command, monkeypatch
     assert ("starts anew" in capsys.readouterr().err) is anew
 
 
+@pytest.mark.parametrize(
+    ("command", "own"),
+    [
+        ("generate --policy model --data rows.jsonl", ["rows.jsonl", "./rows.jsonl", "model"]),
+        ("select --data rows.jsonl", ["rows.jsonl"]),
+        ("select --data shards", ["shards/new.jsonl"]),
+        ("evaluate --scorer model --data run/rows.jsonl", ["run", "run/rows.jsonl", "model", "."]),
+        ("evaluate --scorer ensemble:rule:length,model?combine=mean --data rows.jsonl", ["model"]),
+        ("overopt --proxy [rule:length,model] --gold column:g --data run/rows.jsonl", ["run", "model"]),
+        ("overopt --proxy rule:length --gold model?batch_tokens=9 --data rows.jsonl", ["model"]),
+        ("fit --data run/rows.jsonl", ["run"]),
+    ],
+)
+def test_no_output_replaces_its_own_input(here, command, own, capsys):
+    for folder in ("run", "shards", "model"):
+        (here / folder).mkdir()
+        (here / folder / "run.json").write_text('{"configuration_hash": "another"}', encoding="utf-8")
+        (here / folder / "rows.jsonl").write_text('{"prompt": "p", "chosen": "a"}', encoding="utf-8")
+    before = {path: path.is_file() and path.read_bytes() for path in here.rglob("*")}
+    for out in own:
+        with pytest.raises(SystemExit) as stopped:
+            main([*command.split(), "--out", out, "--overwrite"])
+        assert stopped.value.code == 2
+        assert "is an input and would be changed" in capsys.readouterr().err
+    assert {path: path.is_file() and path.read_bytes() for path in here.rglob("*")} == before
+
+
+def test_an_output_may_have_the_name_of_a_rule_or_lie_beside_a_models_weights():
+    config.Evaluate(scorer="rule:length", data="rows.jsonl", out="length")
+    config.Evaluate(
+        scorer=str(Path(__file__).parent), data="rows.jsonl", out=str(Path(__file__).parent / "o")
+    )
+
+
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
     """Wait until a process has written a file; what takes too long is ended by the test's timeout."""
     while not path.exists():

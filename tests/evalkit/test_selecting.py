@@ -310,7 +310,7 @@ def test_a_finished_output_stays_without_overwrite_and_the_data_always(select):
     select(SPREAD)
     with pytest.raises(OutputExistsError, match="--overwrite"):
         select(SPREAD)
-    with pytest.raises(ConfigError, match="one file"):
+    with pytest.raises(ConfigError, match="is an input and would be changed"):
         select(SPREAD, "data.jsonl", overwrite=True)
 
 
