@@ -1,5 +1,8 @@
 """K-way Bradley-Terry: tensors in, tensors out."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
@@ -7,7 +10,7 @@ from torch.nn.functional import logsigmoid
 
 def ranking_loss(
     scores: Tensor,
-    ranks: Tensor,
+    ranks: Tensor | Sequence[int] | np.ndarray,
     margin: float | Tensor = 0.0,
     label_smoothing: float = 0.0,
     centering: float = 0.0,
@@ -26,18 +29,22 @@ def ranking_loss(
         centering: Weight of the squared sum of a pair's rewards, 0 or more.
 
     Returns:
-        A scalar in float32.
+        A scalar in float32; in float64 where the scores are.
 
     Raises:
-        ValueError: `scores` and `ranks` are not both [K] with K of 2 or more.
+        ValueError: `scores` and `ranks` are not both [K] with K of 2 or more, the margin is not one number,
+            or the label smoothing is outside its range.
 
     Source: InstructGPT (arXiv 2203.02155), equation 1; margin: LLaMA 2 (2307.09288), equation 2; centring:
     Eisenstein et al. (2312.09244).
     """
+    ranks = torch.as_tensor(ranks, device=scores.device)
     if scores.ndim != 1 or scores.shape != ranks.shape or len(scores) < 2:
         raise ValueError(
             f"scores and ranks are both [K], K >= 2; got {list(scores.shape)}, {list(ranks.shape)}"
         )
+    if isinstance(margin, Tensor) and margin.ndim:
+        raise ValueError(f"the margin of one prompt is a number or a scalar; got {list(margin.shape)}")
     groups = torch.zeros(len(scores), dtype=torch.long, device=scores.device)
     return ranking_losses(scores, ranks, groups, 1, margin, label_smoothing, centering)[0]
 
@@ -61,8 +68,13 @@ def ranking_losses(
         margin: A number, or [prompts] for all pairs of a prompt.
         label_smoothing: As in `ranking_loss`.
         centering: As in `ranking_loss`.
+
+    Raises:
+        ValueError: The label smoothing is outside its range.
     """
-    scores = scores.float()
+    if not 0 <= label_smoothing < 0.5:
+        raise ValueError(f"label_smoothing is in [0, 0.5), got {label_smoothing}")
+    scores = scores if scores.dtype == torch.float64 else scores.float()
     first, second = _pairs(groups)
     better = torch.where(ranks[first] <= ranks[second], first, second)
     worse = first + second - better
@@ -70,7 +82,7 @@ def ranking_losses(
     difference = scores[better] - scores[worse]
     prompt = groups[first]
     by = torch.as_tensor(margin, dtype=scores.dtype, device=scores.device).expand(prompts)[prompt]
-    win = torch.where(tied, 0.5, 1.0 - label_smoothing)
+    win = torch.where(tied, scores.new_tensor(0.5), 1.0 - label_smoothing)
     h = difference - torch.where(tied, 0.0, by)
     losses = -win * logsigmoid(h) - (1 - win) * logsigmoid(-h)
     if centering:

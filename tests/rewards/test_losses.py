@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from datasets import Dataset
@@ -155,6 +156,32 @@ def test_extreme_scores_do_not_overflow():
 def test_shapes_that_are_no_ranking_are_refused(scores, ranks):
     with pytest.raises(ValueError, match="both \\[K\\]"):
         ranking_loss(tensor(scores), tensor(ranks))
+
+
+@pytest.mark.parametrize("label_smoothing", [-0.1, 0.5, 1.0, math.nan])
+def test_label_smoothing_outside_its_range_is_refused(label_smoothing):
+    with pytest.raises(ValueError, match=r"label_smoothing is in \[0, 0\.5\), got"):
+        ranking_loss(tensor([1.0, 2.0]), tensor([1, 2]), label_smoothing=label_smoothing)
+
+
+@pytest.mark.parametrize("shape", [[1], [3], [1, 1]])
+def test_a_margin_for_each_pair_is_refused(shape):
+    with pytest.raises(ValueError, match=r"a number or a scalar; got \[" + str(shape)[1:-1]):
+        ranking_loss(tensor([1.0, 2.0, 3.0]), tensor([1, 2, 3]), torch.zeros(shape))
+
+
+def test_ranks_may_be_a_list_or_an_array():
+    scores, ranks = tensor([0.3, -0.2, 1.0]), [2, 1, 1]
+    losses = {ranking_loss(scores, kind(ranks)).item() for kind in (list, tuple, np.array, tensor)}
+    assert len(losses) == 1
+
+
+def test_double_precision_is_kept():
+    scores, ranks = [0.1, -1.7, 2.3], [2, 3, 1]
+    loss = ranking_loss(tensor(scores, dtype=torch.float64), ranks, 0.25, 0.1, 0.01)
+    assert loss.dtype == torch.float64
+    assert loss.item() == pytest.approx(by_hand(scores, ranks, 0.25, 0.1, 0.01), rel=1e-14)
+    assert ranking_loss(tensor(scores, dtype=torch.bfloat16), ranks).dtype == torch.float32
 
 
 @pytest.mark.parametrize("centering", [0.0, 0.01])
