@@ -1,7 +1,7 @@
 """Generation, Preference, Ranking, StepLabels, SpanLabels, Score: frozen, tensor-free."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -14,6 +14,10 @@ class Message:
 
     role: str
     content: str
+
+    def __post_init__(self) -> None:
+        _check_text("a message's role", self.role, "")
+        _check_text("a message's content", self.content, "")
 
 
 Prompt: TypeAlias = str | tuple[Message, ...]
@@ -37,6 +41,8 @@ class Generation:
     def __post_init__(self) -> None:
         _check_prompt(self.prompt, self.id)
         _check_text("response", self.response, self.id)
+        if type(self.steps) is not tuple:
+            _make_tuple(self, "steps", self.steps, self.id)
         if self.steps and "".join(self.steps) != self.response:
             raise DataError(f"{_named(self.id)}steps do not join to the response {_short(self.response)}")
 
@@ -75,6 +81,8 @@ class Ranking:
 
     def __post_init__(self) -> None:
         _check_prompt(self.prompt, self.id)
+        _make_tuple(self, "responses", self.responses, self.id)
+        _make_tuple(self, "ranks", self.ranks, self.id)
         if len(self.responses) < 2:
             raise DataError(
                 f"{_named(self.id)}a ranking needs 2 responses or more, got {len(self.responses)}"
@@ -83,9 +91,7 @@ class Ranking:
             raise DataError(f"{_named(self.id)}{len(self.responses)} responses but {len(self.ranks)} ranks")
         for response in self.responses:
             _check_text("responses", response, self.id)
-        for rank in self.ranks:
-            if not isinstance(rank, int) or isinstance(rank, bool) or rank < 1:
-                raise DataError(f"{_named(self.id)}a rank is a whole number from 1, got {rank!r}")
+        object.__setattr__(self, "ranks", tuple(_rank(rank, self.id) for rank in self.ranks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +106,13 @@ class StepLabels:
 
     def __post_init__(self) -> None:
         _check_prompt(self.prompt, self.id)
+        _make_tuple(self, "steps", self.steps, self.id)
+        _make_tuple(self, "labels", self.labels, self.id)
         if len(self.steps) != len(self.labels):
             raise DataError(f"{_named(self.id)}{len(self.steps)} steps but {len(self.labels)} labels")
         for step in self.steps:
             _check_text("steps", step, self.id)
-        for label in self.labels:
-            if label is not None:
-                _check_number("labels", label, self.id)
-                if not 0 <= label <= 1:
-                    raise DataError(f"{_named(self.id)}a step label is None or in [0, 1], got {label!r}")
+        object.__setattr__(self, "labels", tuple(_label(label, self.id) for label in self.labels))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,10 @@ class SpanLabels:
     def __post_init__(self) -> None:
         _check_prompt(self.prompt, self.id)
         _check_text("response", self.response, self.id)
+        _make_tuple(self, "spans", self.spans, self.id)
         for span in self.spans:
+            if not isinstance(span, Span):
+                raise DataError(f"{_named(self.id)}spans are of Span, got {span!r}")
             if span.end > len(self.response):
                 raise DataError(
                     f"{_named(self.id)}span end {span.end} is past the response's end, {len(self.response)}"
@@ -158,10 +165,10 @@ class Score:
 
     def __post_init__(self) -> None:
         for name, number in (("value", self.value), *(("steps", step) for step in self.steps)):
-            if math.isnan(number):
+            if _is_nan(name, number):
                 raise DataError(f"a score's {name} is never NaN; raise ScoringError where there is none")
         for aspect, number in self.aspects.items():
-            if math.isnan(number):
+            if _is_nan(f"aspect {aspect!r}", number):
                 raise DataError(f"a score's aspect {aspect!r} is never NaN")
 
 
@@ -182,6 +189,47 @@ def _named(record_id: str) -> str:
 
 def _short(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def _make_tuple(record: object, name: str, value: object, record_id: str) -> None:
+    """Set a field to the tuple of a list or array, so that a frozen record has nothing that changes."""
+    if type(value) is tuple:
+        return
+    plain = _plain(value, "tolist")
+    if not isinstance(plain, list | tuple):
+        raise DataError(f"{_named(record_id)}{name} is a list or a tuple, got {_short(str(value))}")
+    object.__setattr__(record, name, tuple(plain))
+
+
+def _plain(value: object, method: str = "item") -> object:
+    """Return Python's own value for one of numpy or torch, any other as it is."""
+    convert: Callable[[], object] | None = getattr(value, method, None)
+    return convert() if convert else value
+
+
+def _rank(value: object, record_id: str) -> int:
+    plain = _plain(value)
+    if isinstance(plain, bool) or not isinstance(plain, int) or plain < 1:
+        raise DataError(f"{_named(record_id)}a rank is a whole number from 1, got {value!r}")
+    return plain
+
+
+def _label(value: object, record_id: str) -> float | None:
+    plain = _plain(value)
+    if plain is None:
+        return None
+    if isinstance(plain, bool):
+        return float(plain)
+    if not isinstance(plain, int | float) or not 0 <= plain <= 1:
+        raise DataError(f"{_named(record_id)}a step label is None or in [0, 1], got {value!r}")
+    return plain
+
+
+def _is_nan(name: str, number: float) -> bool:
+    try:
+        return math.isnan(number)
+    except TypeError:
+        raise DataError(f"a score's {name} is a number, got {number!r}") from None
 
 
 def _check_prompt(prompt: object, record_id: str) -> None:

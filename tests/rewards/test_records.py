@@ -1,6 +1,7 @@
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -128,7 +129,10 @@ def test_records_with_differing_extra_are_unequal_but_may_share_a_hash():
 @pytest.mark.parametrize(
     "make",
     [
+        lambda: Message("user", None),
+        lambda: Message(1, "p"),
         lambda: Generation("p", 3),
+        lambda: Generation("p", "ab", "ab"),
         lambda: Generation((), "r"),
         lambda: Generation([Message("user", "p")], "r"),
         lambda: Generation("p", "ab", ("a", "c")),
@@ -138,6 +142,17 @@ def test_records_with_differing_extra_are_unequal_but_may_share_a_hash():
         lambda: Ranking("p", ("a", "b"), (1,)),
         lambda: Ranking("p", ("a", "b"), (0, 1)),
         lambda: Ranking("p", ("a", "b"), (True, 2)),
+        lambda: Ranking("p", ("a", "b"), (np.True_, 2)),
+        lambda: Ranking("p", ("a", "b"), (1.0, 2)),
+        lambda: Ranking("p", ("a", "b"), None),
+        lambda: Ranking("p", "ab", (1, 2)),
+        lambda: StepLabels("p", "ab", (1, 0)),
+        lambda: StepLabels("p", ("a",), ("1",)),
+        lambda: SpanLabels("p", "ab", ({"start": 0, "end": 1},)),
+        lambda: Score(None),
+        lambda: Score("1"),
+        lambda: Score(1.0, (None,)),
+        lambda: Score(1.0, aspects={"x": None}),
         lambda: StepLabels("p", ("a",), ()),
         lambda: StepLabels("p", ("a",), (1.5,)),
         lambda: StepLabels("p", ("a",), (math.nan,)),
@@ -152,6 +167,25 @@ def test_records_with_differing_extra_are_unequal_but_may_share_a_hash():
 def test_a_record_that_makes_no_sense_is_refused(make):
     with pytest.raises(DataError):
         make()
+
+
+def test_lists_and_arrays_become_the_tuples_that_a_frozen_record_has():
+    span = Span(0, 1, "x", 1.0)
+    pairs = [
+        (Generation("p", "ab", ["a", "b"]), Generation("p", "ab", ("a", "b"))),
+        (Generation("p", "ab", []), Generation("p", "ab")),
+        (Ranking("p", ["a", "b"], [2, 1]), Ranking("p", ("a", "b"), (2, 1))),
+        (Ranking("p", ["a", "b"], np.array([2, 1])), Ranking("p", ("a", "b"), (2, 1))),
+        (Ranking("p", ["a", "b"], list(np.array([2, 1]))), Ranking("p", ("a", "b"), (2, 1))),
+        (StepLabels("p", ["a", "b"], [True, None]), StepLabels("p", ("a", "b"), (1.0, None))),
+        (StepLabels("p", ["a", "b"], np.array([True, False])), StepLabels("p", ("a", "b"), (1.0, 0.0))),
+        (StepLabels("p", ["a"], [np.float32(0.5)]), StepLabels("p", ("a",), (0.5,))),
+        (SpanLabels("p", "a", [span]), SpanLabels("p", "a", (span,))),
+    ]
+    for given_lists, given_tuples in pairs:
+        assert given_lists == given_tuples
+        assert hash(given_lists) == hash(given_tuples)
+        assert repr(given_lists) == repr(given_tuples)  # also the numbers are Python's own
 
 
 def test_a_prompt_of_messages_and_one_of_text_have_different_keys():
