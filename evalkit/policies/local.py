@@ -15,7 +15,7 @@ from evalkit.policies.policy import DEFAULT_SAMPLING, SamplingConfig
 from evalkit.policies.randomness import sample_keys
 from evalkit.policies.texts import StopTexts, Texts
 from rewards.errors import ConfigError, DataError, ModelError, SpecError
-from rewards.models.checkpoint import quiet
+from rewards.models.checkpoint import loading_options, quiet
 from rewards.records import Generation, Prompt, prompt_key
 from rewards.scorer import Spec
 
@@ -165,6 +165,7 @@ def load_local_policy(spec: Spec) -> LocalPolicy:
 
     Raises:
         SpecError: An option is unknown or not one of its values.
+        MissingFileError: The name is a path, and there is no such folder.
         ModelError: There is no such model, it is no causal language model with a tokenizer, or some of its
             weights, such as the language modelling head, are not in the checkpoint.
     """
@@ -178,12 +179,13 @@ def load_local_policy(spec: Spec) -> LocalPolicy:
         raise SpecError(f"{spec.text}: option device is one of torch's, such as cpu or cuda:0") from None
     if Path(spec.rest).is_dir() and not (Path(spec.rest) / "config.json").exists():
         raise ModelError(f"{spec.text}: the folder has no config.json, so it is no model's folder")
+    options = loading_options(spec.rest)
     try:
         with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(spec.rest)
+            tokenizer = AutoTokenizer.from_pretrained(spec.rest, **options)
             # Its annotation leaves out the pair that `output_loading_info` gives.
             answer: Any = AutoModelForCausalLM.from_pretrained(
-                spec.rest, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True
+                spec.rest, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True, **options
             )
     except (OSError, ValueError, SafetensorError) as error:
         raise ModelError(
