@@ -3,7 +3,7 @@ import torch
 
 from rewards.batches import pack
 from rewards.config import BodyConfig
-from rewards.errors import ConfigError, ModelError
+from rewards.errors import ConfigError, MissingFileError, ModelError
 from rewards.models.bodies import make_classifier as make_body
 from rewards.models.outcome import RewardModel, last_read, prepare_for_packing
 
@@ -128,8 +128,11 @@ def test_a_body_that_cannot_be_made_says_why(tmp_path, make_tokenizer):
         make_body(BodyConfig(hidden_size=30, heads=4, tokenizer=str(tmp_path)), 0)
     with pytest.raises(ConfigError, match="cannot carry a reward head"):
         make_body(BodyConfig(family="vit", tokenizer=str(tmp_path)), 0)
-    with pytest.raises(ModelError, match="no tokenizer there"):
+    with pytest.raises(MissingFileError, match="nowhere: no such folder"):
         make_body(BodyConfig(name=str(tmp_path / "nowhere")), 0)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelError, match="no tokenizer there"):
+        make_body(BodyConfig(name=str(tmp_path / "empty")), 0)
     tokenizer = make_tokenizer()
     tokenizer.eos_token = None
     tokenizer.save_pretrained(tmp_path / "endless")
