@@ -23,6 +23,10 @@ class Scorer(Protocol):
         ...
 
 
+LISTS = ("ensemble", "jury")
+"""Schemes whose rest is specifications with commas, which their loaders decode one by one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spec:
     """A parsed `scheme:rest?option=value&...`."""
@@ -86,7 +90,7 @@ def parse_spec(text: str, schemes: Sequence[str]) -> Spec:
     body, _, query = text.partition("?")
     scheme, colon, rest = body.partition(":")
     if colon and scheme in schemes:
-        rest = unquote(rest) if scheme != "ensemble" else rest  # an ensemble's members are decoded one by one
+        rest = unquote(rest) if scheme not in LISTS else rest
     elif colon and not Path(body).exists():
         known = ", ".join(sorted(schemes))
         raise SpecError(f"{text}: unknown scheme {scheme!r}; known: {known}, or a model folder or Hub id")

@@ -1,0 +1,42 @@
+"""What the judges of one run share: settings, the open ledger, the prices and the money."""
+
+import os
+from dataclasses import dataclass
+from typing import Self
+
+from judges.config import AskingConfig
+from judges.ledger import Ledger
+from judges.prices import Prices, Spending
+
+OPENAI = "https://api.openai.com/v1"
+
+
+@dataclass(frozen=True)
+class Session:
+    """What the judges of one run share."""
+
+    config: AskingConfig
+    ledger: Ledger
+    prices: Prices
+    spending: Spending
+    axis: str = ""
+    """The quality to judge, such as `harmless`; empty is overall."""
+    repeat: int = 0
+    """Number of an independent repetition of every question."""
+
+    @classmethod
+    def open(cls, config: AskingConfig | None = None) -> Self:
+        """Open the ledger and the price file that a configuration names.
+
+        Raises:
+            DataError: Either is damaged, or of another version.
+            MissingFileError: There is no such price file.
+        """
+        config = config or AskingConfig()
+        prices = Prices.load(config.prices)
+        return cls(config, Ledger(config.ledger or ":memory:"), prices, Spending(config.budget))
+
+    def endpoint(self, base_url: str = "") -> str:
+        """Return the address that is asked: given, configured, of the environment, or OpenAI's."""
+        chosen = base_url or self.config.base_url or os.environ.get("OPENAI_BASE_URL", "")
+        return (chosen or OPENAI).rstrip("/")

@@ -1,0 +1,1 @@
+"""Statistics of verdicts: pure, seeded, frozen results that carry their settings."""
