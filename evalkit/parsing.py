@@ -65,14 +65,23 @@ def parse_configuration(kind: type[T], name: str, arguments: Sequence[str]) -> T
 
 
 def spell_flags(kind: type, arguments: Sequence[str]) -> list[str]:
-    """Give a bare `--overwrite`, or any other yes-or-no option, the value true that the parser asks for."""
+    """Give a bare `--overwrite`, or any other yes-or-no option, the value true that the parser asks for.
+
+    An option may be written with hyphens, as `--retry-failed`.
+    """
     flags = {f"--{name}" for name in _yes_or_no(kind)}
     spelled = []
-    for place, argument in enumerate(arguments):
+    for place, given in enumerate(arguments):
+        argument = _underscored(given) if given.startswith("--") else given
         spelled.append(argument)
         if argument in flags and (place + 1 == len(arguments) or arguments[place + 1].startswith("-")):
             spelled.append("true")
     return spelled
+
+
+def _underscored(option: str) -> str:
+    name, equals, value = option[2:].partition("=")
+    return f"--{name.replace('-', '_')}{equals}{value}"
 
 
 def _yes_or_no(kind: type, prefix: str = "") -> Iterator[str]:

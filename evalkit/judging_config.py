@@ -1,0 +1,204 @@
+"""One frozen configuration per command about verdicts: asking for them, and what they say."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from judges.config import AskingConfig
+from rewards.config import check_ranges
+from rewards.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeFiles(AskingConfig):
+    """Ask a judge which of two systems answers better, prompt by prompt."""
+
+    judge: str
+    """Who judges: openai:MODEL, reward:SCORER, jury:A,B,C."""
+    first: str
+    """File, folder or Hub name of the first system's rows {prompt, response}."""
+    second: str
+    """The second system's."""
+    out: str
+    """File of verdicts, one row each."""
+    first_name: str = ""
+    """Name of the first system; empty takes the file's."""
+    second_name: str = ""
+    """Name of the second system."""
+    order: Literal["both", "one", "given"] = "both"
+    """Ask with either side shown first, in one seeded order, or with the first system always first."""
+    repeats: int = 1
+    """Times that everything is asked; more than one tells how much a judge contradicts itself."""
+    axes: list[str] = field(default_factory=list)
+    """Qualities judged each by itself, such as [helpful,honest,harmless]; empty is overall."""
+    identical: Literal["tie", "ask"] = "tie"
+    """Identical responses are a tie that nobody is asked about, or are asked about too."""
+    unmatched: Literal["refuse", "leave"] = "refuse"
+    """A prompt that one file lacks stops everything, or is left out and counted."""
+    rename: dict[str, str] = field(default_factory=dict)
+    """Columns of the data by our names, such as {"question": "prompt"}."""
+    limit: int = 0
+    """Use the first prompts only; 0 uses all."""
+    seed: int = 0
+    """Seed of a single order and of the intervals."""
+    plan: bool = False
+    """Say what would be asked, what it would cost and how long it would take, and ask nothing."""
+    batch: bool = False
+    """Ask through the endpoint's batch interface: cheaper, within a day."""
+    overwrite: bool = False
+    """Replace a finished output; what the ledger holds is never asked again."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ranges(self, {"repeats": "1 or more", "limit": "0 or more", "seed": "0 or more"})
+        if len(set(self.axes)) < len(self.axes) or not all(self.axes):
+            raise ConfigError(f"axes are distinct names, got {self.axes}")
+
+
+@dataclass(frozen=True)
+class WinRates:
+    """Tell from verdicts how often one system wins, and how far that can be trusted."""
+
+    verdicts: list[str] | str
+    """Verdicts of `evalkit judge`, or annotations of AlpacaEval, Arena-Hard or MT-bench; several as [A,B]."""
+    out: str
+    """Folder for winrate.json, winrate.csv, the figures and index.html."""
+    baseline: str = ""
+    """System that the others are held against; empty takes the second of each comparison."""
+    ties: Literal["half", "disagree", "drop", "preference"] = "half"
+    """A tie is half a win; so are two orders that disagree, together; both are left out; or take the judge's
+    probabilities."""
+    human: str = ""
+    """Verdicts of people on some of the same comparisons, by which the judge's win rate is corrected."""
+    width: float = 0.03
+    """Half-width of the interval for which further labels are planned."""
+    level: float = 0.95
+    """Level of the intervals."""
+    bootstrap: int = 1000
+    """Resamples of the prompts."""
+    seed: int = 0
+    """Seed of the resamples."""
+    shown: int = 1000
+    """Most comparisons in the page's browser; those on which verdicts disagree come first."""
+    overwrite: bool = False
+    """Replace a finished run."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, {"bootstrap": "1 or more", "shown": "0 or more", "width": "above 0"})
+
+
+@dataclass(frozen=True)
+class Rank:
+    """Rank systems by verdicts: Bradley-Terry strengths with intervals, and which systems are tied."""
+
+    verdicts: list[str] | str
+    """Verdicts of `evalkit judge`, or annotations of AlpacaEval, Arena-Hard or MT-bench; several as [A,B]."""
+    out: str
+    """Folder for leaderboard.csv, leaderboard.json, the figure and index.html."""
+    ties: Literal["half", "davidson"] = "half"
+    """A tie is half a win each, or has a strength of its own (Davidson 1970)."""
+    prior: float = 0.0
+    """Comparisons against an average system that are added for each; 0 adds none."""
+    style: list[str] = field(default_factory=list)
+    """Features of style that strengths are controlled for: length, headers, lists, bold."""
+    elo: bool = False
+    """Give Elo ratings beside the strengths."""
+    level: float = 0.95
+    """Level of the intervals."""
+    bootstrap: int = 1000
+    """Resamples of the prompts."""
+    seed: int = 0
+    """Seed of the resamples, and of the order for Elo."""
+    shown: int = 1000
+    """Most comparisons in the page's browser; those on which verdicts disagree come first."""
+    overwrite: bool = False
+    """Replace a finished run."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, {"bootstrap": "1 or more", "shown": "0 or more", "prior": "0 or more"})
+
+
+@dataclass(frozen=True)
+class Agree:
+    """Tell how far judges, human or not, agree: percent, kappa and alpha, with intervals."""
+
+    verdicts: list[str] | str
+    """Files of verdicts; the judges named in them are held against each other. Several as [A,B]."""
+    out: str
+    """Folder for agreement.csv, agreement.json, the figure and index.html."""
+    level: float = 0.95
+    """Level of the intervals."""
+    bootstrap: int = 1000
+    """Resamples of the prompts."""
+    seed: int = 0
+    """Seed of the resamples."""
+    shown: int = 1000
+    """Most comparisons in the page's browser; those on which verdicts disagree come first."""
+    overwrite: bool = False
+    """Replace a finished run."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, {"bootstrap": "1 or more", "shown": "0 or more"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe(AskingConfig):
+    """Test a judge's health: null answers, injected verdicts, padding, swapped copies, identical pairs."""
+
+    judge: str
+    """Who is tested: openai:MODEL, reward:SCORER, jury:A,B,C."""
+    data: str
+    """Rows {prompt, response} of good answers, from which the probes are made."""
+    out: str
+    """Folder for probe.json, probe.csv, verdicts.jsonl, the figure and index.html."""
+    rename: dict[str, str] = field(default_factory=dict)
+    """Columns of the data by our names, such as {"question": "prompt"}."""
+    limit: int = 50
+    """Prompts to probe with; 0 uses all."""
+    level: float = 0.95
+    """Level of the intervals."""
+    seed: int = 0
+    """Seed of what is injected, where."""
+    plan: bool = False
+    """Say what would be asked and what it would cost, and ask nothing."""
+    overwrite: bool = False
+    """Replace a finished run; what the ledger holds is never asked again."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ranges(self, {"limit": "0 or more", "seed": "0 or more"})
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Make preferences or rankings of verdicts, to train on."""
+
+    verdicts: list[str] | str
+    """Files of verdicts that hold the responses; several as [A,B]."""
+    out: str
+    """File of rows {prompt, chosen, rejected} or {prompt, responses, ranks}."""
+    form: Literal["preference", "ranking"] = "preference"
+    """A row for each comparison, or for each prompt."""
+    overwrite: bool = False
+    """Replace a finished output."""
+
+
+@dataclass(frozen=True)
+class LedgerExport:
+    """Write all that a ledger holds as JSON lines."""
+
+    ledger: str
+    """SQLite file of `evalkit judge`."""
+    out: str
+    """File of rows, one for each attempt."""
+    overwrite: bool = False
+    """Replace a finished output."""
+
+
+@dataclass(frozen=True)
+class LedgerImport:
+    """Add exported attempts to a ledger; what it holds already stays as it is."""
+
+    data: str
+    """File of rows that `evalkit ledger export` wrote."""
+    ledger: str
+    """SQLite file, made where there is none."""
