@@ -142,6 +142,7 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     # A commit waits for the disk, so that a power cut loses no reply that was paid for.
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA cache_size = -65536")  # KiB: keys are spread over the whole index
 
 
 def _is_new(connection: sqlite3.Connection, path: str) -> bool:
