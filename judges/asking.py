@@ -1,0 +1,196 @@
+"""Asker, who has each question answered once, from ledger or endpoint; Questioning, a judge that has one."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from threading import Lock
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from judges.backoff import Backoff
+from judges.endpoint import Endpoint
+from judges.health import Health
+from judges.judge import Comparison
+from judges.money import Purse
+from judges.pace import Pace
+from judges.question import Attempt, Question
+from judges.session import Session
+from judges.tally import Tally
+
+if TYPE_CHECKING:  # which loads the SDK
+    from judges.calls import Calls
+
+CHUNK = 128
+"""Questions that are looked up together."""
+TICK = 0.2
+"""Seconds between two reports of progress."""
+FEWEST_FAILURES = 20
+"""Failed questions in a row that end a run, or twice the concurrency where that is more."""
+
+
+@runtime_checkable
+class Questioning(Protocol):
+    """A judge that asks questions, so that all of them can be asked before any comparison is decided."""
+
+    asker: "Asker"
+
+    def questions(self, comparison: Comparison) -> Sequence[Question]:
+        """Return what has to be asked to compare two responses."""
+        ...
+
+
+@dataclass
+class Asker:
+    """Has questions answered by one model of one endpoint, each once and whatever happens in between.
+
+    What the ledger holds is not asked. A reply is in the ledger before it counts. One call at a time: a
+    second thread waits until the first is done.
+    """
+
+    session: Session
+    model: str
+    base_url: str = ""
+    """Address of the endpoint; empty is the session's."""
+    backoff: Backoff = field(default_factory=Backoff)
+    """Waits before a call is repeated, where the endpoint says nothing of it."""
+    progress: Callable[[Tally], None] | None = None
+    """Called several times a second while questions are asked, in the thread that asked."""
+
+    def __post_init__(self) -> None:
+        session, config = self.session, self.session.config
+        self.endpoint = Endpoint(session.endpoint(self.base_url), self.model)
+        self.tally = Tally()
+        self._pace = Pace(config, self.backoff)
+        self._health = Health(self.endpoint, max(FEWEST_FAILURES, 2 * config.concurrency))
+        self._purse = Purse(session.spending, session.prices, self.model)
+        self._retried: set[str] = set()
+        self._one_at_a_time = Lock()
+
+    def ask(self, questions: Iterable[Question]) -> None:
+        """Have each question asked once, but for those that the ledger has.
+
+        One that failed before is asked only as `retry_failed` says. The questions are taken as they are
+        needed, few at a time. An interruption lets the calls in flight end and records them before it goes
+        on its way; a second one does not.
+
+        Raises:
+            EndpointError: The endpoint cannot be asked as configured, or not at all.
+            ConfigError: There is a budget, and no price of the model.
+            DataError: The ledger cannot be read or written.
+        """
+        with self._one_at_a_time:
+            run = _Run(self)
+            try:
+                for some in _chunks(questions):
+                    for question in self._open(some, run):
+                        if not run.submit(question):
+                            return
+                run.complete = True
+            finally:
+                run.close()
+
+    def answers(self, questions: Sequence[Question]) -> list[Attempt]:
+        """Return what came of each question, asking those that were not asked yet.
+
+        One that failed, or was skipped as the budget does not hold it, is there with that state.
+
+        Raises:
+            EndpointError: As by `ask`, like the others.
+        """
+        self.ask(questions)
+        keys = [question.key for question in questions]
+        found = self.session.ledger.answers(keys)
+        found |= self.session.ledger.failures([key for key in keys if key not in found])
+        return [found.get(key) or Attempt(key, "skipped", detail="budget") for key in keys]
+
+    def _open(self, questions: Iterable[Question], run: "_Run") -> list[Question]:
+        """Return the questions that are neither answered, nor given up, nor on their way."""
+        # What is on its way is looked at first: it leaves there only after it is in the ledger.
+        waiting = {question.key: question for question in questions if question.key not in run.underway}
+        answered = self.session.ledger.answers(waiting)
+        self._health.vouched |= bool(answered)
+        self.tally.from_ledger += len(answered)
+        rest = [key for key in waiting if key not in answered]
+        failed = [key for key, one in self.session.ledger.failures(rest).items() if one.state != "skipped"]
+        if self.session.config.retry_failed:
+            given_up = self._retried.intersection(failed)
+            self._retried.update(failed)
+        else:
+            given_up = set(failed)
+        self.tally.failed_before += len(given_up)
+        open_ones = [waiting[key] for key in rest if key not in given_up]
+        if not self._purse.empty:
+            return open_ones
+        self.tally.skipped += len(open_ones)
+        return []
+
+    def _calls(self) -> "Calls":
+        from judges.calls import Calls, Line
+        from judges.chat import ChatClient
+
+        config = self.session.config
+        key = config.api_key or os.environ.get("OPENAI_API_KEY", "")
+        client = ChatClient(self.endpoint, key, config.timeout, config.concurrency)
+        line = Line(
+            self.endpoint,
+            self.session.ledger,
+            config.tries,
+            self._pace,
+            self._health,
+            self._purse,
+            self.tally,
+        )
+        return Calls(line, client, 2 * config.concurrency)
+
+
+class _Run:
+    """One run's questions on their way, begun with the first."""
+
+    def __init__(self, asker: Asker) -> None:
+        self._asker = asker
+        self._calls: Calls | None = None
+        self.complete = False
+        """Whether all questions were handed over."""
+
+    @property
+    def underway(self) -> set[str]:
+        return self._calls.underway if self._calls else set()
+
+    def submit(self, question: Question) -> bool:
+        """Hand a question over; False where the run has ended by itself."""
+        self._calls = self._calls or self._asker._calls()
+        self._asker.tally.asked += 1
+        while not self._calls.stopped:
+            if self._calls.submit(question, TICK):
+                return True
+            self._show()
+        return False
+
+    def close(self) -> None:
+        """Wait for what is on its way, and raise what ended it."""
+        if self._calls is None:
+            return
+        if not self.complete:
+            self._calls.stop()
+        self._calls.finish()
+        try:
+            self._wait(self._calls)
+        except KeyboardInterrupt:
+            self._calls.abort()
+            self._wait(self._calls)
+            raise
+
+    def _wait(self, calls: "Calls") -> None:
+        while not calls.wait(TICK):
+            self._show()
+        self._show()
+
+    def _show(self) -> None:
+        if self._asker.progress:
+            self._asker.progress(self._asker.tally)
+
+
+def _chunks(questions: Iterable[Question]) -> Iterator[list[Question]]:
+    remaining = iter(questions)
+    while some := list(islice(remaining, CHUNK)):
+        yield some

@@ -1,0 +1,131 @@
+"""How much may be asked, at once and in a minute: slots that follow an endpoint's load; sliding windows."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+MINUTE = 60.0
+
+
+@dataclass(slots=True)
+class Entry:
+    """What one call takes of a window."""
+
+    time: float
+    amount: float
+
+
+class Window:
+    """No more than a limit within any minute, whichever minute one looks at.
+
+    It reads no clock: the time is an argument, in seconds, and never runs backwards.
+    """
+
+    def __init__(self, limit: float, period: float = MINUTE) -> None:
+        self.limit = limit
+        """0 sets no limit."""
+        self._period = period
+        self._entries: deque[Entry] = deque()
+        self._total = 0.0
+
+    def wait(self, amount: float, now: float) -> float:
+        """Return the seconds until an amount fits; 0 says that it does.
+
+        An amount above the limit fits when the window is empty, else it would never be asked.
+        """
+        if not self.limit:
+            return 0.0
+        self._forget(now)
+        free = self.limit - self._total
+        if not self._entries or amount <= free:
+            return 0.0
+        for entry in self._entries:
+            free += entry.amount
+            last = entry
+            if amount <= free:
+                break
+        return max(0.0, last.time + self._period - now)
+
+    def begin(self, amount: float, now: float) -> Entry:
+        """Take an amount from now on; what it becomes is told to `settle`."""
+        entry = Entry(now, amount)
+        if self.limit:
+            self._entries.append(entry)
+            self._total += amount
+        return entry
+
+    def settle(self, entry: Entry, amount: float) -> None:
+        """Replace what a call was thought to take by what it did take."""
+        # One that has left the window meanwhile is no part of the total any more.
+        if self._entries and entry.time >= self._entries[0].time:
+            self._total += amount - entry.amount
+        entry.amount = amount
+
+    def _forget(self, now: float) -> None:
+        while self._entries and self._entries[0].time + self._period <= now:
+            self._total -= self._entries.popleft().amount
+        if not self._entries:
+            self._total = 0.0
+
+
+class Slots:
+    """Calls that may be in flight: halved when the endpoint says that it is too much, then one more a round.
+
+    Additive increase, multiplicative decrease, as in TCP's congestion avoidance. Used by one event loop at
+    a time; what was learnt of the endpoint stays from one to the next.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.limit = float(most)
+        """At least 1; its whole part is what may be in flight."""
+        self.used = 0
+        self._halvings = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def acquire(self) -> int:
+        """Wait for a slot, first come first served; return what `overloaded` wants to know of its call."""
+        if self.used >= int(self.limit) or self._waiting:
+            turn = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self.release()  # the slot was given in the moment of the cancellation
+                else:
+                    self._waiting.remove(turn)
+                raise
+        else:
+            self.used += 1
+        return self._halvings
+
+    def release(self) -> None:
+        """Give a slot back."""
+        self.used -= 1
+        self._hand_out()
+
+    def succeeded(self) -> None:
+        """Learn that a call went through."""
+        self.limit = min(self.most, self.limit + 1 / self.limit)
+        self._hand_out()
+
+    def overloaded(self, halvings: int) -> bool:
+        """Learn that a call was too much; say whether that is news.
+
+        Args:
+            halvings: What `acquire` returned for it. Calls that began before the last halving say nothing
+                of the load since, so a burst that is turned away halves once.
+        """
+        if halvings != self._halvings:
+            return False
+        self._halvings += 1
+        self.limit = max(1.0, self.limit / 2)
+        return True
+
+    def _hand_out(self) -> None:
+        while self._waiting and self.used < int(self.limit):
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self.used += 1
+                turn.set_result(None)

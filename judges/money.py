@@ -1,0 +1,74 @@
+"""Purse, the money of the calls in flight: set aside before each, and settled by what it did cost."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from judges.judge import Usage
+from judges.prices import Prices, Spending
+from judges.question import Question
+from rewards.errors import ConfigError
+
+LOOK_AGAIN = 0.02
+
+
+@dataclass
+class Bill:
+    """What one call costs; None where that is not known, and then all that was set aside."""
+
+    amount: float | None = None
+
+
+class Purse:
+    """Pays for the calls to one model from what a run may spend."""
+
+    def __init__(self, spending: Spending, prices: Prices, model: str) -> None:
+        self._spending, self._prices, self._model = spending, prices, model
+        self._held = 0
+        self.empty = False
+        """Whether the budget is spent, as far as whole questions go."""
+
+    def cost(self, usage: Usage) -> float | None:
+        """Return what a usage costs; None where the model has no price."""
+        return self._prices.cost(self._model, usage)
+
+    async def reserve(self, question: Question) -> float | None:
+        """Set aside what a question may cost at most; None where the budget does not hold it any more.
+
+        While other calls are in flight it waits for what they leave, as most cost less than was set aside.
+
+        Raises:
+            ConfigError: There is a budget, and no telling what the question may cost.
+        """
+        amount = self._most(question)
+        while not self.empty and not self._spending.reserve(amount):
+            if not self._held:
+                self.empty = True
+            else:
+                await asyncio.sleep(LOOK_AGAIN)
+        if self.empty:
+            return None
+        self._held += 1
+        return amount
+
+    @contextmanager
+    def paying(self, reserved: float) -> Iterator[Bill]:
+        """Settle, when the block ends, what was set aside for the call in it."""
+        bill = Bill()
+        try:
+            yield bill
+        finally:
+            self._held -= 1
+            self._spending.settle(reserved, bill.amount)
+
+    def _most(self, question: Question) -> float:
+        if not self._spending.budget:
+            return 0.0
+        amount = self._prices.most(self._model, question)
+        if amount is None:
+            raise ConfigError(
+                f"budget: {self._prices.file} has no price of {self._model}, or its questions no max_tokens; "
+                "add them, or set no budget, which cannot be kept without"
+            )
+        return amount
