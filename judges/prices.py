@@ -137,7 +137,8 @@ class Spending:
         self.budget = budget
         """0 sets no limit."""
         self._spent = spent
-        self._reserved: list[float] = []
+        self._reserved = 0.0
+        self._calls = 0
         self._lock = threading.Lock()
 
     @property
@@ -157,7 +158,8 @@ class Spending:
         with self._lock:
             if amount > self._free():
                 return False
-            self._reserved.append(amount)
+            self._reserved += amount
+            self._calls += 1
             return True
 
     def settle(self, reserved: float, actual: float | None) -> None:
@@ -169,16 +171,21 @@ class Spending:
                 that was reserved counts as spent.
         """
         with self._lock:
-            self._reserved.remove(reserved)
-            self._spent = math.fsum((self._spent, reserved if actual is None else actual))
+            self._return(reserved)
+            self._spent += reserved if actual is None else actual
 
     def release(self, reserved: float) -> None:
         """Give a reserved amount back: the call was not made, or was refused and so costs nothing."""
         with self._lock:
-            self._reserved.remove(reserved)
+            self._return(reserved)
+
+    def _return(self, reserved: float) -> None:
+        self._calls -= 1
+        # With no call in flight nothing is reserved, whatever rounding says.
+        self._reserved = self._reserved - reserved if self._calls else 0.0
 
     def _free(self) -> float:
-        return self.budget - self._spent - math.fsum(self._reserved) if self.budget else math.inf
+        return self.budget - self._spent - self._reserved if self.budget else math.inf
 
 
 @dataclass(frozen=True, slots=True)
