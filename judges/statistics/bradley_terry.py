@@ -130,7 +130,7 @@ class BradleyTerry:
         return contrast
 
     def _estimate(self, value: float, resampled: Floats, gradient: Floats) -> StrengthEstimate:
-        error = float(np.sqrt(gradient @ self.parameter_covariance @ gradient))
+        error = float(np.sqrt(np.maximum(gradient @ self.parameter_covariance @ gradient, 0)))
         low, high = _interval(
             np.array([value]), np.array([error]), resampled[:, None], self.prompts, self.settings
         )
@@ -184,7 +184,7 @@ def bradley_terry(
     covariance = sandwich(likelihood, values)
     resampled = bootstrap(likelihood, values, resamples, seed)
     count = len(contests.systems)
-    errors = np.sqrt(np.diag(covariance))
+    errors = np.sqrt(np.maximum(np.diag(covariance), 0))  # rounding can leave less than 0
     low, high = _interval(values, errors, resampled, contests.prompts, settings)
     return BradleyTerry(
         contests.systems,

@@ -64,7 +64,7 @@ def read_contests(
     kept = ~np.isnan(outcome)
     bad = np.flatnonzero(kept & ~((outcome >= 0) & (outcome <= 1)))
     if len(bad):
-        raise ConfigError(f"an outcome is between 0 and 1 or NaN, got {outcome[bad[0]]!r} in row {bad[0]}")
+        raise ConfigError(f"an outcome is between 0 and 1 or NaN, got {outcome[bad[0]]} in row {bad[0]}")
     systems = _sorted_labels(firsts + seconds, "systems")
     if len(systems) < 2:
         raise ConfigError(f"a comparison needs two systems, got {systems}")
