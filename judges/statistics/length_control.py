@@ -216,8 +216,8 @@ def _warnings(
         if gap > DOUBTFUL and len(design.scales) == 1 and design.difficulty is None:
             found.append(
                 f"first wins {near_equal.mean:.1%} of {near_equal.n} verdicts on responses of nearly equal "
-                f"length, but {mean:.1%} by the fit: the effect of length has another shape, or those prompts "
-                "are unlike the rest (a covariate or difficulty may tell)"
+                f"length, but {mean:.1%} by the fit: the effect of length has another shape, or those "
+                "prompts are unlike the rest (a covariate or difficulty may tell)"
             )
     if design.prompts < FEW_PROMPTS:
         found.append(f"the interval rests on {design.prompts} prompts; below {FEW_PROMPTS} it is rough")
