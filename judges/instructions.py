@@ -1,0 +1,255 @@
+"""How a model is asked: what a specification openai:MODEL?... says, checked, and the questions made of it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import cast, get_args
+
+from judges.config import AskingConfig
+from judges.judge import Comparison
+from judges.ledger import Ledger
+from judges.question import AnswerForm, AnswerStyle, Question
+from judges.rubric import Rubric
+from judges.schema import response_format
+from judges.session import Session
+from judges.templates import Mode, Template, form_text, quality_text
+from rewards.errors import ConfigError, DataError, SpecError
+from rewards.records import Generation, Prompt
+from rewards.rules import row_name
+from rewards.scorer import Spec
+
+MAX_TOKENS: Mapping[AnswerStyle, int] = {"text": 2048, "letter": 16, "schema": 2048}
+"""Most tokens of a reply where the specification does not say."""
+
+COMMON = (
+    "answer",
+    "reference",
+    "axis",
+    "prompt",
+    "temperature",
+    "max_tokens",
+    "tokens_field",
+    "seed",
+    "repeat",
+)
+ONLY_IN: Mapping[str, Mode] = {
+    "ties": "pairwise",
+    "logprobs": "pairwise",
+    "top_logprobs": "pairwise",
+    "rubric": "pointwise",
+    "margin": "pointwise",
+}
+"""Options that have a meaning in one mode alone."""
+
+OF_A_RUN = tuple(
+    one.name for one in fields(AskingConfig) if one.name not in ("ledger", "base_url", "api_key")
+)
+"""Options that a specification may set where no run around it does."""
+
+
+@dataclass(frozen=True)
+class Instructions:
+    """Everything of a question but the texts to be judged."""
+
+    judge: str
+    """Who is asked, `openai:MODEL`."""
+    endpoint: str
+    template: Template
+    form: AnswerForm
+    quality: str
+    """What the prompt says is to be judged."""
+    parameters: Mapping[str, object]
+    """Of the request."""
+    reference: bool = False
+    """Whether the column `reference` is shown."""
+    repeat: int = 0
+    rubric: Rubric | None = None
+    """Where there is one, the quality's criteria."""
+
+    def question(
+        self, prompt: Prompt, shown: Mapping[str, str], extra: Mapping[str, object], row: str
+    ) -> Question:
+        """Return the question about some texts.
+
+        Args:
+            prompt: What the texts answer.
+            shown: Texts by placeholder: `first` and `second`, or `response`.
+            extra: The row's other columns, among them `reference` where one is shown.
+            row: How an error names the row.
+
+        Raises:
+            DataError: A reference is to be shown and the row has none.
+        """
+        if self.reference:
+            reference = extra.get("reference")
+            if not isinstance(reference, str) or not reference.strip():
+                raise DataError(
+                    f"{row}: reference=true shows the text in column 'reference', got {reference!r}; "
+                    "--rename maps names"
+                )
+            shown = {**shown, "reference": reference}
+        said = {"quality": self.quality, "form": form_text(self.form)}
+        messages = self.template.messages(prompt, shown, said)
+        return Question(self.judge, self.endpoint, messages, self.form, self.parameters, self.repeat)
+
+
+def read_instructions(spec: Spec, model: str, mode: Mode, session: Session) -> Instructions:
+    """Read the options of a specification that say how a model is asked.
+
+    Raises:
+        SpecError: An option is unknown, out of its range, or makes no sense with another.
+        MissingFileError: There is no such prompt or rubric.
+        DataError: The prompt or the rubric is not what was expected.
+    """
+    if not model:
+        raise SpecError(f"{spec.text}: name the model, as in openai:MODEL")
+    style = _style(spec, mode)
+    axis, reference = read_axis(spec, session), spec.flag("reference")
+    rubric = Rubric.load(spec.options["rubric"]) if "rubric" in spec.options else None
+    if rubric and axis:
+        raise SpecError(f"{spec.text}: a rubric says itself what is judged; leave out axis {axis!r}")
+    template = Template.load(mode, spec.options.get("prompt", ""), reference, rubric is not None)
+    form = _form(spec, mode, style, rubric)
+    try:
+        quality = quality_text(axis, rubric) if "quality" in template.placeholders() else ""
+    except ConfigError as error:
+        raise SpecError(f"{spec.text}: {error}") from None
+    parameters = _parameters(spec, form)
+    endpoint = session.endpoint(spec.options.get("base_url", ""))
+    repeat = read_whole(spec, "repeat", session.repeat)
+    judge = f"openai:{model}"
+    return Instructions(judge, endpoint, template, form, quality, parameters, reference, repeat, rubric)
+
+
+def open_session(spec: Spec, session: Session | None) -> Session:
+    """Return the session that a specification is asked in; its own options go before those of the run.
+
+    Raises:
+        SpecError: A setting is out of its range, or belongs to the run.
+    """
+    own = [name for name in OF_A_RUN if name in spec.options]
+    path = spec.options.get("ledger", "")
+    if session is None:
+        return Session.open(_asking_config(spec, path, own))
+    if own:
+        raise SpecError(f"{spec.text}: {own[0]} is set for the whole run, as --{own[0]}")
+    if path and path != session.config.ledger:
+        return replace(session, ledger=Ledger(path))
+    return session
+
+
+def check_options(spec: Spec, mode: Mode, *others: str) -> None:
+    """Refuse options that nothing would read.
+
+    Args:
+        spec: The specification.
+        mode: Whether answers are compared or graded.
+        others: Options known beside those of the mode.
+
+    Raises:
+        SpecError: An option is unknown, or belongs to another mode.
+    """
+    for name, needed in ONLY_IN.items():
+        if name in spec.options and needed != mode:
+            raise SpecError(f"{spec.text}: option {name} is for mode={needed}, got mode={mode}")
+    in_mode = (name for name, needed in ONLY_IN.items() if needed == mode)
+    spec.allow(*COMMON, *in_mode, *others, "base_url", "ledger", *OF_A_RUN)
+
+
+def read_axis(spec: Spec, session: Session) -> str:
+    """Return the quality to judge: the specification's, else the run's; empty is overall."""
+    axis = spec.options.get("axis", session.axis)
+    return "" if axis == "overall" else axis
+
+
+def comparison_name(comparison: Comparison) -> str:
+    """Return how an error names a comparison."""
+    return row_name(Generation(comparison.prompt, "", id=comparison.id))
+
+
+def judge_name(spec: Spec, model: str) -> str:
+    """Return what verdicts call their judge: the model, and every option that changes how it is asked."""
+    elsewhere = ("axis", "repeat", "base_url", "ledger", *OF_A_RUN)
+    told = sorted(pair for pair in spec.options.items() if pair[0] not in elsewhere)
+    options = "&".join(f"{name}={value}" for name, value in told)
+    return f"openai:{model}{'?' if options else ''}{options}"
+
+
+def read_whole(spec: Spec, name: str, default: int, least: int = 0) -> int:
+    """Return an option that is a whole number, `least` or more.
+
+    Raises:
+        SpecError: It is not.
+    """
+    value = spec.option(name, default)
+    if not math.isfinite(value) or value != int(value) or value < least:
+        raise SpecError(
+            f"{spec.text}: option {name} is a whole number from {least}, got {spec.options[name]!r}"
+        )
+    return int(value)
+
+
+def _style(spec: Spec, mode: Mode) -> AnswerStyle:
+    style = spec.options.get("answer", "text")
+    known = [name for name in get_args(AnswerStyle) if mode == "pairwise" or name != "letter"]
+    if style not in known:
+        raise SpecError(f"{spec.text}: option answer with mode={mode} is {', '.join(known)}, got {style!r}")
+    return cast(AnswerStyle, style)
+
+
+def _form(spec: Spec, mode: Mode, style: AnswerStyle, rubric: Rubric | None) -> AnswerForm:
+    if mode == "pairwise":
+        return AnswerForm("pairwise", style, spec.flag("ties", True))
+    if rubric is None:
+        return AnswerForm("grade", style)
+    names = tuple(one.name for one in rubric.criteria)
+    return AnswerForm("grade", style, criteria=names, low=rubric.low, high=rubric.high)
+
+
+def _parameters(spec: Spec, form: AnswerForm) -> dict[str, object]:
+    parameters: dict[str, object] = {}
+    if spec.options.get("temperature") != "default":
+        temperature = spec.option("temperature", 0.0)
+        if not 0 <= temperature <= 2:
+            raise SpecError(
+                f"{spec.text}: option temperature is from 0 to 2, or default to leave it to the endpoint, "
+                f"got {spec.options['temperature']!r}"
+            )
+        parameters["temperature"] = temperature
+    parameters[_tokens_field(spec)] = read_whole(spec, "max_tokens", MAX_TOKENS[form.style], 1)
+    if "seed" in spec.options:
+        parameters["seed"] = read_whole(spec, "seed", 0)
+    if spec.flag("logprobs"):
+        parameters |= {"logprobs": True, "top_logprobs": read_whole(spec, "top_logprobs", 5, 2)}
+    elif "top_logprobs" in spec.options:
+        raise SpecError(f"{spec.text}: option top_logprobs needs logprobs=true")
+    if form.style == "schema":
+        parameters["response_format"] = response_format(form)
+    return parameters
+
+
+def _tokens_field(spec: Spec) -> str:
+    field = spec.options.get("tokens_field", "max_tokens")
+    if field not in ("max_tokens", "max_completion_tokens"):
+        raise SpecError(
+            f"{spec.text}: option tokens_field is max_tokens or max_completion_tokens, got {field!r}"
+        )
+    return field
+
+
+def _asking_config(spec: Spec, ledger: str, own: list[str]) -> AskingConfig:
+    known = AskingConfig()
+    values: dict[str, object] = {}
+    for name in own:
+        kind = type(getattr(known, name))
+        if kind is bool:
+            values[name] = spec.flag(name)
+        elif kind is int:
+            values[name] = read_whole(spec, name, 0)
+        else:
+            values[name] = spec.options[name] if kind is str else spec.option(name, 0.0)
+    try:
+        base_url = spec.options.get("base_url", "")
+        return replace(known, ledger=ledger, base_url=base_url, **values)  # type: ignore[arg-type]  # as above
+    except ConfigError as error:
+        raise SpecError(f"{spec.text}: {error}") from None
