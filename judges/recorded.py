@@ -1,0 +1,117 @@
+"""Verdicts of a local judge kept in the ledger, beside those that were paid for, and not computed twice."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+from judges.judge import Comparison, Judge, Reason, Verdict, Winner
+from judges.ledger import Ledger
+from judges.question import AnswerForm, Attempt, Question
+from rewards.records import Message
+
+CHUNK = 256
+"""Comparisons judged before they are recorded."""
+
+
+@dataclass(frozen=True)
+class RecordedJudge:
+    """Asks a judge only for what the ledger does not hold, and records what it says."""
+
+    judge: Judge
+    ledger: Ledger
+    name: str
+    """What its verdicts call it: its specification."""
+    fingerprint: str
+    """What changes when the judge does, such as a hash of its files; see `fingerprint_files`."""
+    axis: str = ""
+    repeat: int = 0
+
+    def compare(self, comparisons: Sequence[Comparison]) -> list[Verdict]:
+        """Return one verdict for each comparison, in the order asked, `first` shown first."""
+        return [verdict for some in _chunks(comparisons) for verdict in self._compare(some)]
+
+    def question(self, comparison: Comparison) -> Question:
+        """Return what the ledger calls a comparison: all that the judge sees of it, in its order."""
+        prompt = comparison.prompt
+        turns = (Message("user", prompt),) if isinstance(prompt, str) else prompt
+        shown = (Message("first", comparison.first), Message("second", comparison.second))
+        parameters = {"axis": self.axis, "plain": isinstance(prompt, str)}
+        if comparison.extra:
+            parameters["columns"] = _digest(comparison.extra)
+        return Question(
+            self.name, self.fingerprint, (*turns, *shown), AnswerForm(), parameters, repeat=self.repeat
+        )
+
+    def _compare(self, comparisons: Sequence[Comparison]) -> Iterator[Verdict]:
+        questions = [self.question(one) for one in comparisons]
+        attempts = self.ledger.answers([question.key for question in questions])
+        asked = {
+            question.key: (question, comparison)
+            for question, comparison in zip(questions, comparisons, strict=True)
+            if question.key not in attempts
+        }
+        verdicts = self.judge.compare([comparison for _, comparison in asked.values()]) if asked else []
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        pairs = [
+            (question, _attempt(question, verdict, time))
+            for (question, _), verdict in zip(asked.values(), verdicts, strict=True)
+        ]
+        self.ledger.record(pairs)
+        attempts.update((attempt.key, attempt) for _, attempt in pairs)
+        for question, comparison in zip(questions, comparisons, strict=True):
+            yield self._verdict(comparison, attempts[question.key])
+
+    def _verdict(self, comparison: Comparison, attempt: Attempt) -> Verdict:
+        won = attempt.state == "ok"
+        return Verdict(
+            comparison,
+            cast(Winner, attempt.result["winner"]) if won else None,
+            cast("float | None", attempt.result.get("preference")),
+            "" if won else cast(Reason, attempt.state),
+            self.name,
+            self.axis,
+            self.repeat,
+            detail=attempt.detail,
+            reply=attempt.reply,
+            usage=attempt.usage,
+        )
+
+
+def fingerprint_files(*names: str) -> str:
+    """Return what changes with the files of models: their names, sizes and times of change.
+
+    Args:
+        names: Files and folders; what is no path, such as a Hub id, counts by its name.
+    """
+    digest = hashlib.sha256()
+    for name in names:
+        path = Path(name)
+        files = sorted(path.rglob("*")) if name and path.is_dir() else [path]
+        states = [(file, file.stat()) for file in files if file.is_file()]
+        told = [f"{file}\x1f{state.st_size}\x1f{state.st_mtime_ns}" for file, state in states]
+        digest.update("\x1e".join(told or [name]).encode("utf-8", "surrogatepass") + b"\x1d")
+    return f"files:{digest.hexdigest()[:32]}"
+
+
+def _attempt(question: Question, verdict: Verdict, time: str) -> Attempt:
+    if verdict.winner is None:
+        reason = cast(Reason, verdict.reason)
+        return Attempt(question.key, reason, {}, verdict.reply, verdict.detail, verdict.usage, time)
+    result: dict[str, object] = {"winner": verdict.winner}
+    if verdict.preference is not None:
+        result["preference"] = verdict.preference
+    return Attempt(question.key, "ok", result, verdict.reply, verdict.detail, verdict.usage, time)
+
+
+def _digest(extra: Mapping[str, object]) -> str:
+    text = json.dumps(extra, sort_keys=True, default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _chunks(comparisons: Sequence[Comparison]) -> Iterator[Sequence[Comparison]]:
+    for start in range(0, len(comparisons), CHUNK):
+        yield comparisons[start : start + CHUNK]
