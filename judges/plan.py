@@ -40,7 +40,7 @@ class JudgePlan:
     failed: int
     """Distinct questions that the ledger only knows to have failed; asked where failures are retried."""
     waiting: int
-    """Distinct questions that a batch not yet collected was handed."""
+    """Distinct questions that a batch not yet collected was handed; a live run asks them once more."""
     calls: int
     """Distinct questions that will be asked."""
     tokens_sent: int
@@ -70,8 +70,9 @@ class Plan:
     budget: float
     """What is left of it; infinite where none is set."""
     currency: str
-    concurrency: int
     retry_failed: bool
+    batch: bool
+    """Whether the run uses the Batch API, for which price, time and budget are then told."""
 
     @property
     def calls(self) -> int:
@@ -83,17 +84,17 @@ class Plan:
         """Time of live calls, the judges asked one after another."""
         return math.fsum(one.seconds for one in self.judges)
 
-    def price(self, batch: bool = False) -> float | None:
+    def price(self) -> float | None:
         """Return what all calls cost; None where a judge that is to be asked has no price."""
-        prices = [one.batch_price if batch else one.price for one in self.judges if one.calls]
+        prices = [self._price(one) for one in self.judges if one.calls]
         known = [price for price in prices if price is not None]
         return math.fsum(known) if len(known) == len(prices) else None
 
-    def reaches(self, batch: bool = False) -> int | None:
+    def reaches(self) -> int | None:
         """Return how many calls the budget pays for, the judges asked in turn; None where it is unknown."""
         left, calls = self.budget, 0
         for one in self.judges:
-            price = one.batch_price if batch else one.price
+            price = self._price(one)
             if price is None:
                 if one.calls:
                     return None
@@ -103,25 +104,24 @@ class Plan:
                 return calls + int(one.calls * left / price)
         return calls
 
-    def lines(self, batch: bool = False) -> list[str]:
-        """Return the plan in words, a line for each matter.
-
-        Args:
-            batch: The run uses the Batch API: time and budget are told for it.
-        """
-        told = [line for one in self.judges for line in self._judge_lines(one, batch)]
+    def lines(self) -> list[str]:
+        """Return the plan in words, a line for each matter."""
+        told = [line for one in self.judges for line in self._judge_lines(one)]
         if len(self.judges) > 1:
-            told.append(f"in all: {self.calls:,} calls, {_money(self.price(batch), self.currency)}")
+            told.append(f"in all: {self.calls:,} calls, {_money(self.price(), self.currency)}")
         if math.isfinite(self.budget):
-            told.append(self._budget_line(batch))
+            told.append(self._budget_line())
         return told
 
-    def _judge_lines(self, one: JudgePlan, batch: bool) -> Iterator[str]:
+    def _price(self, one: JudgePlan) -> float | None:
+        return one.batch_price if self.batch else one.price
+
+    def _judge_lines(self, one: JudgePlan) -> Iterator[str]:
         failed = "failed before, asked again" if self.retry_failed else "failed before, not asked again"
         parts = [
             (one.answered, "answered in the ledger"),
             (one.failed, failed),
-            (one.waiting, "waiting in a batch"),
+            (one.waiting, "waiting in a batch" if self.batch else "asked again though they wait in a batch"),
             (one.duplicates, "asked twice in this run"),
         ]
         needless = "".join(f"; {count:,} {words}" for count, words in parts if count)
@@ -133,14 +133,14 @@ class Plan:
         day = f", prices as of {one.as_of}" if one.as_of else ""
         live, together = (_money(price, self.currency) for price in (one.price, one.batch_price))
         yield f"  price: {live} live, {together} by batch{day}"
-        if batch:
+        if self.batch:
             yield "  time: up to 24 hours by batch"
             return
         latency = f"{one.latency:.1f} s a call, {'measured' if one.latency_measured else 'assumed'}"
         yield f"  time: about {_duration(one.seconds)}, set by {one.limited_by}; {latency}"
 
-    def _budget_line(self, batch: bool) -> str:
-        reaches, left = self.reaches(batch), f"{self.budget:.4g} {self.currency}"
+    def _budget_line(self) -> str:
+        reaches, left = self.reaches(), f"{self.budget:.4g} {self.currency}"
         if reaches is None:
             return f"budget: {left}, but the price is not known: add it to the price file (--prices)"
         if reaches >= self.calls:
@@ -148,12 +148,18 @@ class Plan:
         return f"budget: {left} is too little: it reaches about {reaches:,} of {self.calls:,} calls"
 
 
-def make_plan(session: "Session", questions: Iterable[Question], latency: float = ASSUMED_LATENCY) -> Plan:
+def make_plan(
+    session: "Session",
+    questions: Iterable[Question],
+    batch: bool = False,
+    latency: float = ASSUMED_LATENCY,
+) -> Plan:
     """Plan a run in one pass over its questions, of which some 20 bytes each are kept.
 
     Args:
         session: Ledger, limits, prices and budget.
         questions: All that the run would ask, of one or more judges.
+        batch: The run uses the Batch API, and so does not ask what waits in a batch.
         latency: Seconds of a call to a judge whose calls the ledger has never timed.
     """
     tallies: dict[str, _Tally] = {}
@@ -166,10 +172,9 @@ def make_plan(session: "Session", questions: Iterable[Question], latency: float 
             if judge not in tallies:
                 tallies[judge] = _Tally(session, judge)
             tallies[judge].add(asked)
-    judges = tuple(tally.plan(latency) for tally in tallies.values())
-    config = session.config
-    budget = session.spending.remaining
-    return Plan(judges, budget, session.prices.currency, config.concurrency, config.retry_failed)
+    judges = tuple(tally.plan(batch, latency) for tally in tallies.values())
+    budget, currency = session.spending.remaining, session.prices.currency
+    return Plan(judges, budget, currency, session.config.retry_failed, batch)
 
 
 class _Tally:
@@ -207,10 +212,12 @@ class _Tally:
             self._waiting[endpoint] = {key for batch in batches for key in batch.keys}
         return self._waiting[endpoint]
 
-    def plan(self, latency: float) -> JudgePlan:
+    def plan(self, batch: bool, latency: float) -> JudgePlan:
         _, first = np.unique(np.array(self.keys, dtype=np.uint64), return_index=True)
         states = np.array(self.states)[first]
         asked = states == _ASK
+        if not batch:
+            asked |= states == _WAITING
         if self.session.config.retry_failed:
             asked |= states == _FAILED
         sent, received = (int(np.array(tokens)[first][asked].sum()) for tokens in (self.sent, self.received))

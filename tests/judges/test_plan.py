@@ -39,13 +39,16 @@ def test_calls_are_what_is_distinct_and_not_in_the_ledger():
         ledger.record([answered(question(0)), answered(question(1)), failed(question(2))])
         ledger.add_batch("batch-1", HERE, "openai:large", [question(3).key])
         asked = [question(number) for number in (0, 1, 2, 3, 4, 5, 6, 6, 6, 0)]
-        plan = make_plan(session(ledger), iter(asked))
+        plan = make_plan(session(ledger), iter(asked), batch=True)
         (one,) = plan.judges
         assert (one.questions, one.answered, one.failed, one.waiting) == (10, 2, 1, 1)
         assert (one.duplicates, one.calls) == (3, 3)
         assert plan.calls == 3
-        (again,) = make_plan(session(ledger, retry_failed=True), asked).judges
+        (again,) = make_plan(session(ledger, retry_failed=True), asked, batch=True).judges
         assert again.calls == 4
+        live = make_plan(session(ledger), asked)
+        assert live.calls == 4  # what waits in a batch is asked, too
+        assert "1 asked again though they wait in a batch" in live.lines()[0]
 
 
 def test_price_by_hand():
@@ -93,9 +96,11 @@ def test_a_budget_that_is_too_little_says_how_far_it_reaches():
     short = make_plan(session(budget=price / 4), asked)
     assert short.reaches() == 25
     assert "reaches about 25 of 100 calls" in short.lines()[-1]
-    # By batch everything costs half.
-    assert short.reaches(batch=True) == 50
-    assert "reaches about 50" in short.lines(batch=True)[-1]
+    together = make_plan(session(budget=price / 4), asked, batch=True)
+    assert together.reaches() == 50  # everything costs half
+    assert "reaches about 50" in together.lines()[-1]
+    assert together.price() == pytest.approx(price / 2)
+    assert any("24 hours" in line for line in together.lines())
     unlimited = make_plan(session(), asked)
     assert math.isinf(unlimited.budget)
     assert not any("budget" in line for line in unlimited.lines())
