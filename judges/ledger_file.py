@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from rewards.errors import DataError
 
@@ -113,9 +114,14 @@ def explained(path: str) -> Iterator[None]:
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Write all or nothing; what is written is on the disk when the block ends."""
-    connection.execute("BEGIN IMMEDIATE")  # a lock asked for later could not be waited for
+def transaction(
+    connection: sqlite3.Connection, kind: Literal["IMMEDIATE", "DEFERRED"] = "IMMEDIATE"
+) -> Iterator[None]:
+    """Write all or nothing, on the disk when the block ends; or, deferred, only read.
+
+    A writer takes its lock at the beginning, since SQLite cannot wait for one that a reader asks for.
+    """
+    connection.execute(f"BEGIN {kind}")
     try:
         yield
         connection.execute("COMMIT")
@@ -134,7 +140,9 @@ def _check_place(path: Path) -> None:
 
 
 def _prepare(connection: sqlite3.Connection, path: str) -> None:
-    if _is_new(connection, path):
+    with transaction(connection, "DEFERRED"):  # one view of the file, which others may be creating
+        new = _is_new(connection, path)
+    if new:
         with transaction(connection):
             if _is_new(connection, path):  # no other process was quicker
                 _create(connection)

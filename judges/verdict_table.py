@@ -95,6 +95,11 @@ class VerdictTable:
             preference=np.where(turn, 1 - self.preference, self.preference),
         )
 
+    def sorted_sides(self) -> Self:
+        """Return every verdict told from the system whose name sorts first, to set files side by side."""
+        names = np.array(self.systems, object)
+        return self.turned(names[self.first_system] > names[self.second_system])
+
     def between(self, first: str, second: str) -> Self:
         """Return the verdicts on two systems, all told with the one as `first`.
 

@@ -1,4 +1,5 @@
 import json
+import multiprocessing
 import os
 import signal
 import sqlite3
@@ -281,6 +282,28 @@ def test_several_processes_create_and_write_one_ledger(tmp_path, writer):
     with Ledger(path) as ledger:
         assert ledger.counts() == {"ok": 400}
         assert len(ledger.answers(question(str(number)).key for number in range(250))) == 250
+
+
+def open_at_once(path, barrier):
+    barrier.wait()
+    with Ledger(path) as ledger:
+        asked = question()
+        ledger.record([(asked, ok(asked))])
+
+
+def test_processes_that_open_a_new_ledger_at_the_same_moment_share_it(tmp_path):
+    processes = multiprocessing.get_context("fork")
+    for round_ in range(8):
+        barrier = processes.Barrier(6)
+        path = tmp_path / f"ledger{round_}"
+        started = [processes.Process(target=open_at_once, args=(path, barrier)) for _ in range(6)]
+        for process in started:
+            process.start()
+        for process in started:
+            process.join()
+        assert [process.exitcode for process in started] == [0] * 6
+        with Ledger(path) as ledger:
+            assert ledger.counts() == {"ok": 6}
 
 
 def test_a_killed_writer_leaves_a_whole_ledger_with_all_that_it_recorded(tmp_path, writer):

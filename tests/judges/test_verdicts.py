@@ -190,6 +190,14 @@ def test_turning_a_table_tells_what_swapped_verdicts_tell():
         assert names == [expected.systems[code] for code in getattr(expected, side)]
 
 
+def test_files_that_tell_of_either_side_agree_when_their_sides_are_sorted():
+    told, other = make_table(SOME).sorted_sides(), make_table(one.swap() for one in SOME).sorted_sides()
+    np.testing.assert_array_equal(told.value, other.value)
+    np.testing.assert_array_equal(told.value, [0.75, 0, np.nan, 0.5])
+    for table in (told, other):
+        assert [table.systems[code] for code in table.first_system] == ["x"] * 4
+
+
 def test_between_gives_the_verdicts_on_two_systems_told_from_one():
     table = make_table(SOME).between("y", "x")
     np.testing.assert_array_equal(table.value, [0.25, 1, np.nan])
