@@ -75,12 +75,10 @@ def codes_of(prompts: ArrayLike) -> Codes:
 def prompt_totals(values: Floats, codes: Codes | None) -> PromptTotals:
     """Sum values [n] by prompt; without codes every value is a prompt of its own."""
     mean = math.fsum(values) / len(values)
-    if codes is None:
-        deviations, sizes = values - mean, np.ones(len(values))
-    else:
-        counted = np.bincount(codes)
-        deviations = np.bincount(codes, weights=values - mean)[counted > 0]
-        sizes = counted[counted > 0].astype(np.float64)
+    table = np.stack([values - mean, np.ones(len(values))])
+    if codes is not None:
+        table = np.array([np.bincount(codes, weights=row) for row in table], dtype=np.float64)
+    deviations, sizes = table[:, table[1] > 0]
     # Rounded, or else the order of addition could tell two prompts apart that are alike.
     return PromptTotals(mean, *_kinds(np.round(deviations, 12), sizes, np.ones(len(sizes), np.int64)))
 
@@ -104,8 +102,10 @@ def mean_interval(
     if fallback is None or error < _NO_SPREAD:
         return fallback
     mirrored = _mirrored(totals, scale)
-    side, oriented = (1, totals) if _before(totals, mirrored) else (-1, mirrored)
-    pivots = side * _pivots(oriented, resampling, scale)
+    side = _compare(totals, mirrored)
+    pivots = _pivots(mirrored if side > 0 else totals, resampling, scale)
+    # What is its own mirror image has a symmetric distribution.
+    pivots = np.concatenate([pivots, -pivots]) if side == 0 else -side * pivots
     tail = (1 - resampling.level) / 2
     least = float(np.quantile(pivots, tail, method="lower"))
     most = float(np.quantile(pivots, 1 - tail, method="higher"))
@@ -148,12 +148,17 @@ def _mirrored(totals: PromptTotals, scale: str) -> PromptTotals:
     return PromptTotals(mean, *_kinds(-totals.deviations, totals.sizes, totals.counts))
 
 
-def _before(totals: PromptTotals, mirrored: PromptTotals) -> bool:
-    """Order values and their mirror image, of which one is resampled so that both get the same interval."""
-    mine = np.concatenate([totals.deviations, totals.counts])
-    other = np.concatenate([mirrored.deviations, mirrored.counts])
+def _compare(totals: PromptTotals, mirrored: PromptTotals) -> int:
+    """Order values and their mirror image, of which one is resampled so that both get the same interval.
+
+    Returns:
+        -1 where `totals` come first, 1 where `mirrored` does, 0 where they are alike.
+    """
+    mine, other = (
+        np.concatenate([one.deviations, one.counts, [round(one.mean, 12)]]) for one in (totals, mirrored)
+    )
     apart = np.flatnonzero(mine != other)
-    return not len(apart) or bool(mine[apart[0]] < other[apart[0]])
+    return 0 if not len(apart) else (-1 if mine[apart[0]] < other[apart[0]] else 1)
 
 
 def _pivots(totals: PromptTotals, resampling: Resampling, scale: str) -> Floats:
