@@ -12,7 +12,7 @@ from judges.schema import filled_in, offered
 
 _WINNERS: Mapping[str, Winner] = {"A": "first", "B": "second", "C": "tie"}
 _OVERALL = "overall"
-_BRACKETED = re.compile(r"(?<!\[)(\[{2,}+)([^\[\]]*+)(\]{2,}+)")
+_BRACKETED = re.compile(r"(?<!\[)\[\[([^\[\]]*+)\]\](?!\])")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
 _OTHER_SCALE = re.compile(r"\s*/\s*([0-9]+)|[.,]([0-9]+)")
 _THINKING = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
@@ -105,12 +105,11 @@ def _bracketed_letter(form: AnswerForm, text: str) -> int:
     """Return where the letter of the last bracketed verdict stands."""
     found = _bracketed(text)
     last = found[-1]
-    _check_plain(last)
-    letter = last[2].strip()
+    letter = last[1].strip()
     if letter not in offered(form):
         _fail(f"{_short(last[0])} is not among {', '.join(offered(form))}")
     _check_chosen(text, found)
-    return last.start(2) + last[2].index(letter)
+    return last.start(1) + last[1].index(letter)
 
 
 def _bare_letter(form: AnswerForm, text: str) -> int:
@@ -142,15 +141,14 @@ def _grades(form: AnswerForm, text: str) -> dict[str, int]:
         _check_chosen(text, found)
     grades: dict[str, int] = {}
     for match in found[-len(names) :]:
-        _check_plain(match)
         scale = _OTHER_SCALE.match(text, match.end())
         if scale and scale[1] != str(form.high):
             _fail(f"{_short(match[0] + scale[0])} is not a whole number from {form.low} to {form.high}")
-        name, number = _OVERALL, match[2]
+        name, number = _OVERALL, match[1]
         if form.criteria:
-            name, _, number = match[2].rpartition(":")
+            name, _, number = match[1].rpartition(":")
         name, number = name.strip(), number.strip()
-        if name not in names or name in grades or not _NUMBER.fullmatch(number):
+        if name not in names or not _NUMBER.fullmatch(number):
             wanted = "[[criterion: grade]] once for each criterion" if form.criteria else "[[grade]]"
             _fail(f"{_short(match[0])} where {wanted} was asked for")
         grades[name] = _in_range(form, name, int(number))
@@ -189,13 +187,8 @@ def _bracketed(text: str) -> list[re.Match[str]]:
     return found
 
 
-def _check_plain(match: re.Match[str]) -> None:
-    if len(match[1]) != 2 or len(match[3]) != 2:
-        _fail(f"{_short(match[0])} is not in double square brackets")
-
-
 def _check_chosen(text: str, found: Sequence[re.Match[str]]) -> None:
-    if len(found) < 2 or found[-2][2].strip() == found[-1][2].strip():
+    if len(found) < 2 or found[-2][1].strip() == found[-1][1].strip():
         return
     between = text[found[-2].end() : found[-1].start()]
     if len(between) <= _LONGEST_LISTING and _LISTING.fullmatch(between):

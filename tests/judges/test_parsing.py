@@ -412,6 +412,9 @@ def test_tokens_around_the_text_do_not_shift_the_verdict():
     ended = (Token("<|END_OF_A|>", {"x": -1.0, "y": -1.0}),)
     for around in ((*verdict, *ended), (*thought, *verdict), (*thought, *verdict)):
         assert read(TIES, Reply("[[A]]", tokens=around)).result["preference"] == pytest.approx(0.8)
+    # The letter of a token that ends the reply is not the verdict's.
+    letter = tokens("A", at=0, A=0.8, B=0.2)
+    assert read(LETTER, Reply("A", tokens=(*letter, *ended))).result["preference"] == pytest.approx(0.8)
     whole = Reply("<think>[[B]]</think>[[A]]", tokens=(*thought, *verdict))
     assert read(TIES, whole).result["preference"] == pytest.approx(0.8)
 

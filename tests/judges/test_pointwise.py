@@ -5,7 +5,7 @@ import re
 import pytest
 
 from judges.asking import Questioning
-from judges.judge import Comparison, ask_both_orders, load_judge
+from judges.judge import Comparison, Usage, ask_both_orders, load_judge
 from judges.reply import Reply
 from judges.rubric import Criterion, Rubric
 from judges.session import Session
@@ -106,6 +106,26 @@ def test_a_rubric_weighs_its_criteria(monkeypatch, rubric):
     )
     assert question.messages[1].content.endswith("[[correct: GRADE]]\n[[clear & short: GRADE]]")
     assert "from 0 (worst) to 5 (best)" in question.messages[1].content
+
+
+def test_a_margin_holds_for_weighted_means_that_floats_cannot_hold(monkeypatch, tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text("criteria: [{name: a, description: x, weight: 9}, {name: b, description: y, weight: 1}]")
+    assert 1.1 - 1.0 > 0.1
+    (verdict,) = judge(monkeypatch, f"openai:m?mode=pointwise&margin=0.1&rubric={path}").compare(
+        [Comparison("p", "[[a: 1]] [[b: 2]]", "[[a: 1]] [[b: 1]]")]
+    )
+    assert verdict.winner == "tie"
+
+
+def test_what_was_asked_once_is_counted_once(monkeypatch):
+    def script(question):
+        return Reply(graded(question), usage=Usage(10, 0, 2))
+
+    same, other = judge(monkeypatch, script=script).compare(
+        [Comparison("p", "[[5]]", "[[5]]"), Comparison("p", "[[5]]", "[[6]]")]
+    )
+    assert (same.usage.tokens_in, other.usage.tokens_in) == (10, 20)
 
 
 def test_a_scorer_gives_the_weighted_mean_and_the_criteria_as_aspects(monkeypatch, rubric):

@@ -45,6 +45,7 @@ def test_every_text_stands_in_its_own_block_as_it_is(prompt, first, second, refe
         "ANSWER A": first,
         "ANSWER B": second,
     }
+    assert "The reference answer:\n<<<" in user.content
     # What does not depend on the texts comes first, so that an endpoint can cache it.
     assert system == pairwise("other", "texts", "here", reference="too")[0]
     assert user.content.endswith(SAID["form"])
