@@ -61,7 +61,11 @@ class PromptTotals:
 
 
 def codes_of(prompts: ArrayLike) -> Codes:
-    """Return an integer from 0 on for each prompt [n], the same for equal prompts."""
+    """Return an integer from 0 on for each prompt [n], the same for equal prompts.
+
+    Raises:
+        ConfigError: They are not one label a row, or one is None or NaN.
+    """
     labels = np.asarray(prompts)
     if labels.ndim != 1:
         raise ConfigError(f"prompts are one label a row, got an array of shape {labels.shape}")
@@ -69,7 +73,10 @@ def codes_of(prompts: ArrayLike) -> Codes:
         return np.unique(labels, return_inverse=True)[1].astype(np.int64)
     known: dict[object, int] = {}  # thrice as fast as sorting texts
     found = (known.setdefault(label, len(known)) for label in labels.tolist())
-    return np.fromiter(found, np.int64, len(labels))
+    codes = np.fromiter(found, np.int64, len(labels))
+    if any(label is None or label != label for label in known):  # NaN alone differs from itself
+        raise ConfigError("prompts hold a missing label, None or NaN; name the prompt of every row")
+    return codes
 
 
 def prompt_totals(values: Floats, codes: Codes | None) -> PromptTotals:

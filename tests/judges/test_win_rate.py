@@ -58,6 +58,12 @@ def test_wrong_settings_are_refused(settings):
         win_rate([1, 0, 1], **settings)
 
 
+@pytest.mark.parametrize("prompts", [["a", None, "b"], [1.0, np.nan, 2.0], [["a"], ["b"], ["c"]]])
+def test_prompts_without_a_name_are_refused(prompts):
+    with pytest.raises(ConfigError, match="prompts"):
+        win_rate([1, 0, 1], prompts)
+
+
 def test_one_prompt_has_a_mean_but_no_interval():
     for result in (win_rate([0.5]), win_rate([1, 0, 1, 0], ["a"] * 4)):
         assert result.mean == 0.5
