@@ -55,8 +55,10 @@ def shown_between(text: object, templates: tuple[Marks, ...]) -> Shown:
         if -1 in places or places != sorted(places) or any(text.count(mark) != 1 for mark in marks):
             continue
         ends = [place + len(mark) for place, mark in zip(places, marks, strict=True)]
-        prompt, first, second = (text[ends[start] : places[start + 1]].strip("\n") for start in (0, 2, 4))
-        return Shown(prompt, first, second)
+        prompt, first, second = (text[ends[start] : places[start + 1]] for start in (0, 2, 4))
+        # The template puts one line end on either side of an answer; others are the answer's own.
+        answers = (answer.removeprefix("\n").removesuffix("\n") for answer in (first, second))
+        return Shown(prompt.strip("\n"), *answers)
     return NOTHING_SHOWN
 
 

@@ -140,7 +140,7 @@ def test_arena_hard_v2_tells_both_games_from_the_model(tmp_path):
 
     row = {"uid": "u1", "category": "hard_prompt", "judge": "gpt-4.1", "model": "m", "baseline": "b"}
     rows = [
-        row | {"games": [game("base", "mine", "B>>A"), game("mine", "base", "A=B")]},
+        row | {"games": [game("base", "\nmine\n", "B>>A"), game("\nmine\n", "base", "A=B")]},
         row | {"uid": "u2", "games": [None, game("mine", "base", None)]},
         row | {"uid": "u3", "games": [game("base", "mine", "A=>B"), game("mine", "base", "A>B")]},
     ]
@@ -150,7 +150,8 @@ def test_arena_hard_v2_tells_both_games_from_the_model(tmp_path):
     assert [one.detail for one in verdicts[2:5]] == ["no label", "no label", "label 'A=>B'"]
     assert [one.comparison.extra["label"] for one in verdicts] == ["B>>A", "A=B", "", "", "A=>B", "A>B"]
     for one in verdicts[:2]:
-        assert (one.comparison.prompt, one.comparison.first, one.comparison.second) == ("Q?", "mine", "base")
+        shown = (one.comparison.prompt, one.comparison.first, one.comparison.second)
+        assert shown == ("Q?", "\nmine\n", "base")
     assert verdicts[0].reply == "My final verdict is: [[B>>A]]"
     assert verdicts[2].comparison.prompt == "u2"
     table = read_table(tmp_path / "m.jsonl")
