@@ -142,9 +142,13 @@ def bootstrap(likelihood: Likelihood, values: Floats, resamples: int, seed: int)
         drawn = generator.multinomial(pairs.prompts, shares, min(block, resamples - start))
         sums = by_pair @ drawn.T.astype(np.float64)
         counts = np.ascontiguousarray(sums.T).reshape(-1, *pairs.totals.shape)
-        usable = np.flatnonzero(
-            [is_identified(pairs, one, likelihood.precision > 0, model.parameters > 0) for one in counts]
-        )
+        # Only which counts are above 0 matters, in which most samples are alike.
+        graphs, graph = np.unique((counts > 0).reshape(len(counts), -1), axis=0, return_inverse=True)
+        identified = [
+            is_identified(pairs, one, likelihood.precision > 0, model.parameters > 0)
+            for one in graphs.reshape(-1, *pairs.totals.shape).astype(np.float64)
+        ]
+        usable = np.flatnonzero(np.array(identified)[graph])
         if len(usable):
             found[start + usable] = maximise(likelihood, counts[usable], values)
     return found
