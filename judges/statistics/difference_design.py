@@ -105,8 +105,8 @@ def fit_design(design: DifferenceDesign, penalty: float) -> LogisticFit:
     except NotEstimableError as error:
         named = ", ".join([*design.scales, *(["difficulty"] if design.difficulty is not None else [])])
         raise NotEstimableError(
-            f"{named} alone tell wins from losses without exception, so the win rate at equal length is not "
-            "determined; add verdicts or a penalty"
+            f"wins can be told from losses by {named} without exception, so the win rate at equal length is "
+            "not determined; add verdicts or a penalty"
         ) from error
 
 

@@ -1,6 +1,5 @@
 """Win rate at equal length, for any prompts, with an interval that knows its coefficients are estimated."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit, stdtrit
 
 from judges.statistics.difference_design import DifferenceDesign, design_of, fit_design
-from judges.statistics.logistic import LogisticFit, leave_one_out
+from judges.statistics.logistic import LogisticFit, NotEstimableError, leave_one_out
 from judges.statistics.win_rate import WinRate, win_rate
 from rewards.errors import ConfigError
 
@@ -19,8 +18,8 @@ TAIL = 0.05
 """Equal length is flagged where a smaller share than this of the differences lies on one side of it."""
 NEAR = 0.25
 """Lengths are nearly equal where they differ by no more than this times the usual difference."""
-DOUBTFUL = 1.96
-"""Standard errors between fit and nearly equal lengths from which on the fit is doubted."""
+DOUBTFUL, NEGLIGIBLE = 2.58, 0.02
+"""The fit is doubted where it is off at nearly equal lengths by more standard errors and more than this."""
 FEW_PROMPTS = 30
 
 
@@ -90,8 +89,8 @@ def length_controlled_win_rate(
 ) -> LengthControlled:
     """Estimate the win rate of `first` at equal length, and at no difference of any covariate.
 
-    P(first wins) = sigmoid(intercept + sum of coefficient * tanh(difference / its root mean
-    square) [+ coefficient * difficulty]), fitted to all verdicts, of which 0.5 is a tie and any other share a
+    P(first wins) = sigmoid(intercept + sum of coefficient * tanh(difference / its root mean square)
+    [+ coefficient * difficulty]), fitted to all verdicts, of which 0.5 is a tie and any other share a
     probability, as a fractional (quasi-binomial) logistic regression. The estimate is the mean over rows of
     the fitted probability with all differences at 0. It describes the average prompt: no effect of single
     prompts is fitted, and rows of one prompt (both orders, several judges, repeats) may depend on each
@@ -115,7 +114,8 @@ def length_controlled_win_rate(
     Raises:
         ConfigError: Arguments outside their range or of different lengths, or no verdict at all.
         NotEstimableError: No finite estimate exists: all verdicts are wins, length (or a covariate) alone
-            decides them, differences are constant or repeat each other, or an effect rests on one prompt.
+            decides them, differences are constant or repeat each other, an effect rests on one prompt, or equal
+            length is so far from the data that the fit there is 0 or 1.
     """
     if not 0 <= penalty < np.inf:
         raise ConfigError(f"penalty is 0 or more, got {penalty!r}")
@@ -134,7 +134,8 @@ def length_controlled_win_rate(
     if quantile is not None and mean_error is not None:
         reach = quantile * mean_error / (mean * (1 - mean))
         low, high = (float(end) for end in expit(logit(mean) + np.array([-reach, reach])))
-    near_equal = _near_equal(design, level, seed)
+    near = _near(design)
+    near_equal = win_rate(design.labels[near], design.groups[near], level, seed) if near.any() else None
     return LengthControlled(
         mean=mean,
         low=low,
@@ -144,7 +145,7 @@ def length_controlled_win_rate(
         near_equal=near_equal,
         length=effects.pop("length", None),
         covariates=effects,
-        warnings=_warnings(design, mean, mean_error, near_equal),
+        warnings=_warnings(design, fit, near_equal),
         n=len(design.labels),
         missing=uncontrolled.missing,
         prompts=design.prompts,
@@ -154,9 +155,8 @@ def length_controlled_win_rate(
     )
 
 
-def _near_equal(design: DifferenceDesign, level: float, seed: int) -> WinRate | None:
-    near = np.abs(design.differences["length"]) <= NEAR * design.scales.get("length", 0.0)
-    return win_rate(design.labels[near], design.groups[near], level, seed) if near.any() else None
+def _near(design: DifferenceDesign) -> NDArray[np.bool_]:
+    return np.abs(design.differences["length"]) <= NEAR * design.scales.get("length", 0.0)
 
 
 def _estimate(design: DifferenceDesign, fit: LogisticFit) -> tuple[float, float | None, list[float | None]]:
@@ -165,6 +165,12 @@ def _estimate(design: DifferenceDesign, fit: LogisticFit) -> tuple[float, float 
     equal = design.features(equal=True)
     chances = expit(equal @ fit.coefficients)
     mean = float(chances.mean())
+    if mean * (1 - mean) < 1e-12:
+        below = _share_below(design.differences["length"])
+        raise NotEstimableError(
+            f"the fit puts the win rate at equal length at {mean:.0%}, which no verdict supports: equal length "
+            f"is too far from the data, of whose length differences {below:.1%} are below it"
+        )
     if design.prompts < 2:
         return mean, None, [None] * len(fit.coefficients)
     moves = leave_one_out(fit, features, design.labels, design.groups)
@@ -198,9 +204,7 @@ def _share_below(differences: Floats) -> float:
     return float((differences < 0).mean() + (differences == 0).mean() / 2)
 
 
-def _warnings(
-    design: DifferenceDesign, mean: float, error: float | None, near_equal: WinRate | None
-) -> tuple[str, ...]:
+def _warnings(design: DifferenceDesign, fit: LogisticFit, near_equal: WinRate | None) -> tuple[str, ...]:
     found = []
     for name in design.scales:
         below = _share_below(design.differences[name])
@@ -210,14 +214,14 @@ def _warnings(
                 f"equal {name} lies at the edge of the data: only {min(below, 1 - below):.1%} of the "
                 f"differences are {side} it, so the controlled win rate extrapolates"
             )
-    if near_equal is not None and near_equal.standard_error and error is not None:
-        gap = abs(mean - near_equal.mean) / math.hypot(error, near_equal.standard_error)
-        # With more columns than length they answer different questions.
-        if gap > DOUBTFUL and len(design.scales) == 1 and design.difficulty is None:
+    near = _near(design)
+    if near_equal is not None and near_equal.standard_error:
+        gap = abs(float(fit.fitted[near].mean()) - near_equal.mean)
+        if gap > max(DOUBTFUL * near_equal.standard_error, NEGLIGIBLE):
             found.append(
                 f"first wins {near_equal.mean:.1%} of {near_equal.n} verdicts on responses of nearly equal "
-                f"length, but {mean:.1%} by the fit: the effect of length has another shape, or those "
-                "prompts are unlike the rest (a covariate or difficulty may tell)"
+                f"length, where the fit says {fit.fitted[near].mean():.1%}: length has another shape of "
+                "effect, or those prompts are unlike the rest (difficulty or a covariate may tell)"
             )
     if design.prompts < FEW_PROMPTS:
         found.append(f"the interval rests on {design.prompts} prompts; below {FEW_PROMPTS} it is rough")

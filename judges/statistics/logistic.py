@@ -175,7 +175,8 @@ def separates(features: Floats, labels: Floats, ridge: Floats) -> bool:
 def _newton(features: Floats, labels: Floats, weights: Floats, ridge: Floats) -> Floats:
     def loss(coefficients: Floats) -> float:
         odds = features @ coefficients
-        return float(weights @ (np.logaddexp(0, odds) - labels * odds) + ridge @ coefficients**2 / 2)
+        lost = labels * np.logaddexp(0, -odds) + (1 - labels) * np.logaddexp(0, odds)
+        return float(weights @ lost + ridge @ coefficients**2 / 2)
 
     coefficients = np.zeros(features.shape[1])
     suspected = False
@@ -189,9 +190,10 @@ def _newton(features: Floats, labels: Floats, weights: Floats, ridge: Floats) ->
         fitted = expit(odds)
         gradient = features.T @ (weights * (fitted - labels)) + ridge * coefficients
         move = -np.linalg.solve(_information(features, weights, ridge, fitted), gradient)
-        if np.abs(move).max() <= _TOLERANCE * (1 + np.abs(coefficients).max()):
-            return np.asarray(coefficients + move)
         share, now = 1.0, loss(coefficients)
+        settled = np.abs(move).max() <= _TOLERANCE * (1 + np.abs(coefficients).max())
+        if settled or -gradient @ move <= 1e-14 * now:  # where all labels are extreme, rounding moves it
+            return np.asarray(coefficients + move)
         while loss(coefficients + share * move) > now + 1e-12 * abs(now) and share > 1e-8:
             share /= 2
         coefficients = coefficients + share * move
@@ -226,7 +228,7 @@ def _checked(
     features = np.asarray(features, dtype=np.float64)
     labels = np.asarray(labels, dtype=np.float64)
     weights = np.ones(len(labels)) if weights is None else np.asarray(weights, dtype=np.float64)
-    if features.ndim != 2 or not features.size or labels.shape != features.shape[:1] != weights.shape:
+    if features.ndim != 2 or not features.size or not features.shape[:1] == labels.shape == weights.shape:
         raise ConfigError(
             f"a fit needs features [n, k], n labels and n weights; got {features.shape}, {labels.shape} and "
             f"{weights.shape}"

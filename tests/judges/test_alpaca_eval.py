@@ -16,6 +16,8 @@ from judges.statistics.alpaca_eval import (
     length_controlled_refit,
     model_against_model,
 )
+from judges.statistics.length_control import length_controlled_win_rate
+from judges.statistics.prompt_difficulty import prompt_difficulty
 from rewards.errors import ConfigError, DataError
 
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data" / "alpaca_eval"
@@ -166,6 +168,29 @@ def test_without_the_gamed_baselines_the_figures_are_not_met():
     preferences, baseline, own = annotations()["gpt4_gamed"]
     alone = length_controlled_refit(preferences, baseline - own, difficulty(), None, 21.54434690031882)
     assert abs(alone.win_rate - published("gpt4_gamed")) > 1
+
+
+@needs_data
+def test_our_own_length_control_agrees_where_it_knows_the_difficulty():
+    rows = [annotations()[model] for model in MODELS]
+    preferences, systems = (
+        np.concatenate([row[0] for row in rows]) - 1,
+        np.repeat(MODELS, [row.shape[1] for row in rows]),
+    )
+    prompts = np.concatenate([np.arange(row.shape[1]) for row in rows])
+    hard = prompt_difficulty(preferences, systems, prompts)
+    found = {}
+    for model, (own, baseline, lengths) in zip(MODELS, rows, strict=True):
+        found[model] = length_controlled_win_rate(
+            own - 1, lengths - baseline, difficulty=hard[systems == model]
+        )
+    means = 100 * np.array([found[model].mean for model in MODELS])
+    theirs = np.array([published(model) for model in MODELS])
+    assert np.corrcoef(means, theirs)[0, 1] > 0.97
+    assert np.mean(np.abs(means - theirs)) < 3.5
+    # Its answers are 68 characters long: nothing in the data is near equal length, and that is said.
+    assert not found["gpt4_gamed"].equal_length_inside
+    assert found["FuseChat-Gemma-2-9B-Instruct"].warnings == ()
 
 
 def test_plain_figures_worked_by_hand():
