@@ -114,8 +114,8 @@ def length_controlled_win_rate(
     Raises:
         ConfigError: Arguments outside their range or of different lengths, or no verdict at all.
         NotEstimableError: No finite estimate exists: all verdicts are wins, length (or a covariate) alone
-            decides them, differences are constant or repeat each other, an effect rests on one prompt, or equal
-            length is so far from the data that the fit there is 0 or 1.
+            decides them, differences are constant or repeat each other, an effect rests on one prompt, or
+            equal length is so far from the data that the fit there is 0 or 1.
     """
     if not 0 <= penalty < np.inf:
         raise ConfigError(f"penalty is 0 or more, got {penalty!r}")
@@ -168,8 +168,8 @@ def _estimate(design: DifferenceDesign, fit: LogisticFit) -> tuple[float, float 
     if mean * (1 - mean) < 1e-12:
         below = _share_below(design.differences["length"])
         raise NotEstimableError(
-            f"the fit puts the win rate at equal length at {mean:.0%}, which no verdict supports: equal length "
-            f"is too far from the data, of whose length differences {below:.1%} are below it"
+            f"the fit puts the win rate at equal length at {mean:.0%}, which no verdict supports: equal "
+            f"length is too far from the data, of whose length differences {below:.1%} are below it"
         )
     if design.prompts < 2:
         return mean, None, [None] * len(fit.coefficients)

@@ -251,6 +251,13 @@ def test_rows_without_a_preference_are_not_fitted_but_predicted():
     assert length_controlled_refit(preferences, difference, hard, cost=10.0).weights != one
 
 
+def test_a_preference_of_0_is_fitted_as_a_draw():
+    preferences, difference, hard = made()
+    rows = np.arange(200) < 20
+    zeros = length_controlled_refit(np.where(rows, 0, preferences), difference, hard, cost=10.0)
+    assert zeros == length_controlled_refit(np.where(rows, 1.5, preferences), difference, hard, cost=10.0)
+
+
 def test_gamed_baselines_count_as_rows_of_a_tenth_whose_preferences_only_their_sum_needs():
     preferences, difference, hard = made()
     generator = np.random.default_rng(5)

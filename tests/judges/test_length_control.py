@@ -220,6 +220,15 @@ def test_difficulty_mends_lengths_that_go_with_it():
     assert mended.mean == pytest.approx(wins[:, 0].mean(), abs=0.02)
 
 
+def test_which_prompts_were_drawn_is_part_of_the_error():
+    generator = np.random.default_rng(4)
+    hard, difference = generator.normal(size=500), generator.normal(0, 300, 500)
+    chances = expit(0.5 - 2 * hard)  # without noise: every coefficient is certain
+    found = length_controlled_win_rate(chances, difference, difficulty=hard)
+    assert found.mean == pytest.approx(chances.mean(), abs=1e-9)
+    assert found.standard_error == pytest.approx(chances.std(ddof=1) / np.sqrt(500), rel=0.01)
+
+
 def test_difficulty_says_nothing_of_a_systems_own_verdict():
     # Two prompts, three systems: means 0.5, 1, 0.5; the third's verdict on the second prompt is missing.
     preferences = [1, 0, 1, 1, 0.5, np.nan]
