@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -92,12 +92,11 @@ def open_ledger(path: str) -> sqlite3.Connection:
         _check_place(Path(path))
     with explained(path):
         connection = sqlite3.connect(path, PATIENCE, isolation_level=None, check_same_thread=False)
-    try:
+    with ExitStack() as opened:
+        opened.callback(connection.close)
         with explained(path):
             _prepare(connection, path)
-    except BaseException:
-        connection.close()
-        raise
+        opened.pop_all()
     return connection
 
 
@@ -125,9 +124,9 @@ def transaction(
     try:
         yield
         connection.execute("COMMIT")
-    except BaseException:
-        connection.rollback()
-        raise
+    finally:
+        if connection.in_transaction:
+            connection.rollback()
 
 
 def _check_place(path: Path) -> None:
