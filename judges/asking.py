@@ -32,7 +32,10 @@ FEWEST_FAILURES = 20
 class Questioning(Protocol):
     """A judge that asks questions, so that all of them can be asked before any comparison is decided."""
 
-    asker: "Asker"
+    @property
+    def asker(self) -> "Asker":
+        """Who has them answered."""
+        ...
 
     def questions(self, comparison: Comparison) -> Sequence[Question]:
         """Return what has to be asked to compare two responses."""
@@ -170,15 +173,22 @@ class _Run:
         """Wait for what is on its way, and raise what ended it."""
         if self._calls is None:
             return
-        if not self.complete:
-            self._calls.stop()
+        steps = [self._calls.stop, self._calls.abort]
+        if not self.complete:  # whatever ended it counts as a first interruption
+            steps.pop(0)()
         self._calls.finish()
-        try:
+        interruption = None
+        for step in steps:
+            try:
+                self._wait(self._calls)
+                break
+            except KeyboardInterrupt as error:
+                interruption = error
+                step()
+        else:
             self._wait(self._calls)
-        except KeyboardInterrupt:
-            self._calls.abort()
-            self._wait(self._calls)
-            raise
+        if interruption:
+            raise interruption
 
     def _wait(self, calls: "Calls") -> None:
         while not calls.wait(TICK):

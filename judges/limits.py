@@ -93,7 +93,7 @@ class Slots:
             except asyncio.CancelledError:
                 if turn.done() and not turn.cancelled():
                     self.release()  # the slot was given in the moment of the cancellation
-                else:
+                elif turn in self._waiting:
                     self._waiting.remove(turn)
                 raise
         else:
@@ -126,6 +126,6 @@ class Slots:
     def _hand_out(self) -> None:
         while self._waiting and self.used < int(self.limit):
             turn = self._waiting.popleft()
-            if not turn.done():
+            if not turn.cancelled():
                 self.used += 1
                 turn.set_result(None)

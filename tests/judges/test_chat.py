@@ -148,7 +148,9 @@ def test_a_long_answer_to_a_mistake_is_cut_to_one_line():
 
 
 def test_openai_is_not_asked_without_a_key():
-    with pytest.raises(EndpointError, match="there is no key; give a valid key by --api_key or OPENAI_API_KEY"):
+    with pytest.raises(
+        EndpointError, match="there is no key; give a valid key by --api_key or OPENAI_API_KEY"
+    ):
         ChatClient(Endpoint("https://api.openai.com/v1", "m"), "", 5.0, 1)
 
 

@@ -127,6 +127,20 @@ def test_a_slot_is_not_lost_with_a_task_that_is_cancelled():
     asyncio.run(run())
 
 
+def test_a_waiter_that_gave_up_holds_nobody_back():
+    async def run() -> None:
+        slots = Slots(1)
+        await slots.acquire()
+        waiting = asyncio.create_task(slots.acquire())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        slots.release()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await asyncio.wait_for(slots.acquire(), 1)
+
+    asyncio.run(run())
+
+
 @given(st.integers(1, 200), st.text(max_size=5), st.integers(0, 9))
 def test_waits_double_within_their_bounds_and_are_drawn_by_the_seed(tries, name, seed):
     backoff = Backoff(0.5, 60.0, seed)
