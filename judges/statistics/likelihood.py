@@ -11,7 +11,7 @@ from judges.statistics.ties import Sums, TieModel
 
 ITERATIONS = 100
 HALVINGS = 40
-STEP = 1e-9
+STEP = 1e-6
 """The largest Newton step that ends the search; after it the error is of the order of its square."""
 BLOCK = 2_000_000
 """Numbers held at once in one array, to bound the memory."""

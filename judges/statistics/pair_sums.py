@@ -79,7 +79,7 @@ def read_contests(
         labels: dict[Hashable, int] = {
             label: index for index, label in enumerate(_sorted_labels(groups, "prompts"))
         }
-        prompt = np.unique(_placed(groups, labels)[kept], return_inverse=True)[1]
+        _, prompt = _renumbered(_placed(groups, labels)[kept], len(labels))
     count = int(prompt.max()) + 1 if len(prompt) else 0
     return Contests(
         tuple(systems), first_places[kept], second_places[kept], outcome[kept], prompt, count, kept
@@ -101,6 +101,13 @@ def _sorted_labels(values: Iterable[Hashable], what: str) -> list[Label]:
 
 def _placed(values: list[Hashable], place: dict[Hashable, int]) -> Places:
     return np.fromiter(map(place.__getitem__, values), dtype=np.intp, count=len(values))
+
+
+def _renumbered(places: Places, limit: int) -> tuple[Places, Places]:
+    """Return the distinct places below limit, sorted, and each one's rank among them, without sorting."""
+    present = np.zeros(limit, dtype=np.bool_)
+    present[places] = True
+    return np.flatnonzero(present), (np.cumsum(present) - 1)[places]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,7 +145,7 @@ def sum_pairs(contests: Contests, ties: bool) -> PairSums:
     upper = np.maximum(contests.first, contests.second)
     won = np.where(contests.first < contests.second, contests.outcome, 1 - contests.outcome)
     systems = len(contests.systems)
-    codes, pair = np.unique((lower * systems + upper).astype(np.intp), return_inverse=True)
+    codes, pair = _renumbered(lower * systems + upper, systems**2)
     kinds = np.stack([won == 1, won == 0.5, won == 0] if ties else [won, 1 - won]).astype(np.float64)
     kind, row = np.nonzero(kinds)
     by_prompt = sparse.coo_array(
