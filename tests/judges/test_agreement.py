@@ -234,6 +234,7 @@ def test_an_undefined_agreement_has_no_number():
         (lambda: agreement([[1, 2]] * 2, "percent", "interval"), "no 'percent' agreement"),
         (lambda: agreement([[1, 2]] * 2, prompts=[1]), "as many prompts as items"),
         (lambda: agreement_with_rest({"a": [1]}), "two raters or more"),
+        (lambda: pairwise_agreement({"a": [1], "b": [1, 2]}), "a 1, b 2"),
     ],
 )
 def test_what_cannot_be_used_is_named(call, said):
