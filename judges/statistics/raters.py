@@ -70,9 +70,7 @@ def _compare(
 ) -> RaterAgreement | None:
     rows = [list(a), list(b)]
     if len(rows[0]) != len(rows[1]):
-        raise ConfigError(
-            f"raters have a label for each item: {first} {len(rows[0])}, {second} {len(rows[1])}"
-        )
+        raise ConfigError(f"a label for each item: {first} {len(rows[0])}, {second} {len(rows[1])}")
     if not any(not is_missing(x) and not is_missing(y) for x, y in zip(*rows, strict=True)):
         return None
     percent = agreement(rows, "percent", prompts=prompts, resampling=resampling)
