@@ -218,7 +218,7 @@ class _Run:
         """Yield the questions that the budget holds, and set their highest cost aside."""
         for question in questions:
             most = self.session.prices.most(self.model, question, batch=True)
-            if most is None and self.session.spending.budget:
+            if most is None and self.session.spending.budget is not None:
                 raise ConfigError(
                     f"a budget needs a batch price of {self.model} (see --prices) and a limit, max_tokens"
                 )

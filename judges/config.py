@@ -25,8 +25,8 @@ class AskingConfig:
     """Seconds after which a call without a whole reply is given up and repeated."""
     tries: int = 6
     """Most calls for one question before it counts as failed."""
-    budget: float = 0.0
-    """Money that may be spent, by the price file; 0 sets no limit."""
+    budget: float | None = None
+    """Money that may be spent, by the price file; 0 takes only what the ledger holds."""
     prices: str = ""
     """YAML file of prices; empty takes the one that comes with the package."""
     retry_failed: bool = False
@@ -43,5 +43,5 @@ class AskingConfig:
                 raise ConfigError(f"{name} is {least} or more, got {getattr(self, name)}")
         if not self.timeout > 0:
             raise ConfigError(f"timeout is more than 0 seconds, got {self.timeout}")
-        if not 0 <= self.budget < float("inf"):
+        if self.budget is not None and not 0 <= self.budget < float("inf"):
             raise ConfigError(f"budget is 0 or more, got {self.budget}")

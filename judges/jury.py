@@ -176,7 +176,7 @@ def load_jury(spec: Spec, session: Session | None = None) -> Judge:
 
     Members are specifications themselves; the `,` `?` `&` and `%` in one are percent-encoded, as in
     `jury:openai:large,openai:small%3Flogprobs=true`. All share one ledger and one budget. Where a member is
-    named twice it votes twice, with the same answers; give one another `repeat` to ask it again.
+    named twice it votes twice, with the same answers; give one another temperature or seed to ask it anew.
 
     Raises:
         SpecError: There are fewer than two members, one names nothing, or an option is unknown or wrong.

@@ -63,7 +63,7 @@ class Purse:
             self._spending.settle(reserved, bill.amount)
 
     def _most(self, question: Question) -> float:
-        if not self._spending.budget:
+        if self._spending.budget is None:
             return 0.0
         amount = self._prices.most(self._model, question)
         if amount is None:

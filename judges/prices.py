@@ -133,9 +133,9 @@ class Spending:
     flight cannot exceed the budget together. At most one call's highest cost stays unspent.
     """
 
-    def __init__(self, budget: float = 0.0, spent: float = 0.0) -> None:
+    def __init__(self, budget: float | None = None, spent: float = 0.0) -> None:
         self.budget = budget
-        """0 sets no limit."""
+        """None sets no limit."""
         self._spent = spent
         self._reserved = 0.0
         self._calls = 0
@@ -185,7 +185,7 @@ class Spending:
         self._reserved = self._reserved - reserved if self._calls else 0.0
 
     def _free(self) -> float:
-        return self.budget - self._spent - self._reserved if self.budget else math.inf
+        return self.budget - self._spent - self._reserved if self.budget is not None else math.inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ def ledger(tmp_path):
         yield opened
 
 
-def session(ledger, budget=0.0, **settings):
+def session(ledger, budget=None, **settings):
     config = AskingConfig(**{"api_key": KEY, "budget": budget, "tries": 3, "timeout": 5.0, **settings})
     return Session(config, ledger, PRICES, Spending(budget))
 

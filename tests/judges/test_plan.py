@@ -21,7 +21,7 @@ def question(number, judge="openai:large", limit=50):
     return Question(judge, HERE, (Message("user", text),), AnswerForm(), {"max_tokens": limit})
 
 
-def session(ledger=None, budget=0.0, **settings):
+def session(ledger=None, budget=None, **settings):
     config = AskingConfig(budget=budget, **settings)
     return Session(config, ledger or Ledger(), PRICES, Spending(budget))
 
