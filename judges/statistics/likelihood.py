@@ -138,17 +138,17 @@ def bootstrap(likelihood: Likelihood, values: Floats, resamples: int, seed: int)
     by_pair = pairs.by_prompt.T.tocsr()
     block = max(1, BLOCK // max(len(shares), by_pair.shape[0], len(values) ** 2))
     found = np.full((resamples, len(values)), np.nan)
+    identified: dict[bytes, bool] = {}
     for start in range(0, resamples, block):
         drawn = generator.multinomial(pairs.prompts, shares, min(block, resamples - start))
         sums = by_pair @ drawn.T.astype(np.float64)
         counts = np.ascontiguousarray(sums.T).reshape(-1, *pairs.totals.shape)
         # Only which counts are above 0 matters, in which most samples are alike.
-        graphs, graph = np.unique((counts > 0).reshape(len(counts), -1), axis=0, return_inverse=True)
-        identified = [
-            is_identified(pairs, one, likelihood.precision > 0, model.parameters > 0)
-            for one in graphs.reshape(-1, *pairs.totals.shape).astype(np.float64)
-        ]
-        usable = np.flatnonzero(np.array(identified)[graph])
+        graphs = [row.tobytes() for row in np.packbits((counts > 0).reshape(len(counts), -1), axis=1)]
+        for graph, one in zip(graphs, counts, strict=True):
+            if graph not in identified:
+                identified[graph] = is_identified(pairs, one, likelihood.precision > 0, model.parameters > 0)
+        usable = np.flatnonzero([identified[graph] for graph in graphs])
         if len(usable):
             found[start + usable] = maximise(likelihood, counts[usable], values)
     return found
