@@ -69,6 +69,11 @@ class PointwiseJudge:
         """What asks its questions."""
         return self.grader.asker
 
+    @property
+    def name(self) -> str:
+        """What its verdicts call it."""
+        return self.grader.name
+
     def questions(self, comparison: Comparison) -> Sequence[Question]:
         """Return what will be asked about a comparison: the first's grade and the second's.
 

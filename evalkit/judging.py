@@ -1,0 +1,191 @@
+"""`evalkit judge`: two systems' responses to the same prompts, and a judge's verdict on each pair."""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from urllib.parse import unquote
+
+from rich.console import Console
+
+from evalkit.judging_config import JudgeFiles
+from evalkit.judging_summary import IDENTICAL, Summary, Watch
+from evalkit.sides import Matching, Side, comparisons, match_sides, side_name
+from judges.asking import Questioning
+from judges.batch import run_batches
+from judges.judge import Comparison, Judge, Verdict, load_judge, shows_second_first
+from judges.jury import Jury, member_verdicts
+from judges.plan import make_plan
+from judges.question import Question
+from judges.session import Session
+from judges.verdicts import verdict_row
+from rewards.errors import ConfigError, OutputExistsError
+from rewards.files import write_rows
+
+CHUNK = 256
+"""Comparisons whose verdicts are looked up at a time."""
+
+
+def run(config: JudgeFiles) -> None:
+    """Ask, keep every reply in the ledger, then write one row for each verdict."""
+    _refuse_inputs(config)
+    first, second = (
+        Side(source, side_name(source, name), config.rename)
+        for source, name in ((config.first, config.first_name), (config.second, config.second_name))
+    )
+    matching = match_sides(first, second, config.unmatched)
+    session = Session.open(replace(config, ledger=config.ledger or f"{config.out}.ledger"))
+    console = Console()
+    pairs = Pairs(config, first, second, matching)
+    judges = load_judges(config.judge, session, config.axes, config.repeats)
+    if config.plan:
+        for line in plan_lines(session, judges, pairs.shown, config.batch):
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
+        return
+    ask_ahead(judges, pairs.shown, config.batch, console)
+    summary = Summary(config, matching, first.name, second.name)
+    write_rows(config.out, map(verdict_row, summary.counted(pairs.verdicts(judges))), config.overwrite)
+    for line in summary.lines(session, (judge.asker for judge in questioning(judges))):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+class Pairs:
+    """The comparisons of a run in the orders asked, read anew at each pass."""
+
+    def __init__(self, config: JudgeFiles, first: Side, second: Side, matching: Matching) -> None:
+        self._config, self._first, self._second, self._matching = config, first, second, matching
+
+    def comparisons(self) -> Iterator[Comparison]:
+        """Yield each comparison once, as given."""
+        return comparisons(self._first, self._second, self._matching, self._config.limit)
+
+    def shown(self) -> Iterator[Comparison]:
+        """Yield each comparison that is asked, as the judge is to see it."""
+        for comparison in self.comparisons():
+            if not self._settled(comparison):
+                yield from (comparison.swap() if turned else comparison for turned in self._turns(comparison))
+
+    def verdicts(self, judges: Sequence[Judge]) -> Iterator[Verdict]:
+        """Yield every judge's verdicts on each comparison, told as the comparison was given."""
+        rest = self.comparisons()
+        while chunk := list(itertools.islice(rest, CHUNK)):
+            plan = [(one, turned) for one in chunk if not self._settled(one) for turned in self._turns(one)]
+            answers = [
+                iter(judge.compare([one.swap() if turned else one for one, turned in plan]))
+                for judge in judges
+            ]
+            for comparison in chunk:
+                for judge, verdicts, (axis, repeat) in zip(judges, answers, self._rounds(), strict=True):
+                    if self._settled(comparison):
+                        yield _tie(comparison, judge, axis, repeat)
+                        continue
+                    for turned in self._turns(comparison):
+                        verdict = next(verdicts)
+                        yield from _told(judge, verdict.swap() if turned else verdict)
+
+    def _rounds(self) -> list[tuple[str, int]]:
+        return rounds(self._config.axes, self._config.repeats)
+
+    def _settled(self, comparison: Comparison) -> bool:
+        return comparison.first == comparison.second and self._config.identical == "tie"
+
+    def _turns(self, comparison: Comparison) -> tuple[bool, ...]:
+        """Return, for each time a comparison is asked, whether its second response is shown first."""
+        if self._config.order == "both":
+            return (False, True)
+        return (self._config.order == "one" and shows_second_first(comparison, self._config.seed),)
+
+
+def load_judges(spec: str, session: Session, axes: Sequence[str], repeats: int) -> list[Judge]:
+    """Load a judge once for each axis and each repetition.
+
+    Raises:
+        ConfigError: The specification sets one of the two itself.
+    """
+    for option, asked in (("axis", bool(axes)), ("repeat", repeats > 1)):
+        if asked and f"{option}=" in unquote(spec):
+            raise ConfigError(f"{spec}: sets {option}, and so does the command; leave out one of them")
+    return [
+        load_judge(spec, replace(session, axis=axis, repeat=repeat)) for axis, repeat in rounds(axes, repeats)
+    ]
+
+
+def rounds(axes: Sequence[str], repeats: int) -> list[tuple[str, int]]:
+    """Return the axis and the number of each time that everything is asked."""
+    return list(itertools.product(axes or [""], range(repeats)))
+
+
+def questioning(judges: Iterable[Judge]) -> Iterator[Questioning]:
+    """Yield the judges that are asked over the network, those of a jury among them."""
+    for judge in judges:
+        yield from questioning(getattr(judge, "members", ()))
+        if isinstance(judge, Questioning):
+            yield judge
+
+
+def questions(judge: Questioning, shown: Iterable[Comparison]) -> Iterator[Question]:
+    """Yield everything that a judge asks about comparisons."""
+    return itertools.chain.from_iterable(map(judge.questions, shown))
+
+
+def ask_ahead(
+    judges: Sequence[Judge], shown: Callable[[], Iterable[Comparison]], batch: bool, console: Console
+) -> None:
+    """Bring all answers into the ledger, as fast as the limits allow; `compare` then only looks them up.
+
+    Args:
+        judges: Those that ask no endpoint are passed over.
+        shown: Gives all comparisons as they are to be seen, anew at each call.
+        batch: Whether to ask by the Batch API.
+        console: Where it is said what becomes of a batch.
+
+    Raises:
+        ConfigError: A batch is asked for, of judges that ask no endpoint.
+    """
+    asked = list(questioning(judges))
+    if batch and not asked:
+        raise ConfigError("--batch is for judges that are asked over the network, such as openai:MODEL")
+    if batch:
+        for judge in asked:
+            asker = judge.asker
+            every = questions(judge, shown())
+            tell = partial(console.print, soft_wrap=True, highlight=False, markup=False)
+            tell(run_batches(asker.session, asker.model, every, asker.base_url, tell=tell).line())
+        return
+    with Watch() as watch:
+        for judge in asked:
+            judge.asker.progress = watch.show
+            judge.asker.ask(questions(judge, shown()))
+
+
+def plan_lines(
+    session: Session, judges: Sequence[Judge], shown: Callable[[], Iterable[Comparison]], batch: bool = False
+) -> list[str]:
+    """Say what a run would ask over the network, what it would cost and how long it would take."""
+    asked = list(questioning(judges))
+    if not asked:
+        return ["This judge runs here: nothing is asked over the network, and nothing costs."]
+    every = itertools.chain.from_iterable(questions(judge, shown()) for judge in asked)
+    return make_plan(session, every, batch).lines()
+
+
+def _tie(comparison: Comparison, judge: Judge, axis: str, repeat: int) -> Verdict:
+    name = str(getattr(judge, "name", ""))
+    return Verdict(comparison, "tie", None, "", name, axis, repeat, detail=IDENTICAL)
+
+
+def _told(judge: Judge, verdict: Verdict) -> Iterator[Verdict]:
+    """Yield a verdict, and behind a jury's those of its members."""
+    yield verdict
+    if isinstance(judge, Jury):
+        yield from member_verdicts(verdict)
+
+
+def _refuse_inputs(config: JudgeFiles) -> None:
+    out = Path(config.out)
+    for source in (config.first, config.second):
+        if out.resolve() == Path(source).resolve():
+            raise ConfigError(f"{config.out}: is an input too; give another --out")
+    if out.exists() and not config.overwrite and not config.plan:
+        raise OutputExistsError(f"{out}: exists and is finished; --overwrite replaces it")
