@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pkgutil import resolve_name
 
-from evalkit import config
+from evalkit import config, judging_config
 from evalkit.parsing import parse_configuration
 from rewards.errors import ConfigError, EvalkitError
 
@@ -18,6 +18,14 @@ COMMANDS: dict[str, tuple[type, str]] = {  # name: (what it needs, where it runs
     "evaluate": (config.Evaluate, "evalkit.evaluating:run"),
     "overopt": (config.Overopt, "evalkit.overoptimization.best_of_n:run"),
     "fit": (config.Fit, "evalkit.overoptimization.table:run"),
+    "judge": (judging_config.JudgeFiles, "evalkit.judging:run"),
+    "winrate": (judging_config.WinRates, "evalkit.winrates:run"),
+    "rank": (judging_config.Rank, "evalkit.ranking:run"),
+    "agreement": (judging_config.Agree, "evalkit.agreeing:run"),
+    "probe": (judging_config.Probe, "evalkit.probing:run"),
+    "pairs": (judging_config.Pairs, "evalkit.pairing_verdicts:run"),
+    "ledger export": (judging_config.LedgerExport, "evalkit.ledgers:run_export"),
+    "ledger import": (judging_config.LedgerImport, "evalkit.ledgers:run_import"),
 }
 DESCRIPTION = "Score and rank generations, train reward models, and see where optimising them goes wrong."
 
@@ -26,6 +34,11 @@ KEPT_NOTHING = {
     "": "nothing was begun",
     "select": "nothing was written, and the same command starts anew",
     "fit": "the same command starts anew",
+    "winrate": "the same command starts anew",
+    "rank": "the same command starts anew",
+    "agreement": "the same command starts anew",
+    "pairs": "nothing was written, and the same command starts anew",
+    "ledger export": "nothing was written, and the same command starts anew",
 }
 """What is said of the commands that keep nothing of an interrupted run."""
 
