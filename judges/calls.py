@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent import futures
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -84,7 +84,7 @@ class Calls:
         """Whether nothing more is asked, for good."""
         line.pace.renew()
         ready = threading.Event()
-        self._thread = ThreadPoolExecutor(1, "judges-calls")
+        self._thread = futures.ThreadPoolExecutor(1, "judges-calls")
         self._end = self._thread.submit(asyncio.run, self._run(ready))
         ready.wait()
 
@@ -114,7 +114,7 @@ class Calls:
         Raises:
             EvalkitError: What ended the run before its time.
         """
-        if not wait([self._end], patience).done:
+        if not futures.wait([self._end], patience).done:
             return False
         self._thread.shutdown()
         self._end.result()

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import openai
 
@@ -55,6 +56,10 @@ class ChatClient:
             raise self._error("there is no key", f"{_KEY}, or another endpoint by --base_url")
         if not endpoint.url.startswith(("http://", "https://")):
             raise self._error("not an address", "a base URL begins with http:// or https://")
+        if "@" in urlsplit(endpoint.url).netloc:
+            # Addresses are stored in the ledger and told in errors, where no password belongs.
+            self.endpoint = Endpoint(endpoint.url.partition("://")[0] + "://...", endpoint.model)
+            raise self._error("the address holds a password", _KEY)
         limits = openai.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS))
         pools = max(1, -(-connections // CONNECTIONS))
         self._pools = [

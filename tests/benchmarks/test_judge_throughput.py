@@ -1,6 +1,7 @@
 """How fast one core asks an endpoint, against the plain openai client; 10,000 comparisons with five kills."""
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from tests.judges.test_kill import judged_with_kills
 
 CONCURRENCY = 64
 LATENCY = 0.2
-CALLS = 6000
+CALLS = 4000
 REPEATS = 2
 WORDS = "word " * 400
 
@@ -69,6 +70,7 @@ def test_calls_a_second_against_the_plain_client(tmp_path):
                     "AsyncOpenAI, gather and semaphore",
                 ):
                     asked = questions(url, CALLS, f"{way} {repeat}")
+                    load = os.getloadavg()[0]
                     with clock() as measured:
                         if way.startswith("ours"):
                             ours(url, tmp_path / f"{latency}-{repeat}.db", asked)
@@ -86,6 +88,7 @@ def test_calls_a_second_against_the_plain_client(tmp_path):
                             "of_ideal": round(rate / ideal, 3) if ideal else "",
                             "processor_ms_per_call": round(1000 * measured.processor / CALLS, 3),
                             "calls_per_processor_s": round(CALLS / measured.processor, 1),
+                            "load_before": round(load, 1),
                         }
                     )
                     sys.stdout.write(f"{rows[-1]}\n")

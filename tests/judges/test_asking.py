@@ -51,17 +51,17 @@ def test_each_question_is_asked_once_however_often_it_is_given(tmp_path):
     log = tmp_path / "log"
     with serving(log=str(log), latency=0.01) as url:
         one = asker(url, ledger=str(tmp_path / "l.db"))
-        twice = [*questions(150), *questions(300)]
+        twice = [*questions(60), *questions(120)]
         one.ask(iter(twice))
         attempts = one.answers([*twice, question(7)])
         one.session.ledger.close()
         again = asker(url, ledger=str(tmp_path / "l.db"))
         assert again.answers(twice) == attempts[:-1]
-        assert statistics(url)["calls"] == 300
+        assert statistics(url)["calls"] == 120
     assert [attempt.key for attempt in attempts] == [one.key for one in [*twice, question(7)]]
     assert set(logged(log).values()) == {1}
-    assert states(again) == {"ok": 300}
-    assert (again.tally.asked, again.tally.from_ledger) == (0, 450)
+    assert states(again) == {"ok": 120}
+    assert (again.tally.asked, again.tally.from_ledger) == (0, 180)
 
 
 def test_repeats_are_questions_of_their_own():
@@ -105,11 +105,11 @@ def test_an_endpoint_that_bears_less_is_asked_for_less_at_once():
     """It takes 4 at once: without backing off, 32 at once would be turned away 28 times a round."""
     with serving(latency=0.01, most_at_once=4) as url:
         one = asker(url, concurrency=32, tries=12)
-        one.ask(questions(300))
+        one.ask(questions(200))
         calls = statistics(url)["calls"]
-    assert one.tally.states == {"ok": 300}
+    assert one.tally.states == {"ok": 200}
     assert one._pace.slots.limit < 12
-    assert calls < 500
+    assert calls < 350
 
 
 def test_questions_are_taken_as_they_are_needed():
@@ -117,7 +117,7 @@ def test_questions_are_taken_as_they_are_needed():
 
     def source() -> Iterator[Question]:
         nonlocal taken
-        for number in range(1000):
+        for number in range(500):
             taken += 1
             ahead.append(taken - one.tally.received)
             yield question(number)
@@ -126,7 +126,7 @@ def test_questions_are_taken_as_they_are_needed():
     with serving() as url:
         one = asker(url, concurrency=8)
         one.ask(source())
-    assert one.tally.received == 1000
+    assert one.tally.received == 500
     assert max(ahead) <= CHUNK + 2 * 8 + 1
 
 
