@@ -64,9 +64,9 @@ class WinRates:
     """Folder for winrate.json, winrate.csv, the figures and index.html."""
     baseline: str = ""
     """System that the others are held against; empty takes the second of each comparison."""
-    ties: Literal["half", "disagree", "drop", "preference"] = "half"
-    """A tie is half a win; so are two orders that disagree, together; both are left out; or take the judge's
-    probabilities."""
+    ties: Literal["preference", "half", "disagree", "drop"] = "preference"
+    """Every verdict counts, with the judge's probability where it gives one, or a tie as half a win; or one
+    value a comparison, in which orders that disagree are a tie, or ties and disagreements are left out."""
     human: str = ""
     """Verdicts of people on some of the same comparisons, by which the judge's win rate is corrected."""
     width: float = 0.03
@@ -97,9 +97,11 @@ class Rank:
     ties: Literal["half", "davidson"] = "half"
     """A tie is half a win each, or has a strength of its own (Davidson 1970)."""
     prior: float = 0.0
-    """Comparisons against an average system that are added for each; 0 adds none."""
-    style: list[str] = field(default_factory=list)
-    """Features of style that strengths are controlled for: length, headers, lists, bold."""
+    """Standard deviation of a normal prior on strengths, natural log, which ranks systems that never lose;
+    1 is weak, 0 takes none."""
+    style: list[Literal["length", "headers", "lists", "bold"]] = field(default_factory=list)
+    """Features of style at which systems are held equal, beside the plain strengths: length, headers, lists,
+    bold."""
     elo: bool = False
     """Give Elo ratings beside the strengths."""
     level: float = 0.95
@@ -115,6 +117,10 @@ class Rank:
 
     def __post_init__(self) -> None:
         check_ranges(self, {"bootstrap": "1 or more", "shown": "0 or more", "prior": "0 or more"})
+        if len(set(self.style)) < len(self.style):
+            raise ConfigError(f"style names each feature once, got {self.style}")
+        if self.style and self.ties != "half":
+            raise ConfigError(f"style goes with ties=half, got ties={self.ties}")
 
 
 @dataclass(frozen=True)
@@ -178,8 +184,19 @@ class Pairs:
     """File of rows {prompt, chosen, rejected} or {prompt, responses, ranks}."""
     form: Literal["preference", "ranking"] = "preference"
     """A row for each comparison, or for each prompt."""
+    margin: Literal["none", "logit"] = "none"
+    """Give each preference no margin, or the logit of the judges' mean probability, for the margin of the
+    training loss."""
+    judge: str = ""
+    """Whose verdicts are taken; empty takes all, but of a file with a jury the jury's own alone."""
+    axis: str = ""
+    """Quality whose verdicts are taken; empty takes the only one that there is."""
     overwrite: bool = False
     """Replace a finished output."""
+
+    def __post_init__(self) -> None:
+        if self.margin != "none" and self.form != "preference":
+            raise ConfigError(f"margin goes with form=preference, got form={self.form}")
 
 
 @dataclass(frozen=True)

@@ -194,7 +194,7 @@ def rank_systems(
         )
         for place, row in enumerate(order)
     ]
-    groups = tuple(tuple(places[at].system for at in range(*run)) for run in _tied_runs(differs))
+    groups = tuple(tuple(places[at].system for at in range(*run)) for run in tied_runs(differs))
     return PairedRanking(tuple(places), pairs, groups, alpha)
 
 
@@ -217,7 +217,7 @@ def _table(values: ArrayLike, systems: Sequence[str]) -> Floats:
     return table
 
 
-def _tied_runs(differs: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def tied_runs(differs: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Return the longest runs [start, stop) of neighbours without two that differ."""
     runs: list[tuple[int, int]] = []
     for start in range(len(differs)):

@@ -49,10 +49,13 @@ def style_differences(first: Sequence[str], second: Sequence[str]) -> dict[str, 
     """
     if len(first) != len(second):
         raise ConfigError(f"style is compared text by text, got {len(first)} and {len(second)} texts")
-    a, b = (
-        np.array([style_of(text) for text in texts], dtype=np.float64).reshape(-1, 5).T
-        for texts in (first, second)
-    )
+    counted = (np.array([style_of(text) for text in texts]).reshape(-1, 5) for texts in (first, second))
+    return count_differences(*counted)
+
+
+def count_differences(first: ArrayLike, second: ArrayLike) -> dict[str, Floats]:
+    """Return `style_differences` of counts [n, 5] as `style_of` gives them; NaN where either has none."""
+    a, b = (np.asarray(counts, dtype=np.float64).T for counts in (first, second))
     differences = {"length": (a[1] - b[1]) / np.maximum(a[1] + b[1], 1)}
     for place, name in enumerate(("headers", "lists", "bold"), start=2):
         mine, other = a[place] / (a[1] + 1), b[place] / (b[1] + 1)

@@ -1,0 +1,48 @@
+"""Numbers as pages and terminals write them: a dash where there is none."""
+
+import math
+from collections.abc import Mapping
+
+NONE = "-"
+"""What stands where there is no number."""
+
+
+def decimal(value: float | None, digits: int = 2, sign: bool = False) -> str:
+    """Return a number with so many decimals; what rounds to 0 has no sign."""
+    if value is None or math.isnan(value):
+        return NONE
+    text = f"{value:{'+' if sign else ''}.{digits}f}"
+    return text if text.strip("+-0.") else text.lstrip("+-")
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Return a share as percent."""
+    return NONE if value is None or math.isnan(value) else f"{value:.{digits}%}"
+
+
+def span(low: str, high: str) -> str:
+    """Return `low to high`, one dash where there is neither."""
+    return NONE if low == high == NONE else f"{low} to {high}"
+
+
+def counted(number: int, one: str, several: str = "") -> str:
+    """Return a number with its noun, in the plural where there is not one."""
+    return f"{number:,} {one if number == 1 else several or one + 's'}"
+
+
+def reasons(missing: Mapping[str, int]) -> str:
+    """Return how many verdicts are missing and why, `0` where none is."""
+    total = sum(missing.values())
+    if not total:
+        return "0"
+    return f"{total:,} ({', '.join(f'{reason} {count:,}' for reason, count in missing.items())})"
+
+
+def listed(names: list[str]) -> str:
+    """Return names with commas and `and`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def finite(value: float | None) -> float | None:
+    """Return a number for JSON, which has neither NaN nor infinity."""
+    return None if value is None or not math.isfinite(value) else float(value)

@@ -1,0 +1,135 @@
+"""Which strengths differ after Holm's correction, and the ranks that leaves open to each system."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import stdtr
+
+from judges.statistics.pair_sums import Label
+from judges.statistics.paired import tied_runs
+from judges.statistics.significance import holm
+from rewards.errors import ConfigError
+
+SMALLEST = 1e-12
+"""A standard error below this is none: no prompt says anything else than another."""
+
+
+@dataclass(frozen=True, slots=True)
+class StrengthDifference:
+    """One system's strength minus another's."""
+
+    first: Label
+    """The stronger one."""
+    second: Label
+    difference: float
+    """Natural log, 0 or more."""
+    standard_error: float | None
+    """None where prompts do not tell how uncertain the difference is: there is one, or all say the same."""
+    p_value: float | None
+    """Two-sided, of no difference: Wald's test, Student's t with a degree of freedom less than prompts."""
+    adjusted: float | None
+    """`p_value` after Holm's correction for all pairs."""
+    differs: bool
+    """Whether `adjusted` is at most alpha."""
+
+
+@dataclass(frozen=True, slots=True)
+class RankRange:
+    """A system's rank by its strength, and the ranks that significant differences leave open."""
+
+    system: Label
+    rank: int
+    highest_rank: int
+    """One more than the systems that are significantly stronger."""
+    lowest_rank: int
+    """All systems but those that are significantly weaker."""
+    tied_with_best: bool
+    """It is the strongest, or does not differ significantly from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StrengthRanks:
+    """Systems from the strongest to the weakest, with every pair compared."""
+
+    places: tuple[RankRange, ...]
+    pairs: tuple[StrengthDifference, ...]
+    groups: tuple[tuple[Label, ...], ...]
+    """Longest runs of neighbours of which no two differ significantly; runs may overlap."""
+    alpha: float
+
+
+def rank_strengths(
+    systems: Sequence[Label], strengths: ArrayLike, covariance: ArrayLike, prompts: int, alpha: float = 0.05
+) -> StrengthRanks:
+    """Rank systems and test each pair, so that any false difference is claimed with a chance of alpha.
+
+    Args:
+        systems: Names.
+        strengths: [systems], natural log.
+        covariance: [systems, systems] of the strengths, robust to verdicts that share a prompt.
+        prompts: Independent units behind the covariance.
+        alpha: Of all pairs together (Holm 1979).
+
+    Raises:
+        ConfigError: Shapes that do not fit, or an alpha outside (0, 1).
+    """
+    values, spread = np.asarray(strengths, dtype=np.float64), np.asarray(covariance, dtype=np.float64)
+    count = len(systems)
+    if values.shape != (count,) or spread.shape != (count, count) or count < 2:
+        raise ConfigError(
+            f"ranks need two systems or more, a strength for each and their covariance; got {count} systems, "
+            f"strengths of shape {values.shape} and a covariance of shape {spread.shape}"
+        )
+    if not 0 < alpha < 1:
+        raise ConfigError(f"alpha is between 0 and 1, got {alpha!r}")
+    order = sorted(range(count), key=lambda place: (-values[place], place))
+    sorted_values, spread = values[order], spread[np.ix_(order, order)]
+    names = [systems[place] for place in order]
+    pairs = _pairs(names, sorted_values, spread, prompts, alpha)
+    differs = np.zeros((count, count), dtype=bool)
+    for (one, other), pair in zip(combinations(range(count), 2), pairs, strict=True):
+        differs[one, other] = differs[other, one] = pair.differs
+    places = tuple(
+        RankRange(
+            name,
+            place + 1,
+            1 + int(differs[place, :place].sum()),
+            count - int(differs[place, place + 1 :].sum()),
+            not differs[0, place],
+        )
+        for place, name in enumerate(names)
+    )
+    groups = tuple(tuple(names[start:stop]) for start, stop in tied_runs(differs))
+    return StrengthRanks(places, pairs, groups, alpha)
+
+
+def _pairs(
+    names: Sequence[Label],
+    values: np.ndarray,
+    spread: np.ndarray,
+    prompts: int,
+    alpha: float,
+) -> tuple[StrengthDifference, ...]:
+    one, other = np.triu_indices(len(names), 1)
+    differences = values[one] - values[other]
+    variances = spread[one, one] + spread[other, other] - 2 * spread[one, other]
+    errors = np.sqrt(np.maximum(variances, 0))
+    known = (errors > SMALLEST) & (prompts > 1)  # NaN is not known either
+    p_values = np.ones(len(one))
+    p_values[known] = 2 * stdtr(prompts - 1, -differences[known] / errors[known])
+    adjusted = holm(p_values)  # a pair that cannot be tested counts as a test, which errs on the safe side
+    return tuple(
+        StrengthDifference(
+            names[a],
+            names[b],
+            float(differences[at]),
+            float(errors[at]) if known[at] else None,
+            float(p_values[at]) if known[at] else None,
+            float(adjusted[at]) if known[at] else None,
+            bool(known[at] and adjusted[at] <= alpha),
+        )
+        for at, (a, b) in enumerate(zip(one.tolist(), other.tolist(), strict=True))
+    )
