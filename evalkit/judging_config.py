@@ -155,15 +155,19 @@ class Probe(AskingConfig):
     data: str
     """Rows {prompt, response} of good answers, from which the probes are made."""
     out: str
-    """Folder for probe.json, probe.csv, verdicts.jsonl, the figure and index.html."""
+    """Folder for probe.json, probe.csv, verdicts.jsonl, probe.png and index.html; the ledger is beside it."""
     rename: dict[str, str] = field(default_factory=dict)
     """Columns of the data by our names, such as {"question": "prompt"}."""
     limit: int = 50
     """Prompts to probe with; 0 uses all."""
     level: float = 0.95
     """Level of the intervals."""
+    bootstrap: int = 1000
+    """Resamples of the prompts."""
     seed: int = 0
-    """Seed of what is injected, where."""
+    """Seed of what is injected, where, and of the resamples."""
+    shown: int = 1000
+    """Most comparisons in the page's browser; those on which verdicts disagree come first."""
     plan: bool = False
     """Say what would be asked and what it would cost, and ask nothing."""
     overwrite: bool = False
@@ -172,6 +176,7 @@ class Probe(AskingConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_ranges(self, {"limit": "0 or more", "seed": "0 or more"})
+        check_ranges(self, {"bootstrap": "1 or more", "shown": "0 or more"})
 
 
 @dataclass(frozen=True)
@@ -190,7 +195,7 @@ class Pairs:
     judge: str = ""
     """Whose verdicts are taken; empty takes all, but of a file with a jury the jury's own alone."""
     axis: str = ""
-    """Quality whose verdicts are taken; empty takes the only one that there is."""
+    """Quality whose verdicts are taken, `overall` for those on none; empty takes the only one there is."""
     overwrite: bool = False
     """Replace a finished output."""
 

@@ -156,7 +156,7 @@ def _pairs(verdicts: Iterable[Verdict], left_out: Counter[str]) -> dict[tuple[st
         comparison = verdict.comparison
         if axis not in (None, verdict.axis):
             raise DataError(
-                f"verdicts on {axis or 'overall'!r} and on {verdict.axis or 'overall'!r}: take one"
+                f"verdicts on {axis or 'overall'!r} and on {verdict.axis or 'overall'!r}: take one by --axis"
             )
         axis = verdict.axis
         if comparison.first == comparison.second:
