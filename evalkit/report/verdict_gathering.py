@@ -29,7 +29,8 @@ def gather_comparisons(sources: Sequence[str] | str, table: VerdictTable, most: 
     codes = comparison_codes(table)
     total = int(codes.max()) + 1 if len(codes) else 0
     disagrees = _disagreeing(table, codes, total)
-    order = np.argsort(~disagrees, kind="stable")
+    _, first_row = np.unique(codes, return_index=True)
+    order = np.lexsort((first_row, ~disagrees))  # those on which verdicts disagree, each in the files' order
     chosen = {int(code): place for place, code in enumerate(order[:most])}
     found: dict[int, list[Verdict]] = {code: [] for code in chosen}
     verdicts = (verdict for source in _names(sources) for verdict in read_verdicts(source))

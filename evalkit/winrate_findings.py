@@ -1,0 +1,197 @@
+"""What the verdicts of one judge on two systems say: win rate, position, length, people's correction."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+
+import numpy as np
+
+from evalkit.judging_config import WinRates
+from evalkit.verdict_groups import Floats, Group, Integers, Orders, orders_of
+from evalkit.winrate_correction import HumanCheck
+from judges.statistics.length_control import LengthControlled, length_controlled_win_rate
+from judges.statistics.logistic import NotEstimableError
+from judges.statistics.position_bias import PositionBias, position_bias, shown_first_rate
+from judges.statistics.prompt_difficulty import prompt_difficulty
+from judges.statistics.win_rate import WinRate, win_rate
+from rewards.errors import ConfigError
+from rewards.intervals import Resampling
+
+FEWEST_SYSTEMS = 3
+"""Systems held against one from which on the others tell how hard a prompt is."""
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """What the verdicts of one judge on two systems say."""
+
+    first: str
+    second: str
+    judge: str
+    axis: str
+    win_rate: WinRate | None
+    """Of `first`; None where no verdict has a winner."""
+    left_out: int
+    """Comparisons that the tie policy leaves out."""
+    missing: dict[str, int]
+    """Verdicts without a winner, by reason."""
+    position: PositionBias | None
+    """Where comparisons were asked in both orders."""
+    shown_first: WinRate | None
+    """Of the side shown first, where that is known."""
+    length_controlled: LengthControlled | None
+    length_note: str
+    """Why there is no length-controlled win rate; empty where there is one."""
+    human: HumanCheck | None
+    """None where there are no verdicts of people."""
+
+    @property
+    def judged_by(self) -> str:
+        """The judge, and the axis where there is one."""
+        return ", ".join(filter(None, (self.judge, self.axis))) or "not said"
+
+    def as_dict(self) -> dict[str, object]:
+        """Return all figures as JSON can hold them."""
+        return {
+            "first": self.first,
+            "second": self.second,
+            "judge": self.judge,
+            "axis": self.axis,
+            "win_rate": _plain(self.win_rate),
+            "left_out": self.left_out,
+            "missing": self.missing,
+            "position": _plain(self.position),
+            "shown_first": _plain(self.shown_first),
+            "length_controlled": _plain(self.length_controlled),
+            "length_note": self.length_note,
+            "human": _plain(self.human),
+            "human_gain": None
+            if self.human is None or not self.human.corrected
+            else self.human.corrected.gain,
+        }
+
+
+def difficulties(groups: Sequence[Group]) -> list[Floats | None]:
+    """Return how hard each verdict's prompt is, told by the other systems held against the same one.
+
+    None where fewer than three systems are: two others at least have to tell.
+    """
+    found: list[Floats | None] = [None] * len(groups)
+    together: dict[tuple[str, str, str], list[int]] = {}
+    for place, group in enumerate(groups):
+        together.setdefault((group.second, group.judge, group.axis), []).append(place)
+    for places in together.values():
+        if len(places) < FEWEST_SYSTEMS:
+            continue
+        tables = [groups[place].table for place in places]
+        lengths = [len(table) for table in tables]
+        hard = prompt_difficulty(
+            np.concatenate([table.value for table in tables]),
+            np.repeat(np.arange(len(tables)), lengths),
+            np.concatenate([table.prompts for table in tables]),
+        )
+        for place, own in zip(places, np.split(hard, np.cumsum(lengths)[:-1]), strict=True):
+            found[place] = own
+    return found
+
+
+def finding(group: Group, human: HumanCheck | None, difficulty: Floats | None, config: WinRates) -> Finding:
+    """Return what one group's verdicts say.
+
+    Args:
+        group: The verdicts, told alike.
+        human: What people's verdicts make of them, where there are some.
+        difficulty: [n] of each verdict's prompt, for length control; None leaves it out.
+        config: Tie policy, level and resamples.
+    """
+    table, resampling = group.table, Resampling(config.level, config.bootstrap, config.seed)
+    values, prompts, left_out = _values(group, config)
+    controlled, note = _length_controlled(group, difficulty, config)
+    return Finding(
+        group.first,
+        group.second,
+        group.judge,
+        group.axis,
+        _rate(values, prompts, resampling),
+        left_out,
+        table.missing(),
+        _position(group, resampling),
+        _shown_first(group, resampling),
+        controlled,
+        note,
+        human,
+    )
+
+
+def _values(group: Group, config: WinRates) -> tuple[Floats, Integers, int]:
+    """Return the values that the tie policy makes of a group's verdicts, their prompts, and what it drops."""
+    table = group.table
+    if config.ties in ("preference", "half"):
+        return table.value if config.ties == "preference" else table.outcome, table.prompts, 0
+    orders = orders_of(table, table.outcome)
+    settled = orders.settled(config.ties)
+    return settled.values, orders.prompts[settled.comparisons], settled.left_out
+
+
+def _rate(values: Floats, prompts: Integers, resampling: Resampling) -> WinRate | None:
+    if np.isnan(values).all():
+        return None
+    return win_rate(values, prompts, resampling.level, resampling.seed, resampling.resamples)
+
+
+def _position(group: Group, resampling: Resampling) -> PositionBias | None:
+    """Return the bias of position over the comparisons that were asked in both orders."""
+    orders: Orders = orders_of(group.table, group.table.value)
+    both = orders.both
+    if not both.any():
+        return None
+    return position_bias(orders.given[both], orders.swapped[both], orders.prompts[both], resampling)
+
+
+def _shown_first(group: Group, resampling: Resampling) -> WinRate | None:
+    known = group.table.select(group.table.swapped >= 0)
+    if np.isnan(known.value).all():
+        return None
+    return shown_first_rate(known.value, known.swapped == 1, known.prompts, resampling)
+
+
+def _length_controlled(
+    group: Group, difficulty: Floats | None, config: WinRates
+) -> tuple[LengthControlled | None, str]:
+    table = group.table
+    difference = table.first_characters - table.second_characters
+    if np.isnan(difference).all():
+        return None, "the file holds neither texts nor their lengths"
+    known = ~np.isnan(difference)
+    measured = table.select(known)
+    if np.isnan(measured.value).all():
+        return None, "no verdict has a winner"
+    try:
+        controlled = length_controlled_win_rate(
+            measured.value,
+            difference[known],
+            measured.prompts,
+            difficulty=None if difficulty is None else difficulty[known],
+            level=config.level,
+            seed=config.seed,
+        )
+    except (ConfigError, NotEstimableError) as error:
+        return None, str(error)
+    if len(measured) < len(table):
+        return controlled, f"{len(table) - len(measured)} verdicts without lengths are left out"
+    return controlled, ""
+
+
+def _plain(value: object) -> object:
+    """Return a result and its parts as JSON can hold them; a number that is none becomes null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, np.ndarray):
+        return _plain(tuple(value.tolist()))
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
