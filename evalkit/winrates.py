@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from evalkit.judging_config import WinRates
-from evalkit.report.number_text import NONE, percent
+from evalkit.report.number_text import NONE, counted, percent
 from evalkit.report.verdict_gathering import gather_comparisons
 from evalkit.report.verdict_page import write_verdict_page
 from evalkit.report.winrate_figures import draw_positions, draw_win_rates
@@ -155,9 +155,9 @@ def _notes(findings: Sequence[Finding]) -> Iterator[str]:
         rate = found.win_rate
         if rate is not None and rate.missing:
             ends = f"{percent(rate.worst_low)} to {percent(rate.worst_high)}"
-            yield f"{about}: {rate.missing:,} verdicts are missing; with them the win rate is from {ends}"
+            yield f"{about}: {counted(rate.missing, 'verdict')} missing; with them it is from {ends}"
         if found.left_out:
-            yield f"{about}: {found.left_out:,} comparisons are left out as ties"
+            yield f"{about}: {counted(found.left_out, 'comparison')} left out, tied or in disagreement"
         if found.human is not None and found.human.corrected is not None:
             corrected = found.human.corrected
             yield (

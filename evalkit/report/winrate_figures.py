@@ -17,8 +17,8 @@ MOST_ROWS = 40
 BLUE, ORANGE, GREEN = COLOURS[:3]
 
 OUTCOMES: tuple[tuple[str, str, str], ...] = (
-    ("first_wins", "first system won both", "#0072B2"),
-    ("second_wins", "second system won both", "#56B4E9"),
+    ("first_wins", "{0} won both", "#0072B2"),
+    ("second_wins", "{1} won both", "#56B4E9"),
     ("ties", "tie in both", "#BDBDBD"),
     ("shown_first", "shown first won both", "#D55E00"),
     ("shown_second", "shown second won both", "#E69F00"),
@@ -42,10 +42,10 @@ def draw_win_rates(findings: Sequence[Finding], path: Path) -> None:
             height = place + 0.22 * (step - (len(estimates) - 1) / 2)
             _draw_interval(axes, estimate, height, colour, "" if label in named else label)
             named.add(label)
-    axes.set_yticks(range(len(shown)), [_label(one) for one in shown], fontsize=10)
+    axes.set_yticks(range(len(shown)), _labels(shown), fontsize=10)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlim(0, 1)
-    axes.set_xlabel("win rate of the first system", fontsize=11)
+    axes.set_xlabel(f"win rate of {_sides(shown)[0]}", fontsize=11)
     _style(axes)
     figure.legend(loc="outside upper right", ncols=3, frameon=False, fontsize=10)
     figure.savefig(path)
@@ -66,10 +66,11 @@ def draw_positions(findings: Sequence[Finding], path: Path) -> None:
         counts: list[OrderCounts] = [one.position.counts for one in shown if one.position]
         shares = [getattr(count, field) / count.comparisons for count in counts]
         if any(shares):
+            label = label.format(*_sides(shown))
             axes.barh(range(len(shown)), shares, 0.62, starts, color=colour, label=label, edgecolor="white")
         starts = [start + share for start, share in zip(starts, shares, strict=True)]
-    axes.set_yticks(range(len(shown)), [_label(one) for one in shown], fontsize=10)
-    axes.invert_yaxis()
+    axes.set_yticks(range(len(shown)), _labels(shown), fontsize=10)
+    axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlim(0, 1)
     axes.set_xlabel("share of comparisons", fontsize=11)
     _style(axes)
@@ -92,13 +93,28 @@ def _draw_interval(axes: Axes, estimate: Interval, height: float, colour: str, l
     axes.plot([estimate.mean], [height], "o", color=colour, markersize=6, label=label or None)
 
 
-def _label(one: Finding) -> str:
-    by = f"\n{one.judged_by}" if one.judge else ""
-    return f"{_short(one.first)} against {_short(one.second)}{by if len(by) < 48 else by[:46] + '...'}"
+def _sides(findings: Sequence[Finding]) -> tuple[str, str]:
+    """Return what the two systems are called where all findings are about them."""
+    first, second = ({getattr(one, side) for one in findings} for side in ("first", "second"))
+    return (
+        _short(first.pop()) if len(first) == 1 else "the first system",
+        _short(second.pop()) if len(second) == 1 else "the second system",
+    )
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= 28 else name[:26] + "..."
+def _labels(findings: Sequence[Finding]) -> list[str]:
+    """Return what tells the findings apart: systems, judge, or both."""
+    pairs = [f"{_short(one.first)} against {_short(one.second)}" for one in findings]
+    judges = [_short(one.judged_by, 46) for one in findings]
+    if len(set(judges)) == 1:
+        return pairs
+    if len(set(pairs)) == 1:
+        return judges
+    return [f"{pair}\n{judge}" for pair, judge in zip(pairs, judges, strict=True)]
+
+
+def _short(name: str, most: int = 28) -> str:
+    return name if len(name) <= most else name[: most - 3] + "..."
 
 
 def _style(axes: Axes) -> None:
