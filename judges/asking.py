@@ -1,6 +1,7 @@
 """Asker, who has each question answered once, from ledger or endpoint; Questioning, a judge that has one."""
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -8,7 +9,6 @@ from threading import Lock
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from judges.backoff import Backoff
-from judges.endpoint import Endpoint
 from judges.health import Health
 from judges.judge import Comparison
 from judges.money import Purse
@@ -61,7 +61,7 @@ class Asker:
 
     def __post_init__(self) -> None:
         session, config = self.session, self.session.config
-        self.endpoint = Endpoint(session.endpoint(self.base_url), self.model)
+        self.endpoint = session.reach(self.model, self.base_url)
         self.tally = Tally()
         self._pace = Pace(config, self.backoff)
         self._health = Health(self.endpoint, max(FEWEST_FAILURES, 2 * config.concurrency))
@@ -85,6 +85,7 @@ class Asker:
             run = _Run(self)
             try:
                 for some in _chunks(questions):
+                    run.show()
                     for question in self._open(some, run):
                         if not run.submit(question):
                             return
@@ -152,6 +153,7 @@ class _Run:
     def __init__(self, asker: Asker) -> None:
         self._asker = asker
         self._calls: Calls | None = None
+        self._shown = time.monotonic()
         self.complete = False
         """Whether all questions were handed over."""
 
@@ -164,9 +166,10 @@ class _Run:
         self._calls = self._calls or self._asker._calls()
         self._asker.tally.asked += 1
         while not self._calls.stopped:
-            if self._calls.submit(question, TICK):
+            taken = self._calls.submit(question, TICK)
+            self.show()
+            if taken:
                 return True
-            self._show()
         return False
 
     def close(self) -> None:
@@ -192,11 +195,14 @@ class _Run:
 
     def _wait(self, calls: "Calls") -> None:
         while not calls.wait(TICK):
-            self._show()
-        self._show()
+            self.show()
+        self.show(last=True)
 
-    def _show(self) -> None:
-        if self._asker.progress:
+    def show(self, last: bool = False) -> None:
+        """Report progress, unless that was done a moment ago and is not the last time."""
+        now = time.monotonic()
+        if self._asker.progress and (last or now >= self._shown + TICK):
+            self._shown = now
             self._asker.progress(self._asker.tally)
 
 

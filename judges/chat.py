@@ -4,12 +4,11 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 import openai
 
 from judges.backoff import retry_after
-from judges.endpoint import CallFailedError, Endpoint, EndpointError, RejectedError
+from judges.endpoint import OF_THE_CONTENT, CallFailedError, Endpoint, EndpointError, RejectedError
 from judges.question import Question
 from judges.reply import Reply, reply_from_body, request_body
 from judges.session import OPENAI
@@ -23,9 +22,7 @@ NO_KEY = "none"
 
 _TOO_MUCH = (429, 503, 529)
 _TRY_AGAIN = (408, 409, 425)
-_SAID = 300
 
-_OF_THE_CONTENT = ("content_filter", "content_policy_violation", "invalid_prompt", "moderation")
 _OF_THE_LENGTH = ("context_length_exceeded", "string_above_max_length", "request_too_large")
 _OF_THE_MONEY = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
 _OF_THE_SETTINGS = ("unsupported_parameter", "unsupported_value", "unknown_parameter", "model_not_found")
@@ -49,22 +46,21 @@ class ChatClient:
             connections: Most calls at once.
 
         Raises:
-            EndpointError: There is no key, and the endpoint is OpenAI's own; or the address is none.
+            EndpointError: There is no key, and the endpoint is OpenAI's own.
         """
         self.endpoint, self._key, self._timeout = endpoint, api_key, timeout
         if not api_key and endpoint.url == OPENAI:
             raise self._error("there is no key", f"{_KEY}, or another endpoint by --base_url")
-        if not endpoint.url.startswith(("http://", "https://")):
-            raise self._error("not an address", "a base URL begins with http:// or https://")
-        if "@" in urlsplit(endpoint.url).netloc:
-            # Addresses are stored in the ledger and told in errors, where no password belongs.
-            self.endpoint = Endpoint(endpoint.url.partition("://")[0] + "://...", endpoint.model)
-            raise self._error("the address holds a password", _KEY)
         limits = openai.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS))
         pools = max(1, -(-connections // CONNECTIONS))
         self._pools = [
             openai.AsyncOpenAI(
-                api_key=api_key or NO_KEY, base_url=endpoint.url, timeout=limits, max_retries=0
+                api_key=api_key or NO_KEY,
+                base_url=endpoint.url,
+                timeout=limits,
+                max_retries=0,
+                default_headers=endpoint.headers,
+                default_query=endpoint.query,
             )
             for _ in range(pools)
         ]
@@ -145,7 +141,7 @@ class ChatClient:
         return self._refusal(status, codes, said, told)
 
     def _refusal(self, status: int, codes: set[str], said: str, told: str) -> Exception:
-        if codes.intersection(_OF_THE_CONTENT) or (status == 403 and "moderation" in said.lower()):
+        if codes.intersection(OF_THE_CONTENT) or (status == 403 and "moderation" in said.lower()):
             return RejectedError(told, "refused", True)
         if codes.intersection(_OF_THE_LENGTH) or status == 413 or "context length" in said.lower():
             return RejectedError(told, "api_failed", True)
@@ -162,7 +158,4 @@ class ChatClient:
         return self.endpoint.error(self._line(what), remedy)
 
     def _line(self, text: str) -> str:
-        """Return a text in one line, cut, and without the key, which endpoints are known to repeat."""
-        clean = text.replace(self._key, "(key)") if self._key else text
-        line = " ".join(clean.split())
-        return line if len(line) <= _SAID else f"{line[:_SAID]}..."
+        return self.endpoint.line(text, self._key)

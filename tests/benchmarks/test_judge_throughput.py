@@ -110,13 +110,14 @@ def test_ten_thousand_comparisons_among_faults_and_kills(tmp_path):
         "kills": 5,
         "received_and_asked_again": told["asked_again"],
         "allowed": 5 * CONCURRENCY,
-        "peak_mib_1000_comparisons": round(few["peak_mib"], 1),
-        "peak_mib_last_run": round(told["peak_mib"], 1),
+        "memory_mib_after_1000_comparisons": round(few["memory_mib"], 1),
+        "memory_mib_after_10000": round(told["memory_mib"], 1),
         "seconds": round(time.perf_counter() - began, 1),
     }
     sys.stdout.write(f"{row}\n")
     write_results("judging_kills", [row])
-    assert told["peak_mib"] < few["peak_mib"] + 30
+    # The ledger keeps up to 64 MiB of its file in memory; nothing else may grow.
+    assert told["memory_mib"] < few["memory_mib"] + 64 + 8
 
 
 @pytest.mark.benchmark

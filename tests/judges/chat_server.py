@@ -72,6 +72,8 @@ class Server:
         self.chance = random.Random(script.seed)
         self.calls = self.in_flight = self.most_in_flight = 0
         self.log = Path(script.log) if script.log else None
+        if self.log:
+            self.log.touch()
 
     async def serve(self) -> None:
         loop = asyncio.get_running_loop()

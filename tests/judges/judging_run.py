@@ -1,10 +1,11 @@
 """Comparisons in both orders, in a process that a test may kill: python -m tests.judges.judging_run."""
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Iterator
+
+import psutil
 
 from judges.asking import Questioning
 from judges.backoff import Backoff
@@ -44,7 +45,7 @@ def main(url: str, ledger: str, count: str, concurrency: str) -> None:
     told = {
         "wall": time.perf_counter() - wall,
         "processor": time.process_time() - processor,
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "memory_mib": psutil.Process().memory_info().rss / 2**20,
         "calls": loaded.asker.tally.calls,
         "asked": loaded.asker.tally.asked,
     }

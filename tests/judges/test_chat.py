@@ -157,16 +157,3 @@ def test_openai_is_not_asked_without_a_key():
 def test_other_endpoints_are_asked_without_a_key():
     with serving() as url:
         assert call(url, key="").text
-
-
-def test_an_address_without_a_scheme_is_told():
-    with pytest.raises(EndpointError, match="begins with http"):
-        ChatClient(Endpoint("localhost:8000/v1", "m"), "", 5.0, 1)
-
-
-def test_a_password_in_the_address_is_refused_and_not_repeated():
-    with pytest.raises(
-        EndpointError, match=r"https://\.\.\., model m: the address holds a password"
-    ) as caught:
-        ChatClient(Endpoint("https://me:hidden@there/v1", "m"), "", 5.0, 1)
-    assert "hidden" not in str(caught.value)
