@@ -16,7 +16,6 @@ from typing import IO
 
 from judges.batch_api import PATH, BatchClient, BatchRefusedError
 from judges.batch_replies import BatchReplies, BatchReport
-from judges.endpoint import Endpoint
 from judges.ledger import Batch
 from judges.question import Question
 from judges.reply import request_body
@@ -81,7 +80,7 @@ def run_batches(
     """
     if session.ledger.path == ":memory:":
         raise ConfigError("batches take hours: name a file that remembers them by --ledger")
-    endpoint = Endpoint(session.endpoint(base_url), model)
+    endpoint = session.reach(model, base_url)
     config = session.config
     key = config.api_key or os.environ.get("OPENAI_API_KEY", "")
     client = BatchClient(endpoint, key, config.timeout, config.tries)

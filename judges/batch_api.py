@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 import openai
 
 from judges.backoff import Backoff
-from judges.endpoint import Endpoint, EndpointError
+from judges.endpoint import OF_THE_CONTENT, Endpoint, EndpointError
 from judges.session import OPENAI
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ MARK = "evalkit"
 UNDER_WAY = ("validating", "in_progress", "finalizing", "cancelling")
 
 _NO_KEY = "none"
-_CONTENT = ("content_filter", "content_policy_violation", "invalid_prompt", "moderation")
 _UNASKED = ("batch_expired", "batch_cancelled")
 _CLOCKS = 3600
 """Seconds by which the endpoint's clock may differ from ours."""
@@ -86,7 +85,12 @@ class BatchClient:
         if not api_key and endpoint.url == OPENAI:
             raise endpoint.error("there is no key", "give one by --api_key or OPENAI_API_KEY")
         self._client = openai.OpenAI(
-            api_key=api_key or _NO_KEY, base_url=endpoint.url, timeout=timeout, max_retries=tries - 1
+            api_key=api_key or _NO_KEY,
+            base_url=endpoint.url,
+            timeout=timeout,
+            max_retries=tries - 1,
+            default_headers=endpoint.headers,
+            default_query=endpoint.query,
         )
 
     def close(self) -> None:
@@ -206,8 +210,7 @@ class BatchClient:
         return self.endpoint.error(told, "nothing is lost: the same command goes on")
 
     def _line(self, text: str) -> str:
-        line = " ".join((text.replace(self._key, "(key)") if self._key else text).split())
-        return line if len(line) <= 300 else f"{line[:300]}..."
+        return self.endpoint.line(text, self._key)
 
 
 def read_outcome(line: bytes) -> Outcome | None:
@@ -226,4 +229,4 @@ def read_outcome(line: bytes) -> Outcome | None:
     detail = " ".join(str(error.get("message") or error.get("code") or body or "no response").split())[:300]
     if code in _UNASKED:
         return Outcome(str(key), "unasked", detail=detail)
-    return Outcome(str(key), "refused" if code in _CONTENT else "api_failed", detail=detail)
+    return Outcome(str(key), "refused" if code in OF_THE_CONTENT else "api_failed", detail=detail)

@@ -12,7 +12,8 @@ class AskingConfig:
     ledger: str = ""
     """SQLite file that keeps every reply; empty keeps them in memory only."""
     base_url: str = ""
-    """Address of an OpenAI-compatible endpoint; empty reads OPENAI_BASE_URL, then takes OpenAI's own."""
+    """Address of an OpenAI-compatible endpoint; empty reads OPENAI_BASE_URL, then takes OpenAI's own. A user
+    and password in it are sent in place of a key, a query with each call; neither is stored."""
     api_key: str = field(default="", repr=False)
     """Key of the endpoint, never stored; empty reads OPENAI_API_KEY."""
     concurrency: int = 16

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import cast, get_args
 
 from judges.config import AskingConfig
+from judges.endpoint import Endpoint
 from judges.judge import Comparison
 from judges.ledger import Ledger
 from judges.question import AnswerForm, AnswerStyle, Question
@@ -115,10 +116,20 @@ def read_instructions(spec: Spec, model: str, mode: Mode, session: Session) -> I
     except ConfigError as error:
         raise SpecError(f"{spec.text}: {error}") from None
     parameters = _parameters(spec, form)
-    endpoint = session.endpoint(spec.options.get("base_url", ""))
+    endpoint = _endpoint(spec, model, session)
     repeat = read_whole(spec, "repeat", session.repeat)
     judge = f"openai:{model}"
     return Instructions(judge, endpoint, template, form, quality, parameters, reference, repeat, rubric)
+
+
+def _endpoint(spec: Spec, model: str, session: Session) -> str:
+    address = spec.options.get("base_url", "")
+    if address and Endpoint.at(address, model).secret:
+        raise SpecError(
+            f"openai:{model}: its base_url has a password or a query, and verdicts repeat a specification; "
+            "give the address by --base_url or OPENAI_BASE_URL"
+        )
+    return session.endpoint(address)
 
 
 def open_session(spec: Spec, session: Session | None) -> Session:

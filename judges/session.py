@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from judges.config import AskingConfig
+from judges.endpoint import Endpoint, public_address
 from judges.ledger import Ledger
 from judges.prices import Prices, Spending
 
@@ -37,6 +38,22 @@ class Session:
         return cls(config, Ledger(config.ledger or ":memory:"), prices, Spending(config.budget))
 
     def endpoint(self, base_url: str = "") -> str:
-        """Return the address that is asked: given, configured, of the environment, or OpenAI's."""
-        chosen = base_url or self.config.base_url or os.environ.get("OPENAI_BASE_URL", "")
-        return (chosen or OPENAI).rstrip("/")
+        """Return the address that is asked: given, configured, of the environment, or OpenAI's.
+
+        It is what questions are known by, and so without a user, a password and a query.
+
+        Raises:
+            ConfigError: It is no address of http or https.
+        """
+        return public_address(self._address(base_url))
+
+    def reach(self, model: str, base_url: str = "") -> Endpoint:
+        """Return how a model is reached at that address, with all that the address holds.
+
+        Raises:
+            ConfigError: It is no address of http or https.
+        """
+        return Endpoint.at(self._address(base_url), model)
+
+    def _address(self, base_url: str) -> str:
+        return base_url or self.config.base_url or os.environ.get("OPENAI_BASE_URL", "") or OPENAI
