@@ -1,8 +1,6 @@
 """`evalkit rank`: systems by strength from verdicts, with intervals, and which of them are tied."""
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -10,6 +8,7 @@ from rich.text import Text
 
 from evalkit.judging_config import Rank
 from evalkit.leaderboard import Board, Unranked, boards_of
+from evalkit.report.csv_rows import write_csv
 from evalkit.report.leaderboard_figure import draw_leaderboard
 from evalkit.report.leaderboard_page import (
     board_rows,
@@ -151,15 +150,6 @@ def matrix_rows(board: Board) -> Iterator[Row]:
     for row in order:
         rates = {f"against {board.fit.systems[at]}": finite(board.pair_rates[row, at]) for at in order}
         yield {"axis": board.axis, "judge": board.judge, "system": board.fit.systems[row], **rates}
-
-
-def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """Write rows under all of their columns; what is None stays empty."""
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    with atomic_write(path) as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def as_json(boards: Sequence[Board], unranked: Sequence[Unranked], config: Rank) -> dict[str, object]:

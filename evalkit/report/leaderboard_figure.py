@@ -8,10 +8,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
 
-from evalkit.leaderboard import Board
+from evalkit.leaderboard import ALL_JUDGES, Board
 from evalkit.report.figures import COLOURS
-from evalkit.report.number_text import percent
+from evalkit.report.number_text import percent, shortened
 from judges.statistics.pair_sums import Floats, Label
 
 BEST, REST, STYLED = COLOURS[0], COLOURS[6], COLOURS[1]
@@ -35,7 +36,7 @@ def draw_leaderboard(boards: Sequence[Board], path: Path) -> None:
     axes_of_boards = list(dict.fromkeys(board.axis for board in boards))
     panels = [[board for board in boards if board.axis == axis] for axis in axes_of_boards]
     heights = [
-        1.1 + len(panel[0].fit.systems) * (0.28 + 0.14 * (len(_layers(panel)) - 1)) for panel in panels
+        1.5 + len(panel[0].fit.systems) * (0.28 + 0.14 * (len(_layers(panel)) - 1)) for panel in panels
     ]
     figure = Figure(figsize=(9.2, sum(heights)), dpi=150, layout="constrained")
     drawn = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
@@ -88,7 +89,7 @@ def _draw_panel(axes: Axes, panel: Sequence[Board]) -> None:
     axes.axvline(0, color="#404040", linewidth=0.8)
     axes.set_xlim(left, right)
     axes.set_ylim(len(places) - 0.4, -0.6)
-    axes.set_yticks(range(len(places)), [str(place.system) for place in places], fontsize=11)
+    axes.set_yticks(range(len(places)), [shortened(str(place.system)) for place in places], fontsize=11)
     axes.set_xlabel("strength: log-odds against the average system", fontsize=12)
     axes.spines[["right", "top", "left"]].set_visible(False)
     axes.tick_params(axis="x", labelsize=11)
@@ -96,8 +97,8 @@ def _draw_panel(axes: Axes, panel: Sequence[Board]) -> None:
     axes.grid(axis="x", color="#E6E6E6", linewidth=0.8)
     axes.set_axisbelow(True)
     if whole.axis:
-        axes.set_title(whole.axis, loc="left", fontsize=13, pad=26)
-    _add_legend(axes, layers, all(place.tied_with_best for place in places))
+        axes.set_title(whole.axis, loc="left", fontsize=13, pad=30 + 15 * -(-(len(layers) + 1) // 3))
+    _add_legend(axes, layers, whole)
 
 
 def _draw_interval(
@@ -125,14 +126,24 @@ def _limits(layers: Sequence[_Layer]) -> tuple[float, float]:
     return float(ends.min() - margin), float(ends.max() + margin)
 
 
-def _add_legend(axes: Axes, layers: Sequence[_Layer], all_tied: bool) -> None:
-    kinds = [("first, or tied with it", BEST, "o")]
-    kinds += [] if all_tied else [("significantly behind", REST, "o")]
+def _add_legend(axes: Axes, layers: Sequence[_Layer], whole: Board) -> None:
+    by = f"{ALL_JUDGES}: " if whole.judge == ALL_JUDGES else ""
+    kinds = [(f"{by}first or tied with it", BEST, "o")]
+    if not all(place.tied_with_best for place in whole.ranks.places):
+        kinds.append((f"{by}significantly behind", REST, "o"))
     kinds += [(layer.label, layer.colour, layer.marker) for layer in layers[1:]]
     handles = [
-        Line2D([], [], color=colour, marker=marker, linewidth=2.2, markersize=6.5, label=label)
+        Line2D([], [], color=colour, marker=marker, linewidth=2.2, markersize=6.5, label=shortened(label, 36))
         for label, colour, marker in kinds
     ]
+    assert isinstance(axes.figure, Figure)  # these axes are in no subfigure
+    above = ScaledTranslation(0, 0.2, axes.figure.dpi_scale_trans)  # inches: over the heads of the columns
     axes.legend(
-        handles=handles, frameon=False, fontsize=10, ncols=4, loc="lower left", bbox_to_anchor=(-0.02, 1.0)
+        handles=handles,
+        frameon=False,
+        fontsize=10,
+        ncols=3,
+        loc="lower left",
+        bbox_to_anchor=(-0.02, 1.0),
+        bbox_transform=axes.transAxes + above,
     )

@@ -1,4 +1,4 @@
-"""Numbers as pages and terminals write them: a dash where there is none."""
+"""Numbers and names as pages, figures and terminals write them; a dash where there is no number."""
 
 import math
 from collections.abc import Mapping
@@ -46,3 +46,11 @@ def listed(names: list[str]) -> str:
 def finite(value: float | None) -> float | None:
     """Return a number for JSON, which has neither NaN nor infinity."""
     return None if value is None or not math.isfinite(value) else float(value)
+
+
+def shortened(name: str, most: int = 30) -> str:
+    """Return a name of at most so many characters: its two ends, where it is longer."""
+    if len(name) <= most:
+        return name
+    half = (most - 3) // 2
+    return f"{name[:half]}...{name[-half:]}"
