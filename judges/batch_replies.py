@@ -66,7 +66,7 @@ class BatchReplies:
                 asked = [one for one in some if one and one.key in remaining and one.state != "unasked"]
                 first = {one.key: one for one in reversed(asked)}
                 remaining.difference_update(first)
-                self._record(first, state.time)
+                self._record(first, batch, state.time)
         for key in remaining:
             self._settle(key, None)
         self.ledger.close_batch(batch.name, state.status)
@@ -76,22 +76,17 @@ class BatchReplies:
         parts += [f"{unread:,} lines unreadable"] if unread else []
         self.tell(", ".join(parts) + (f" ({state.message})" if state.message else ""))
 
-    def _record(self, outcomes: dict[str, Outcome], ended: str) -> None:
-        """Record outcomes, but for those that a run recorded which then was killed before it closed."""
-        known = {**self.ledger.failures(outcomes), **self.ledger.answers(outcomes)}
-        pairs = []
+    def _record(self, outcomes: dict[str, Outcome], batch: Batch, ended: str) -> None:
+        """Record outcomes, but for what a run recorded that was killed before it closed the batch."""
+        answered = self.ledger.answers(outcomes)
+        found: dict[bool, list[tuple[Question, Attempt]]] = {True: [], False: []}
         for key, question in self.ledger.questions(outcomes).items():
             attempt = self._attempt(question, outcomes[key], ended)
             self._settle(key, attempt)
-            before = known.get(key)
-            if before is not None and (before.state == "ok" or before.time == ended):
-                continue
-            pairs.append((question, attempt))
-            if attempt.state == "ok":
-                self.report.answered += 1
-            else:
-                self.report.failed += 1
-        self.ledger.record(pairs)
+            if key not in answered:
+                found[attempt.state == "ok"].append((question, attempt))
+        self.report.answered += self.ledger.record(found[True], batch.name)
+        self.report.failed += self.ledger.record(found[False], batch.name)
 
     def _attempt(self, question: Question, outcome: Outcome, ended: str) -> Attempt:
         if outcome.state != "answered":

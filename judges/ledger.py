@@ -1,5 +1,6 @@
 """Ledger, every attempt at a question ever made, in one SQLite file: resume, pay once, reuse no failure."""
 
+import hashlib
 import sqlite3
 import uuid
 from collections import Counter
@@ -106,14 +107,22 @@ class Ledger:
         with self._lock, explained(self.path):
             self._connection.close()
 
-    def record(self, pairs: Sequence[tuple[Question, Attempt]]) -> None:
+    def record(self, pairs: Sequence[tuple[Question, Attempt]], batch: str = "") -> int:
         """Add attempts and their questions; all of them are on the disk when this returns.
+
+        Args:
+            pairs: Each attempt with its question.
+            batch: Name of the batch that brought them, which brings an attempt at a question once, however
+                often it is collected; empty is none.
+
+        Returns:
+            How many were added.
 
         Raises:
             ConfigError: An attempt is not its question's.
             DataError: The file cannot be written.
         """
-        self._add([Recorded(uuid.uuid4().hex, question, attempt) for question, attempt in pairs])
+        return self._add([Recorded(_uid(question, batch), question, attempt) for question, attempt in pairs])
 
     def answers(self, keys: Iterable[str]) -> dict[str, Attempt]:
         """Return the ok attempt, the first where there are several, of each question that has one."""
@@ -253,6 +262,13 @@ class Ledger:
     def _writing(self) -> Iterator[sqlite3.Connection]:
         with self._lock, explained(self.path), transaction(self._connection):
             yield self._connection
+
+
+def _uid(question: Question, batch: str) -> str:
+    if not batch:
+        return uuid.uuid4().hex
+    text = f"{question.endpoint} {batch} {question.key}"
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _chunks(items: Iterable[T]) -> Iterator[list[T]]:

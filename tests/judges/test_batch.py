@@ -227,6 +227,28 @@ def test_a_kill_anywhere_loses_and_doubles_nothing(ledger, monkeypatch, place, t
         assert ledger.counts() == {"ok": 4}
 
 
+def test_a_failure_is_recorded_once_for_each_batch_that_brought_it(ledger, monkeypatch):
+    with BatchServer(Script(rows=batch_server.refused)) as server:
+        asked = questions(server, 4)
+        honest = Ledger.record
+
+        def record_then_die(self, pairs, batch=""):
+            honest(self, pairs, batch)
+            if pairs:
+                raise Killed
+
+        monkeypatch.setattr(Ledger, "record", record_then_die)
+        with pytest.raises(Killed):
+            run(server, ledger, asked)
+        monkeypatch.setattr(Ledger, "record", honest)
+        assert ledger.counts() == {"api_failed": 4}
+        run(server, ledger, asked)
+        assert ledger.counts() == {"api_failed": 4}
+        for number in (2, 3):  # within the second in which the first batch ended
+            run(server, ledger, asked, retry_failed=True)
+            assert ledger.counts() == {"api_failed": 4 * number}
+
+
 @pytest.mark.parametrize("fault", ["cut", "500", "429"])
 def test_a_creation_that_was_cut_off_is_looked_for_before_it_is_repeated(ledger, fault):
     with BatchServer(Script(creations=[fault])) as server:
