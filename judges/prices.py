@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from judges.judge import Usage
 from judges.question import Question
+from judges.yaml_file import read_yaml
 from rewards.errors import DataError, MissingFileError
 
 if TYPE_CHECKING:  # the ledger is not needed to read prices
@@ -78,16 +79,10 @@ class Prices:
             MissingFileError: There is no such file.
             DataError: The file is not as `judges/prices.yaml` explains; file, field and value are named.
         """
-        import yaml  # only where a run has prices
-
         file = Path(path) if path else SHIPPED
         if not file.is_file():
             raise MissingFileError(f"{file}: no such file of prices")
-        try:
-            content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise DataError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
-        values = _mapping(content, f"{file}:", _FILE_FIELDS)
+        values = _mapping(read_yaml(file), f"{file}:", _FILE_FIELDS)
         currency = values.get("currency", "USD")
         if not isinstance(currency, str) or not currency:
             raise DataError(f"{file}: field currency: expected a name such as USD, got {currency!r}")

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
+from judges.yaml_file import read_yaml
 from rewards.errors import DataError, MissingFileError
 
 _NAME = re.compile(r"\w(?:[\w '/&().-]{0,58}[\w)])?")
@@ -70,11 +69,7 @@ class Rubric:
         """
         if not Path(path).is_file():
             raise MissingFileError(f"{path}: no such rubric")
-        try:
-            read = yaml.safe_load(Path(path).read_bytes())
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise DataError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-        rubric = _fields(read, path, "a rubric", ("criteria",), ("scale",))
+        rubric = _fields(read_yaml(path), path, "a rubric", ("criteria",), ("scale",))
         scale = _fields(rubric.get("scale", {}), path, "scale", (), ("low", "high"))
         listed = rubric["criteria"]
         if not isinstance(listed, list):

@@ -235,6 +235,8 @@ def test_a_rubric_is_read_with_its_defaults(tmp_path, rubric):
         ("", "a rubric is a mapping with criteria, scale, got None"),
         ("- a", r"a rubric is a mapping with criteria, scale, got \['a'\]"),
         ("criteria: [", "not YAML"),
+        ("criteria: []\nscale: {low: 1}\ncriteria: [a]", ":3: key 'criteria' stands twice"),
+        ("criteria: [{name: a, description: b, name: c}]", ":1: key 'name' stands twice"),
         ("scale: {low: 1}", "a rubric: criteria is missing"),
         ("criteria: []", "got none"),
         ("criteria: {a: b}", "criteria is a list"),

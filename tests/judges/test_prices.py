@@ -191,3 +191,15 @@ def test_the_most_that_a_question_can_cost(tmp_path):
     assert prices.most("unheard-of", asked) is None
     assert prices.most("large", question()) is None  # no limit to the reply
     assert prices.most("local/one", question()) == 0.0
+
+
+def test_a_model_that_stands_twice_is_named_with_its_line(tmp_path):
+    with pytest.raises(DataError, match=r"prices\.yaml:5: key 'b' stands twice"):
+        load(
+            tmp_path,
+            "models:\n  b: {input: 1, output: 1}\n  a:\n    {input: 1, output: 1}\n  b: {input: 2}\n",
+        )
+    with pytest.raises(DataError, match=r"prices\.yaml:2: key 'input' stands twice"):
+        load(tmp_path, "models:\n  b: {input: 1, output: 1, input: 2}\n")
+    merged = load(tmp_path, "models:\n  b: &b {input: 1, output: 1}\n  a: {<<: *b, output: 3}\n")
+    assert (merged.models["a"].input, merged.models["a"].output) == (1.0, 3.0)
