@@ -233,9 +233,10 @@ def test_a_failure_is_recorded_once_for_each_batch_that_brought_it(ledger, monke
         honest = Ledger.record
 
         def record_then_die(self, pairs, batch=""):
-            honest(self, pairs, batch)
+            added = honest(self, pairs, batch)
             if pairs:
                 raise Killed
+            return added
 
         monkeypatch.setattr(Ledger, "record", record_then_die)
         with pytest.raises(Killed):
