@@ -1,7 +1,7 @@
 """What `judge` says while it asks and when it is done: verdicts, what is missing and why, what it cost."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -9,7 +9,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from evalkit.judging_config import JudgeFiles
 from evalkit.sides import Matching
-from judges.asking import Asker
+from judges.asking import BUDGET, NOT_ASKED, Asker
 from judges.judge import Verdict
 from judges.session import Session
 from judges.tally import Tally
@@ -28,7 +28,8 @@ class Summary:
     second: str
     winners: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
     """For each judge and axis, the verdicts by winner, and by reason where there is none."""
-    identical: int = 0
+    identical: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Of them, those about which nobody was asked."""
     details: dict[str, str] = field(default_factory=dict)
     """One example of each reason."""
 
@@ -37,27 +38,32 @@ class Summary:
         for verdict in verdicts:
             counts = self.winners.setdefault((verdict.judge, verdict.axis), Counter())
             counts[verdict.winner or verdict.reason] += 1
-            self.identical += verdict.detail == IDENTICAL
+            if verdict.detail == IDENTICAL:
+                self.identical[verdict.judge, verdict.axis] += 1
             if verdict.reason:
                 self.details.setdefault(verdict.reason, verdict.detail)
             yield verdict
 
-    def lines(self, session: Session, askers: Iterable[Asker]) -> Iterator[str]:
+    def lines(self, session: Session, askers: Sequence[Asker]) -> Iterator[str]:
         """Say what was found, what is missing, what it cost and what to do next."""
         for (judge, axis), counts in self.winners.items():
             by = f"{judge}, {axis}" if axis else judge
             told = (
                 f"{self.first} {counts['first']:,}, {self.second} {counts['second']:,}, tie {counts['tie']:,}"
             )
-            missing = sum(counts.values()) - counts["first"] - counts["second"] - counts["tie"]
-            yield f"{by}: {told}, missing {missing:,}, of {sum(counts.values()):,} verdicts"
+            decided = counts["first"] + counts["second"]
+            missing = counts.total() - decided - counts["tie"]
+            yield f"{by}: {told}, missing {missing:,}, of {counts.total():,} verdicts"
+            if counts["tie"] > self.identical[judge, axis] and not decided:
+                yield f"{by}: every verdict is a tie, which tells nothing apart; evalkit probe tests a judge"
         if self.identical:
-            yield f"{self.identical:,} verdicts are ties of identical responses, about which nobody was asked"
+            same = self.identical.total()
+            yield f"{same:,} verdicts are ties of identical responses, about which nobody was asked"
         if any(self.matching.left_out):
             ours, theirs = self.matching.left_out
             yield f"left out, without a partner: {ours:,} rows of {self.first}, {theirs:,} of {self.second}"
         yield from self._missing()
-        yield from _spent(session, list(askers))
+        yield from spent(session, askers)
         yield f"Verdicts are in {self.config.out}; evalkit winrate --verdicts {self.config.out} --out DIR"
 
     def _missing(self) -> Iterator[str]:
@@ -69,28 +75,43 @@ class Summary:
             yield f"{count:,} {reason}, such as: {self.details[reason]}"
         if reasons:
             yield "--retry-failed asks these again (with --overwrite, as the output is there)"
-        if skipped and self.details["skipped"] == "budget":
+        detail = self.details.get("skipped", "")
+        if skipped and _says(detail, BUDGET):
             yield (
                 f"the budget of {self.config.budget:g} was reached: {skipped:,} verdicts remain; the same "
                 "command with a greater --budget and --overwrite goes on, and pays for nothing twice"
             )
+        elif skipped and _says(detail, NOT_ASKED):
+            yield (
+                f"{skipped:,} verdicts remain unasked; the same command with --overwrite goes on, "
+                "and pays for nothing twice"
+            )
         elif skipped:
-            yield f"{skipped:,} skipped, such as: {self.details['skipped']}"
+            yield f"{skipped:,} skipped, such as: {detail}"
 
 
-def _spent(session: Session, askers: list[Asker]) -> Iterator[str]:
-    known = sum(asker.tally.from_ledger for asker in askers)
-    calls = sum(asker.tally.calls for asker in askers)
+def _says(detail: str, what: str) -> bool:
+    """Say whether that is the detail, or what a jury repeats of a member's."""
+    return detail == what or f"(skipped: {what})" in detail
+
+
+def spent(session: Session, askers: Sequence[Asker]) -> Iterator[str]:
+    """Say what was asked over the network and what that cost; nothing where nobody was asked."""
     if not askers:
         return
-    sent = sum(asker.tally.usage.tokens_in for asker in askers)
-    received = sum(asker.tally.usage.tokens_out for asker in askers)
-    priced = any(asker.tally.usage.cost is not None for asker in askers)
-    cost = f"{session.spending.spent:.4f} {session.prices.currency}" if priced else "price not known"
-    yield (
-        f"{calls:,} calls, {sent:,} tokens sent and {received:,} received, {cost}; "
-        f"{known:,} answers were in the ledger, {session.ledger.path}"
-    )
+    tallies = [asker.tally for asker in askers]
+    known, calls = (sum(getattr(tally, name) for tally in tallies) for name in ("from_ledger", "calls"))
+    sent = sum(tally.usage.tokens_in for tally in tallies)
+    received = sum(tally.usage.tokens_out for tally in tallies)
+    cost = f"{session.spending.spent:.4f} {session.prices.currency}"
+    if calls:
+        priced = any(tally.usage.cost is not None for tally in tallies)
+        told = cost if priced else "price not known"
+        yield f"{calls:,} calls, {sent:,} tokens sent and {received:,} received, {told}"
+    elif session.spending.spent:
+        yield f"{cost} by batch"
+    before = f"{known:,} answers were there before; " if known else ""
+    yield f"{before}all replies are kept in {session.ledger.path}, and none is asked for again"
 
 
 class Watch:
