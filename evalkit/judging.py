@@ -22,6 +22,7 @@ from judges.session import Session
 from judges.verdicts import verdict_row
 from rewards.errors import ConfigError, OutputExistsError
 from rewards.files import write_rows
+from rewards.writing import WRITERS
 
 CHUNK = 256
 """Comparisons whose verdicts are looked up at a time."""
@@ -29,13 +30,17 @@ CHUNK = 256
 
 def run(config: JudgeFiles) -> None:
     """Ask, keep every reply in the ledger, then write one row for each verdict."""
-    _refuse_inputs(config)
+    ledger = config.ledger or f"{config.out}.ledger"
+    _check_paths(config, ledger)
     first, second = (
         Side(source, side_name(source, name), config.rename)
         for source, name in ((config.first, config.first_name), (config.second, config.second_name))
     )
     matching = match_sides(first, second, config.unmatched)
-    session = Session.open(replace(config, ledger=config.ledger or f"{config.out}.ledger"))
+    # A plan only reads: where there is no ledger yet, it leaves none.
+    session = Session.open(
+        replace(config, ledger="" if config.plan and not Path(ledger).exists() else ledger)
+    )
     console = Console()
     pairs = Pairs(config, first, second, matching)
     judges = load_judges(config.judge, session, config.axes, config.repeats)
@@ -46,7 +51,7 @@ def run(config: JudgeFiles) -> None:
     ask_ahead(judges, pairs.shown, config.batch, console)
     summary = Summary(config, matching, first.name, second.name)
     write_rows(config.out, map(verdict_row, summary.counted(pairs.verdicts(judges))), config.overwrite)
-    for line in summary.lines(session, (judge.asker for judge in questioning(judges))):
+    for line in summary.lines(session, [judge.asker for judge in questioning(judges)]):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
@@ -77,10 +82,10 @@ class Pairs:
             ]
             for comparison in chunk:
                 for judge, verdicts, (axis, repeat) in zip(judges, answers, self._rounds(), strict=True):
-                    if self._settled(comparison):
-                        yield _tie(comparison, judge, axis, repeat)
-                        continue
                     for turned in self._turns(comparison):
+                        if self._settled(comparison):
+                            yield from _ties(comparison, judge, axis, repeat, turned)
+                            continue
                         verdict = next(verdicts)
                         yield from _told(judge, verdict.swap() if turned else verdict)
 
@@ -147,16 +152,17 @@ def ask_ahead(
     if batch and not asked:
         raise ConfigError("--batch is for judges that are asked over the network, such as openai:MODEL")
     if batch:
+        tell = partial(console.print, soft_wrap=True, highlight=False, markup=False)
         for judge in asked:
-            asker = judge.asker
-            every = questions(judge, shown())
-            tell = partial(console.print, soft_wrap=True, highlight=False, markup=False)
+            asker, every = judge.asker, questions(judge, shown())
             tell(run_batches(asker.session, asker.model, every, asker.base_url, tell=tell).line())
-        return
-    with Watch() as watch:
-        for judge in asked:
-            judge.asker.progress = watch.show
-            judge.asker.ask(questions(judge, shown()))
+    else:
+        with Watch() as watch:
+            for judge in asked:
+                judge.asker.progress = watch.show
+                judge.asker.ask(questions(judge, shown()))
+    for judge in asked:
+        judge.asker.finished = True
 
 
 def plan_lines(
@@ -167,12 +173,13 @@ def plan_lines(
     if not asked:
         return ["This judge runs here: nothing is asked over the network, and nothing costs."]
     every = itertools.chain.from_iterable(questions(judge, shown()) for judge in asked)
-    return make_plan(session, every, batch).lines()
+    return make_plan(session, every, batch).lines() or ["There is nothing to ask."]
 
 
-def _tie(comparison: Comparison, judge: Judge, axis: str, repeat: int) -> Verdict:
-    name = str(getattr(judge, "name", ""))
-    return Verdict(comparison, "tie", None, "", name, axis, repeat, detail=IDENTICAL)
+def _ties(comparison: Comparison, judge: Judge, axis: str, repeat: int, turned: bool) -> Iterator[Verdict]:
+    """Yield a tie in place of each verdict to be asked for, so that all prompts weigh alike."""
+    for name in (getattr(judge, "name", ""), *getattr(judge, "names", ())):
+        yield Verdict(comparison, "tie", None, "", name, axis, repeat, turned, detail=IDENTICAL)
 
 
 def _told(judge: Judge, verdict: Verdict) -> Iterator[Verdict]:
@@ -182,10 +189,28 @@ def _told(judge: Judge, verdict: Verdict) -> Iterator[Verdict]:
         yield from member_verdicts(verdict)
 
 
-def _refuse_inputs(config: JudgeFiles) -> None:
-    out = Path(config.out)
-    for source in (config.first, config.second):
-        if out.resolve() == Path(source).resolve():
-            raise ConfigError(f"{config.out}: is an input too; give another --out")
+def _check_paths(config: JudgeFiles, ledger: str) -> None:
+    """Refuse, before anything is paid for, what could not be written at the end or would be written over.
+
+    Raises:
+        ConfigError: Two of the files are one, or the output's name says no kind of file.
+        OutputExistsError: The output is there.
+    """
+    out, kept = Path(config.out), Path(ledger)
+    inputs = [Path(source).resolve() for source in (config.first, config.second)]
+    if inputs[0] == inputs[1] and config.identical == "tie":
+        raise ConfigError(
+            f"{config.first}: is both systems, so all responses are identical; give another --second, or "
+            "ask about copies by --identical ask"
+        )
+    for path, option in ((out, "--out"), (kept, "--ledger")):
+        if path.resolve() in inputs:
+            raise ConfigError(f"{path}: is an input too; give another {option}")
+    if out.resolve() == kept.resolve():
+        raise ConfigError(f"{out}: is both --out and --ledger; give the ledger another name")
+    if not out.name.endswith(tuple(WRITERS)):
+        raise ConfigError(f"{out}: an output ends in {', '.join(WRITERS)}")
+    if out.is_dir():
+        raise ConfigError(f"{out}: is a folder; give a file as --out")
     if out.exists() and not config.overwrite and not config.plan:
         raise OutputExistsError(f"{out}: exists and is finished; --overwrite replaces it")

@@ -111,7 +111,7 @@ def spent(session: Session, askers: Sequence[Asker]) -> Iterator[str]:
     elif session.spending.spent:
         yield f"{cost} by batch"
     before = f"{known:,} answers were there before; " if known else ""
-    yield f"{before}all replies are kept in {session.ledger.path}, and none is asked for again"
+    yield f"{before}all replies are kept in {session.ledger.path}"
 
 
 class Watch:

@@ -24,6 +24,10 @@ CHUNK = 128
 """Questions that are looked up together."""
 TICK = 0.2
 """Seconds between two reports of progress."""
+BUDGET = "budget"
+"""Detail of what is skipped as the budget does not hold it."""
+NOT_ASKED = "not asked"
+"""Detail of what a batch left unasked."""
 FEWEST_FAILURES = 20
 """Failed questions in a row that end a run, or twice the concurrency where that is more."""
 
@@ -58,6 +62,8 @@ class Asker:
     """Waits before a call is repeated, where the endpoint says nothing of it."""
     progress: Callable[[Tally], None] | None = None
     """Called several times a second while questions are asked, in the thread that asked."""
+    finished: bool = False
+    """Set once all was asked, live or by batch: `answers` then only looks up, and what is open is skipped."""
 
     def __post_init__(self) -> None:
         session, config = self.session, self.session.config
@@ -101,11 +107,13 @@ class Asker:
         Raises:
             EndpointError: As by `ask`, like the others.
         """
-        self.ask(questions)
+        if not self.finished:
+            self.ask(questions)
         keys = [question.key for question in questions]
         found = self.session.ledger.answers(keys)
         found |= self.session.ledger.failures([key for key in keys if key not in found])
-        return [found.get(key) or Attempt(key, "skipped", detail="budget") for key in keys]
+        why = NOT_ASKED if self.finished and not self._purse.empty else BUDGET
+        return [found.get(key) or Attempt(key, "skipped", detail=why) for key in keys]
 
     def _open(self, questions: Iterable[Question], run: "_Run") -> list[Question]:
         """Return the questions that are neither answered, nor given up, nor on their way."""
