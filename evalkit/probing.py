@@ -57,7 +57,7 @@ def run(config: Probe) -> None:
         _tell(console, [trials.line(), *plan_lines(session, [judge], trials.shown)])
         return
     inputs = {"data": fingerprint(config.data)}
-    folder = run_folder(config.out, replace(config, api_key=""), config.overwrite, "index.html", inputs)
+    folder = run_folder(config.out, config.without_secrets(), config.overwrite, "index.html", inputs)
     try:
         ask_ahead([judge], trials.shown, False, console)
     except (

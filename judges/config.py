@@ -1,7 +1,9 @@
 """How judges that are asked over the network are reached: endpoint, ledger, limits, money."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
+from judges.endpoint import public_address
 from rewards.errors import ConfigError
 
 
@@ -46,3 +48,11 @@ class AskingConfig:
             raise ConfigError(f"timeout is more than 0 seconds, got {self.timeout}")
         if self.budget is not None and not 0 <= self.budget < float("inf"):
             raise ConfigError(f"budget is 0 or more, got {self.budget}")
+
+    def without_secrets(self) -> Self:
+        """Return what of it may be stored: no key, and an address without user, password and query.
+
+        Raises:
+            ConfigError: The address is none of http or https.
+        """
+        return replace(self, api_key="", base_url=self.base_url and public_address(self.base_url))

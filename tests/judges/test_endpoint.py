@@ -2,6 +2,7 @@ import json
 import threading
 from base64 import b64encode
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -127,3 +128,10 @@ def test_a_specification_holds_no_secret_as_verdicts_repeat_it():
         with pytest.raises(SpecError, match="give the address by --base_url") as caught:
             load_judge(f"openai:m?base_url={address}", Session.open())
         assert "hidden" not in str(caught.value)
+
+
+def test_a_configuration_is_recorded_without_its_secrets():
+    config = AskingConfig(base_url="https://me:hidden@h/v1?key=hidden", api_key="hidden", tries=2)
+    assert "hidden" not in repr(asdict(config.without_secrets()))
+    assert config.without_secrets() == AskingConfig(base_url="https://h/v1", tries=2)
+    assert AskingConfig(api_key="hidden").without_secrets() == AskingConfig()
