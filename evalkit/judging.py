@@ -41,7 +41,7 @@ def run(config: JudgeFiles) -> None:
     session = Session.open(
         replace(config, ledger="" if config.plan and not Path(ledger).exists() else ledger)
     )
-    console = Console()
+    console = Console(emoji=False)  # which would take `:m:` for one
     pairs = Pairs(config, first, second, matching)
     judges = load_judges(config.judge, session, config.axes, config.repeats)
     if config.plan:

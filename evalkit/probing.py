@@ -23,6 +23,7 @@ from evalkit.report.verdict_page import write_verdict_page
 from evalkit.runs import atomic_write, fingerprint, forget_run, json_text, run_folder
 from evalkit.sides import Side
 from evalkit.verdict_groups import read_verdict_tables
+from judges.config import without_secrets
 from judges.judge import Comparison, Judge, Verdict, load_judge
 from judges.jury import Jury, member_verdicts
 from judges.probes import GOOD, IDENTICAL, Trial, make_trials
@@ -57,7 +58,7 @@ def run(config: Probe) -> None:
         _tell(console, [trials.line(), *plan_lines(session, [judge], trials.shown)])
         return
     inputs = {"data": fingerprint(config.data)}
-    folder = run_folder(config.out, config.without_secrets(), config.overwrite, "index.html", inputs)
+    folder = run_folder(config.out, without_secrets(config), config.overwrite, "index.html", inputs)
     try:
         ask_ahead([judge], trials.shown, False, console)
     except (

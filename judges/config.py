@@ -1,10 +1,12 @@
 """How judges that are asked over the network are reached: endpoint, ledger, limits, money."""
 
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import TypeVar
 
 from judges.endpoint import public_address
 from rewards.errors import ConfigError
+
+Asking = TypeVar("Asking", bound="AskingConfig")
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,13 @@ class AskingConfig:
         if self.budget is not None and not 0 <= self.budget < float("inf"):
             raise ConfigError(f"budget is 0 or more, got {self.budget}")
 
-    def without_secrets(self) -> Self:
-        """Return what of it may be stored: no key, and an address without user, password and query.
 
-        Raises:
-            ConfigError: The address is none of http or https.
-        """
-        return replace(self, api_key="", base_url=self.base_url and public_address(self.base_url))
+def without_secrets(config: Asking) -> Asking:
+    """Return what of a configuration may be stored: no key; an address without user, password and query.
+
+    A function, as the command line takes a configuration's methods for commands.
+
+    Raises:
+        ConfigError: The address is none of http or https.
+    """
+    return replace(config, api_key="", base_url=config.base_url and public_address(config.base_url))
