@@ -19,7 +19,7 @@ COLUMNS = (
     "n",
     "missing",
     "healthy",
-    "passes",
+    "passes at",
     "verdict",
 )
 
