@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from evalkit.judging_config import Rank
 from judges.statistics.bradley_terry import BradleyTerry, NotIdentifiedError, bradley_terry
 from judges.statistics.elo import Elo, elo
-from judges.statistics.strength_ranks import StrengthRanks, rank_strengths
+from judges.statistics.pair_sums import read_contests
+from judges.statistics.strength_ranks import StrengthRanks, prior_covariance, rank_strengths
 from judges.statistics.style import StyleControlled, count_differences, style_controlled
 from judges.statistics.ties import TIE_MODELS
 from judges.statistics.win_rate import WinRate, win_rate
@@ -185,13 +186,15 @@ def _board(table: VerdictTable, axis: str, judge: str, config: Rank) -> Board:
         prior=config.prior or None,
         ties=config.ties,
     )
+    contests = read_contests(games.first, games.second, table.outcome, table.prompts)
+    pulled = prior_covariance(fit, contests)
     places = range(len(fit.systems))
     rates, counts = _pair_rates(games, len(places))
     return Board(
         axis,
         judge,
         fit,
-        rank_strengths(fit.systems, fit.strengths, fit.covariance, fit.prompts, 1 - config.level),
+        rank_strengths(fit.systems, fit.strengths, fit.covariance + pulled, fit.prompts, 1 - config.level),
         _against_average(fit),
         tuple(_win_rate(games, place, config) for place in places),
         rates,
@@ -199,7 +202,7 @@ def _board(table: VerdictTable, axis: str, judge: str, config: Rank) -> Board:
         table.missing(),
         tuple(table.select(np.logical_or(*games.of(place))).missing() for place in places),
         int(same.sum()),
-        _at_equal_style(games, config) if config.style else None,
+        _at_equal_style(games, pulled, config) if config.style else None,
         _elo(games, config) if config.elo else None,
     )
 
@@ -234,7 +237,7 @@ def _pair_rates(games: _Games, count: int) -> tuple[Floats, Integers]:
     return rates.reshape(count, count), counts.reshape(count, count).astype(np.int64)
 
 
-def _at_equal_style(games: _Games, config: Rank) -> AtEqualStyle:
+def _at_equal_style(games: _Games, pulled: Floats, config: Rank) -> AtEqualStyle:
     differences = count_differences(games.table.first_measures, games.table.second_measures)
     fit = style_controlled(
         games.first,
@@ -247,7 +250,7 @@ def _at_equal_style(games: _Games, config: Rank) -> AtEqualStyle:
         covariate_prior=config.prior or None,
     )
     count = len(fit.systems)
-    covariance = fit.covariance[:count, :count]
+    covariance = fit.covariance[:count, :count] + pulled
     ranks = rank_strengths(fit.systems, fit.strengths, covariance, fit.prompts, 1 - config.level)
     return AtEqualStyle(fit, ranks)
 

@@ -142,10 +142,7 @@ def _axis_sections(one: AxisAgreement, level: str) -> list[Section]:
         tables = tuple(_label_table(pair, one.systems) for pair in one.pairs)
         sections.append(Section(f"{prefix}Label by label", lines, tables))
     if one.rest:
-        rows = tuple((*_agreement_cells(each), f"{each.percent.n:,}") for each in one.rest)
-        columns = ("judge", "and", "agree", level, "kappa", level, "comparisons")
-        lines = ("Comparisons on which the others have no majority are left out.",)
-        sections.append(Section(f"{prefix}Each judge and the rest", lines, (Table(columns, rows),)))
+        sections.append(_rest_section(one, prefix, level))
     together = tuple(
         (each.name, together_value(each), "0" if each.found is None else f"{each.found.n:,}")
         for each in one.together
@@ -158,6 +155,13 @@ def _axis_sections(one: AxisAgreement, level: str) -> list[Section]:
     columns = ("judge", "comparisons with a label", "without", "missing verdicts")
     sections.append(Section(f"{prefix}What was judged", tables=(Table(columns, judged),)))
     return sections
+
+
+def _rest_section(one: AxisAgreement, prefix: str, level: str) -> Section:
+    rows = tuple((*_agreement_cells(each), f"{each.percent.n:,}") for each in one.rest)
+    columns = ("judge", "and", "agree", level, "kappa", level, "comparisons")
+    lines = ("Comparisons on which the others have no majority are left out.",)
+    return Section(f"{prefix}Each judge and the rest", lines, (Table(columns, rows),))
 
 
 def _itself_section(one: AxisAgreement, prefix: str) -> Section:

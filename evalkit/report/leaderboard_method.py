@@ -30,7 +30,7 @@ TIED = (
 MISSING = "Verdicts without a winner are left out and counted; none is taken for a tie."
 PRIOR = (
     "A normal prior with standard deviation {prior:g} pulls strengths together, those of few verdicts most; "
-    "intervals are of strengths so pulled."
+    "intervals are of strengths so pulled. The tests behind ranks and ties count the pull as uncertainty."
 )
 TOGETHER = "All judges together: each verdict counts once, so a judge with more of them counts more."
 UNIDENTIFIED = (

@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtr
 
-from judges.statistics.pair_sums import Label
+from judges.statistics.bradley_terry import BradleyTerry
+from judges.statistics.likelihood import Likelihood, information
+from judges.statistics.pair_sums import Contests, Floats, Label, sum_pairs
 from judges.statistics.paired import tied_runs
 from judges.statistics.significance import holm
+from judges.statistics.ties import TIE_MODELS
 from rewards.errors import ConfigError
 
 SMALLEST = 1e-12
@@ -69,7 +72,8 @@ def rank_strengths(
     Args:
         systems: Names.
         strengths: [systems], natural log.
-        covariance: [systems, systems] of the strengths, robust to verdicts that share a prompt.
+        covariance: [systems, systems] of the strengths, robust to verdicts that share a prompt; with a prior,
+            `prior_covariance` is part of it.
         prompts: Independent units behind the covariance.
         alpha: Of all pairs together (Holm 1979).
 
@@ -104,6 +108,24 @@ def rank_strengths(
     )
     groups = tuple(tuple(names[start:stop]) for start, stop in tied_runs(differs))
     return StrengthRanks(places, pairs, groups, alpha)
+
+
+def prior_covariance(fit: BradleyTerry, contests: Contests) -> Floats:
+    """Return what a prior adds to the covariance of a fit [systems, systems]: how far off it may pull.
+
+    The sandwich tells how shrunken strengths vary, not how far they are from the true ones. Where true
+    strengths are spread as the prior says, A^-1 P A^-1 is to be added, with A the information and P the
+    prior's precision: of independent verdicts that makes the posterior covariance. Without a prior it is 0.
+    """
+    settings, count = fit.settings, len(fit.systems)
+    if settings.prior is None:
+        return np.zeros((count, count))
+    pairs = sum_pairs(contests, settings.ties != "half")
+    likelihood = Likelihood(pairs, TIE_MODELS[settings.ties], settings.precision)
+    sums = likelihood.sums(pairs.totals[None], fit.parameters[None])
+    bread = np.linalg.inv(information(likelihood, sums, likelihood.incidence())[0])[:count, :count]
+    contrast = np.eye(count) - 1 / count  # strengths have mean 0
+    return np.asarray(contrast @ bread @ bread @ contrast * settings.precision)
 
 
 def _pairs(
