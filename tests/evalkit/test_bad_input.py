@@ -268,7 +268,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     # --- the command line itself
     "no command": ("", ("no command is given", "train outcome", "overopt")),
-    "an unknown command": ("rank --data rows.jsonl", ("no command 'rank'", "train outcome", "overopt")),
+    "an unknown command": ("order --data rows.jsonl", ("no command 'order'", "train outcome", "overopt")),
     "an unknown training": ("train proces --data rows.jsonl", ("no command 'train proces'", "train outcome")),
     "nothing given": ("score", ("not given: --scorer, --data, --out", "evalkit score --help")),
     "an unknown option of a command": (

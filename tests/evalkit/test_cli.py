@@ -89,6 +89,27 @@ FILLED = {
     "evaluate": ["--scorer", "column:score", "--data", "d", "--out", "o", "--prompt_blind", "false"],
     "overopt": ["--data", "d", "--proxy", "[a,b]", "--gold", "g", "--out", "o", "--n", "[1,2,4]"],
     "fit": ["--data", "d", "--out", "o", "--form", "rl", "--group", "size"],
+    "judge": [
+        "--judge",
+        "j",
+        "--first",
+        "f",
+        "--second",
+        "s",
+        "--out",
+        "o",
+        "--axes",
+        "[a,b]",
+        "--budget",
+        "2.5",
+    ],
+    "winrate": ["--verdicts", "d", "--out", "o", "--ties", "drop", "--human", "h"],
+    "rank": ["--verdicts", "[a,b]", "--out", "o", "--style", "[length,bold]", "--elo"],
+    "agreement": ["--verdicts", "[a,b]", "--out", "o", "--level", "0.9"],
+    "probe": ["--judge", "j", "--data", "d", "--out", "o", "--limit", "7", "--base_url", "http://h/v1"],
+    "pairs": ["--verdicts", "d", "--out", "o", "--margin", "logit", "--axis", "overall"],
+    "ledger export": ["--ledger", "l", "--out", "o", "--overwrite"],
+    "ledger import": ["--data", "d", "--ledger", "l"],
 }
 
 
@@ -231,7 +252,7 @@ def test_an_interruption_says_of_each_command_what_it_keeps(command, monkeypatch
     with pytest.raises(SystemExit) as stopped:
         main(command.split())
     assert stopped.value.code == 130
-    anew = command in ("select", "fit")
+    anew = command in ("select", "fit", "winrate", "rank", "agreement", "pairs", "ledger export")
     assert ("starts anew" in capsys.readouterr().err) is anew
 
 
