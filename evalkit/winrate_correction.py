@@ -83,5 +83,7 @@ def _means(keys: Integers, values: Floats) -> dict[int, float]:
     """Return the mean value of each key that has one."""
     there = ~np.isnan(values)
     distinct, place = np.unique(keys[there], return_inverse=True)
-    means = np.bincount(place, weights=values[there]) / np.bincount(place) if len(distinct) else []
-    return dict(zip(distinct.tolist(), np.asarray(means).tolist(), strict=True))
+    if not len(distinct):
+        return {}
+    means = np.bincount(place, weights=values[there]) / np.bincount(place)
+    return dict(zip(distinct.tolist(), means.tolist(), strict=True))
