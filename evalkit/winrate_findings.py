@@ -36,7 +36,7 @@ class Finding:
     missing: dict[str, int]
     """Verdicts without a winner, by reason."""
     position: PositionBias | None
-    """Where comparisons were asked in both orders."""
+    """Where comparisons were asked in both orders; identical responses, which tell nothing of it, aside."""
     shown_first: WinRate | None
     """Of the side shown first, where that is known."""
     length_controlled: LengthControlled | None
@@ -141,7 +141,8 @@ def _rate(values: Floats, prompts: Integers, resampling: Resampling) -> WinRate 
 
 def _position(group: Group, resampling: Resampling) -> PositionBias | None:
     """Return the bias of position over the comparisons that were asked in both orders."""
-    orders: Orders = orders_of(group.table, group.table.value)
+    table = group.table.select(~group.table.identical)
+    orders: Orders = orders_of(table, table.value)
     both = orders.both
     if not both.any():
         return None
@@ -149,7 +150,7 @@ def _position(group: Group, resampling: Resampling) -> PositionBias | None:
 
 
 def _shown_first(group: Group, resampling: Resampling) -> WinRate | None:
-    known = group.table.select(group.table.swapped >= 0)
+    known = group.table.select((group.table.swapped >= 0) & ~group.table.identical)
     if np.isnan(known.value).all():
         return None
     return shown_first_rate(known.value, known.swapped == 1, known.prompts, resampling)

@@ -50,6 +50,8 @@ class VerdictTable:
     """The judge's probability that `first` is better, NaN where it gave none."""
     reason: NDArray[np.int8]
     """Index in REASONS of why there is no verdict, -1 where there is one."""
+    identical: NDArray[np.bool_]
+    """Whether both responses are one text, of which no verdict tells anything of position."""
     first_characters: NDArray[np.float64]
     """Length of the response, NaN where the file holds neither it nor its text."""
     second_characters: NDArray[np.float64]
@@ -187,7 +189,7 @@ class _Columns:
             name: array("q")
             for name in ("prompts", "first_system", "second_system", "judge", "axis", "repeat")
         }
-        self._small = {name: array("b") for name in ("swapped", "reason")}
+        self._small = {name: array("b") for name in ("swapped", "reason", "identical")}
         self._real = {
             name: array("d") for name in ("outcome", "preference", "first_characters", "second_characters")
         }
@@ -212,6 +214,7 @@ class _Columns:
         real["outcome"].append(_number(verdict.outcome()))
         real["preference"].append(_number(verdict.preference))
         told = bool(comparison.first or comparison.second)
+        self._small["identical"].append(told and comparison.first == comparison.second)
         for side, text in (("first", comparison.first), ("second", comparison.second)):
             length = extra.get(f"{side}_characters", len(text) if told else None)
             real[f"{side}_characters"].append(_number(length))
@@ -230,14 +233,18 @@ class _Columns:
         whole = {
             name: np.array(column, np.int32) for name, column in self._whole.items() if name != "prompts"
         }
-        small = {name: np.array(column, np.int8) for name, column in self._small.items()}
+        small = {
+            name: np.array(column, np.int8) for name, column in self._small.items() if name != "identical"
+        }
         real = {name: np.array(column, np.float64) for name, column in self._real.items()}
         shape = (len(self._ids), self._width or 0)
         measures = {name: np.array(one, np.float64).reshape(shape) for name, one in self._measures.items()}
         names = {name: tuple(codes) for name, codes in self._codes.items()}
         prompts = np.array(self._whole["prompts"], np.int64)
         ids = np.array(self._ids, object)
-        return VerdictTable(ids=ids, prompts=prompts, **names, **whole, **small, **real, **measures)  # type: ignore[arg-type]  # by name
+        identical = np.array(self._small["identical"], bool)
+        columns: dict[str, Any] = names | whole | small | real | measures
+        return VerdictTable(ids=ids, prompts=prompts, identical=identical, **columns)
 
 
 def _number(value: object) -> float:
