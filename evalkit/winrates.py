@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
 from evalkit.judging_config import WinRates
@@ -15,6 +14,7 @@ from evalkit.report.verdict_page import write_verdict_page
 from evalkit.report.winrate_figures import draw_positions, draw_win_rates
 from evalkit.report.winrate_page import interval_text, sections
 from evalkit.runs import atomic_write, fingerprint, json_text, run_folder
+from evalkit.terminal import for_people
 from evalkit.verdict_groups import Group, groups_of, read_verdict_tables
 from evalkit.winrate_correction import HumanCheck, human_check
 from evalkit.winrate_findings import Finding, difficulties, finding
@@ -51,13 +51,12 @@ def run(config: WinRates) -> None:
     draw_positions(findings, folder / "position.png")
     browser = gather_comparisons(sources, table, config.shown)
     write_verdict_page(folder / "index.html", "Win rates", sections(findings, config, folder), browser)
-    console = Console()
-    console = console if console.is_terminal else Console(width=140)  # a file has no edge to wrap at
+    console = for_people()
     console.print(_printed(findings, config.level))
     for line in _notes(findings):
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+        console.print(line, soft_wrap=True)
     made = "index.html, winrate.csv, winrate.json, winrate.png, position.png"
-    console.print(f"Results are in {folder}: {made}", highlight=False, soft_wrap=True)
+    console.print(f"Results are in {folder}: {made}", soft_wrap=True)
 
 
 def _findings(config: WinRates, table: VerdictTable, sources: str) -> list[Finding]:

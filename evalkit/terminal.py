@@ -1,0 +1,12 @@
+"""Where commands print for people: names come out as they are, and a file's lines are wide."""
+
+from rich.console import Console
+
+WIDE = 160
+"""Characters of a line where the output is no terminal, which has no edge to wrap at."""
+
+
+def for_people() -> Console:
+    """Return a console for results, which takes no part of a name for markup or an emoji, as in `openai:m:`."""
+    console = Console(emoji=False, markup=False, highlight=False)
+    return console if console.is_terminal else Console(emoji=False, markup=False, highlight=False, width=WIDE)
