@@ -9,7 +9,7 @@ from evalkit.report.verdict_page import Section
 
 STRENGTHS = (
     "Strengths are of Bradley and Terry's model, natural logs with mean 0: a system 1 stronger than another "
-    "wins 73% of their comparisons. Against the others is the win rate that strengths imply if every other "
+    "wins 73% of their comparisons. Beats others is the win rate that strengths imply if every other "
     "system is met equally often; win rate is that of the verdicts there are, whoever the opponents were."
 )
 TIES = {
@@ -23,7 +23,7 @@ INTERVALS = (
 TIED = (
     "Two systems differ significantly where Wald's test of their difference in strength (covariance robust "
     "to verdicts that share a prompt, Student's t) says so after Holm's correction for all pairs: the chance "
-    "of any false difference on a board is at most {alpha:.2g}. Others are tied, which is no proof that they "
+    "of any false difference on a board is at most about {alpha:.2g}. Others are tied, which is no proof that they "
     "are equal: more prompts may tell. A system's range of ranks is what significant differences leave open. "
     "The interval of a strength is of one system by itself, and not corrected."
 )

@@ -8,7 +8,11 @@ from evalkit.leaderboard import ALL_JUDGES, Board, Unranked
 from evalkit.report.leaderboard_method import method_section
 from evalkit.report.number_text import counted, decimal, listed, percent, reasons, span
 from evalkit.report.verdict_page import Browser, Section, Table, write_verdict_page
+from judges.statistics.pair_sums import Label
 from judges.statistics.strength_ranks import RankRange
+
+NAMED = 4
+"""Most systems of a tied group that are all named."""
 
 
 def write_leaderboard_page(
@@ -56,7 +60,7 @@ def header(board: Board) -> tuple[str, ...]:
     level = f"{board.fit.settings.level:.0%}"
     more = ["at equal style"] if board.style else []
     more += ["Elo"] if board.elo else []
-    names = ("rank", "system", "strength", f"{level} interval", "against the others", "win rate")
+    names = ("rank", "system", "strength", f"{level} interval", "beats others", "win rate")
     return (*names, f"{level} interval", "verdicts", "missing", *more)
 
 
@@ -131,9 +135,9 @@ def _intervals_section(picture: Path, whole: Sequence[Board], config: Rank) -> S
 
 
 def _board_section(board: Board) -> Section:
-    groups = [listed([str(name) for name in group]) for group in board.ranks.groups if len(group) > 1]
+    groups = [_group(board, group) for group in board.ranks.groups if len(group) > 1]
     tied = (
-        f"Statistically tied, that is, no two of them differ significantly: {'; '.join(groups)}."
+        f"Statistically tied, no two of a group differing significantly: {'; '.join(groups)}."
         if groups
         else "No two systems are statistically tied."
     )
@@ -143,6 +147,14 @@ def _board_section(board: Board) -> Section:
         (f"{facts(board)[0].upper()}{facts(board)[1:]}{by}.", tied),
         (Table(header(board), tuple(board_rows(board))),),
     )
+
+
+def _group(board: Board, group: Sequence[Label]) -> str:
+    """Return a tied group with its ranks; of a long one the first and the last, as they are neighbours."""
+    ranks = {place.system: place.rank for place in board.ranks.places}
+    names = [str(name) for name in group]
+    named = listed(names) if len(names) <= NAMED else f"{names[0]} down to {names[-1]}"
+    return f"{named} (ranks {ranks[group[0]]} to {ranks[group[-1]]})"
 
 
 def _pairs_section(board: Board) -> Section:
