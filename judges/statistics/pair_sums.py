@@ -2,11 +2,13 @@
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from judges.statistics.bootstrap import codes_of
 from rewards.errors import ConfigError
 
 Label = str | int
@@ -48,11 +50,11 @@ def read_contests(
 
     Raises:
         ConfigError: The lengths differ, an outcome is outside [0, 1], a system meets itself, there are fewer
-            than two systems, or labels are neither all text nor all whole numbers.
+            than two systems, systems are neither all text nor all whole numbers, or a prompt has no label.
     """
     outcome = np.asarray(outcome, dtype=np.float64)
     firsts, seconds = _listed(first), _listed(second)
-    groups = None if prompts is None else _listed(prompts)
+    groups = None if prompts is None else codes_of(prompts)
     lengths = {
         "first": len(firsts),
         "second": len(seconds),
@@ -65,7 +67,7 @@ def read_contests(
     bad = np.flatnonzero(kept & ~((outcome >= 0) & (outcome <= 1)))
     if len(bad):
         raise ConfigError(f"an outcome is between 0 and 1 or NaN, got {outcome[bad[0]]} in row {bad[0]}")
-    systems = _sorted_labels(firsts + seconds, "systems")
+    systems = _sorted_labels(firsts + seconds)
     if len(systems) < 2:
         raise ConfigError(f"a comparison needs two systems, got {systems}")
     place: dict[Hashable, int] = {label: index for index, label in enumerate(systems)}
@@ -73,13 +75,9 @@ def read_contests(
     same = np.flatnonzero(first_places == second_places)
     if len(same):
         raise ConfigError(f"row {same[0]} compares {firsts[same[0]]!r} with itself; leave such rows out")
-    if groups is None:
-        prompt = np.arange(np.count_nonzero(kept))
-    else:
-        labels: dict[Hashable, int] = {
-            label: index for index, label in enumerate(_sorted_labels(groups, "prompts"))
-        }
-        _, prompt = _renumbered(_placed(groups, labels)[kept], len(labels))
+    prompt = np.arange(np.count_nonzero(kept))
+    if groups is not None and len(groups):
+        _, prompt = _renumbered(groups[kept], int(groups.max()) + 1)
     count = int(prompt.max()) + 1 if len(prompt) else 0
     return Contests(
         tuple(systems), first_places[kept], second_places[kept], outcome[kept], prompt, count, kept
@@ -91,12 +89,14 @@ def _listed(values: ArrayLike) -> list[Hashable]:
     return values.tolist() if hasattr(values, "tolist") else list(values)  # type: ignore[arg-type]
 
 
-def _sorted_labels(values: Iterable[Hashable], what: str) -> list[Label]:
+def _sorted_labels(values: Iterable[Hashable]) -> list[Label]:
     distinct = set(values)
-    if all(isinstance(value, str) for value in distinct) or all(isinstance(value, int) for value in distinct):
-        return sorted(distinct)  # type: ignore[arg-type]
+    if all(isinstance(value, str) for value in distinct):
+        return sorted(map(str, distinct))
+    if all(isinstance(value, Integral) for value in distinct):  # numpy's own are no int
+        return sorted(map(int, distinct))  # type: ignore[arg-type]
     odd = next(value for value in distinct if not isinstance(value, str))
-    raise ConfigError(f"{what} are named all by text or all by whole numbers, got {odd!r}")
+    raise ConfigError(f"systems are named all by text or all by whole numbers, got {odd!r}")
 
 
 def _placed(values: list[Hashable], place: dict[Hashable, int]) -> Places:
@@ -160,8 +160,11 @@ def sum_pairs(contests: Contests, ties: bool) -> PairSums:
 def _merge_alike(by_prompt: sparse.csr_array) -> tuple[sparse.csr_array, NDArray[np.int64]]:
     """Keep one prompt of each kind; a million prompts of two verdicts are but a few thousand kinds."""
     halves = 2 * by_prompt.data
-    if np.any(halves != np.round(halves)):  # probabilities: hardly two prompts are alike
-        return by_prompt, np.ones(by_prompt.shape[0], dtype=np.int64)
+    if np.any(halves != np.round(halves)):
+        # Probabilities: hardly two prompts are alike. They are sorted by what they say, or else the order of
+        # rows or the names of prompts would decide which are drawn.
+        order = np.argsort(by_prompt @ np.random.default_rng(0).random(by_prompt.shape[1]), kind="stable")
+        return by_prompt[order], np.ones(len(order), dtype=np.int64)
     # Equal sums have equal signatures; unequal ones share 64 random bits less than once in ten million times
     # a million prompts.
     codes = np.random.default_rng(0).integers(0, 2**64, by_prompt.shape[1], dtype=np.uint64)

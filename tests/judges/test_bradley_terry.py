@@ -179,6 +179,20 @@ def test_names_and_order_of_rows_do_not_matter(rows, random):
     np.testing.assert_allclose(renamed.standard_errors[::-1], found.standard_errors, atol=1e-7)
 
 
+def test_order_of_rows_and_names_of_prompts_do_not_matter_to_probabilities():
+    generator = np.random.default_rng(0)
+    first = generator.integers(0, 4, 120)
+    second = (first + generator.integers(1, 4, 120)) % 4
+    outcome, prompts, order = generator.random(120), np.arange(120) // 2, generator.permutation(120)
+    alone = bradley_terry(first, second, outcome, resamples=50)
+    shuffled = bradley_terry(first[order], second[order], outcome[order], resamples=50)
+    np.testing.assert_allclose(shuffled.low, alone.low, atol=1e-9)
+    shared = bradley_terry(first, second, outcome, prompts, resamples=50)
+    renamed = bradley_terry(first, second, outcome, 60.5 - prompts, resamples=50)
+    np.testing.assert_allclose(renamed.low, shared.low, atol=1e-9)
+    assert np.abs(shared.low - alone.low).max() > 1e-6
+
+
 @given(identified())
 @settings(max_examples=30, deadline=None)
 def test_duplicated_rows_move_neither_strengths_nor_clustered_errors(rows):
@@ -398,6 +412,12 @@ def test_probabilities_count_as_parts_of_a_win():
     assert found.win_probability("a", "b").value == pytest.approx((0.9 + 0.6 + 0.7) / 3)
 
 
+def test_numbers_of_numpy_in_a_list_are_numbers():
+    found = bradley_terry([np.int64(10), np.int64(9)], [np.int64(9), np.int64(10)], [1, 1], resamples=0)
+    assert found.systems == (9, 10)
+    assert all(type(system) is int for system in found.systems)
+
+
 def test_systems_are_sorted_and_numbers_stay_numbers():
     found: BradleyTerry = bradley_terry(np.array([10, 9, 2]), [2, 10, 9], [1, 1, 1], resamples=0)
     assert found.systems == (2, 9, 10)
@@ -412,7 +432,7 @@ def test_systems_are_sorted_and_numbers_stay_numbers():
         ((["a"], ["b"], [1.5]), {}, "between 0 and 1 or NaN, got 1.5 in row 0"),
         ((["a"], ["b", "c"], [1]), {}, "second has 2 entries"),
         ((["a", 1], ["b", "c"], [1, 1]), {}, "all by text or all by whole numbers, got 1"),
-        ((["a"], ["b"], [1], [0.5]), {}, "prompts are named"),
+        ((["a"], ["b"], [1], [None]), {}, "prompts hold a missing label"),
         ((["a"], ["b"], [1]), {"level": 1.0}, "level"),
         ((["a"], ["b"], [1]), {"resamples": -1}, "resamples"),
         ((["a"], ["b"], [1]), {"seed": -1}, "seed"),
