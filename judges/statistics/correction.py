@@ -29,7 +29,8 @@ class MeanWithInterval:
 class HumanCorrectedWinRate:
     """The first side's win rate in people's eyes: the human mean, corrected by what the model tells beyond.
 
-    `mean` is human mean + weight x (model's mean on its comparisons - model's mean where people judged too).
+    `mean` is human mean + weight x (model's mean on its comparisons - model's mean where people judged too),
+    but that each prompt has the weight of the others, of which `weight` is that of all.
     """
 
     mean: float
