@@ -23,8 +23,9 @@ INTERVALS = (
 TIED = (
     "Two systems differ significantly where Wald's test of their difference in strength (covariance robust "
     "to verdicts that share a prompt, Student's t) says so after Holm's correction for all pairs: the chance "
-    "of any false difference on a board is at most about {alpha:.2g}. Others are tied, which is no proof that they "
-    "are equal: more prompts may tell. A system's range of ranks is what significant differences leave open. "
+    "of any false difference on a board is at most about {alpha:.2g}. Others are tied, which is no proof that "
+    "they are equal: more prompts may tell. A system's range of ranks is what significant differences leave "
+    "open. "
     "The interval of a strength is of one system by itself, and not corrected."
 )
 MISSING = "Verdicts without a winner are left out and counted; none is taken for a tie."
@@ -35,7 +36,8 @@ PRIOR = (
 TOGETHER = "All judges together: each verdict counts once, so a judge with more of them counts more."
 UNIDENTIFIED = (
     "{count:,} of {resamples:,} resamples left a system without a win or without a loss. Intervals are wider "
-    "for them, and endless (inf) where they are too many; a prior or more prompts helps."
+    "for them, and endless (inf) where they are too many; a prior or more prompts helps. "
+    "Ranks and ties rest on the tests, not on these intervals."
 )
 
 
