@@ -23,7 +23,7 @@ INTERVALS = (
 TIED = (
     "Two systems differ significantly where Wald's test of their difference in strength (covariance robust "
     "to verdicts that share a prompt, Student's t) says so after Holm's correction for all pairs: the chance "
-    "of any false difference on a board is at most about {alpha:.2g}. Others are tied, which is no proof that "
+    "of any false difference on a board is at most about {alpha:.2g}; others are tied, no proof that "
     "they are equal: more prompts may tell. A system's range of ranks is what significant differences leave "
     "open. "
     "The interval of a strength is of one system by itself, and not corrected."
