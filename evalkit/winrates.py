@@ -138,7 +138,7 @@ def _printed(findings: Sequence[Finding], level: float) -> Table:
     shown = {name: column for name, column in cells.items() if set(column) != {NONE}}
     table = Table(title=title, title_justify="left", box=SIMPLE)
     for name in shown:
-        table.add_column(name, overflow="fold", no_wrap=name not in ("first", "second", "judge"))
+        table.add_column(name, overflow="fold")  # wrapped where a terminal is narrow; cut, a number lies
     for row in zip(*shown.values(), strict=True):
         table.add_row(*row)
     return table

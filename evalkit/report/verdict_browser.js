@@ -7,8 +7,8 @@ let page = 0;
 const filters = {
   "all": () => true,
   "verdicts disagree": (one) => one.disagrees,
-  "first system won": (one) => one.verdicts.some((v) => v.winner === one.first_system),
-  "second system won": (one) => one.verdicts.some((v) => v.winner === one.second_system),
+  "first system won": (one) => one.verdicts.some((v) => v.winner === "first"),
+  "second system won": (one) => one.verdicts.some((v) => v.winner === "second"),
   "tie": (one) => one.verdicts.some((v) => v.winner === "tie"),
   "a verdict is missing": (one) => one.verdicts.some((v) => v.winner === ""),
 };
@@ -36,7 +36,8 @@ function verdictLine(one, verdict) {
   if (verdict.winner === "") {
     line.append(element("span", "missing", "no verdict (" + verdict.reason + ")"));
   } else {
-    line.append(element("span", "mark", verdict.winner === "tie" ? "tie" : verdict.winner + " is better"));
+    const better = verdict.winner === "first" ? one.first_system : one.second_system;
+    line.append(element("span", "mark", verdict.winner === "tie" ? "tie" : better + " is better"));
   }
   if (verdict.preference !== null) {
     line.append(" (" + one.first_system + " with probability " + verdict.preference.toFixed(2) + ")");
@@ -50,10 +51,12 @@ function verdictLine(one, verdict) {
   return line;
 }
 
-function side(one, system, text) {
+function side(one, place) {
   const box = element("div");
+  const system = one[place + "_system"];
+  const text = one[place];
   const winners = new Set(one.verdicts.map((v) => v.winner).filter(Boolean));
-  const won = winners.size === 1 && winners.has(system);
+  const won = winners.size === 1 && winners.has(place);
   box.append(element("p", "by", system + ", " + text.length.toLocaleString("en") + " characters"));
   box.append(element("p", won ? "text won" : "text", text));
   return box;
@@ -64,7 +67,7 @@ function card(one) {
   const title = element("h3", "", one.id ? "Comparison " + one.id : "Comparison");
   if (one.disagrees) title.append(element("span", "flag", "verdicts disagree"));
   const sides = element("div", "sides");
-  sides.append(side(one, one.first_system, one.first), side(one, one.second_system, one.second));
+  sides.append(side(one, "first"), side(one, "second"));
   const verdicts = element("ul", "verdicts");
   for (const verdict of one.verdicts) verdicts.append(verdictLine(one, verdict));
   section.append(title, element("p", "by", "prompt"), element("p", "text", one.prompt), sides, verdicts);

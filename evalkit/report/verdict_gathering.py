@@ -72,12 +72,17 @@ def _verdict(verdict: Verdict, first: str, second: str) -> ShownVerdict:
     """Return a verdict told from the system that the browser calls first."""
     if _system(verdict, "first") != first and _system(verdict, "second") == first:
         verdict = verdict.swap()
-    winner = {"first": first, "second": second, "tie": "tie", None: ""}[verdict.winner]
     known = verdict.comparison.extra.get(ORDER) != "unknown"
     shown_first = (second if verdict.swapped else first) if known else ""
     reason = ": ".join(filter(None, (verdict.reason, verdict.detail)))
     return ShownVerdict(
-        verdict.judge, verdict.axis, shown_first, winner, verdict.preference, reason, _cut(verdict.reply)
+        verdict.judge,
+        verdict.axis,
+        shown_first,
+        verdict.winner or "",
+        verdict.preference,
+        reason,
+        _cut(verdict.reply),
     )
 
 

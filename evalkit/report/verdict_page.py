@@ -31,6 +31,8 @@ main { max-width: 74rem; } main > p, main > ul { max-width: 50rem; }
 .flag { background: var(--bad); border-radius: 4px; padding: 0 0.35rem; margin-left: 0.5rem;
   font-size: 0.8rem; }
 details summary { cursor: pointer; color: var(--soft); }
+.wide + .wide { margin-top: 1.4rem; }
+@media (max-width: 45rem) { figure { overflow-x: auto; } figure img { min-width: 36rem; } }
 .note { border-left: 3px solid var(--line); padding-left: 0.8rem; color: var(--soft); }
 """
 
@@ -65,7 +67,7 @@ class ShownVerdict:
     shown_first: str
     """Name of the system whose response was shown first; empty where that is not known."""
     winner: str
-    """Name of the system that won, `tie`, or empty where there is none."""
+    """`first`, `second` or `tie`, as the comparison tells its sides; empty where there is none."""
     preference: float | None
     """Probability that the first system's response is better."""
     reason: str

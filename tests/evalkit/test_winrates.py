@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from evalkit.cli import main
+from evalkit.report.verdict_gathering import gather_comparisons
 from evalkit.verdict_groups import groups_of, orders_of
 from judges.judge import Comparison, Verdict
-from judges.verdict_table import make_table
+from judges.verdict_table import make_table, read_table
 from judges.verdicts import verdict_row
 
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data" / "alpaca_eval"
@@ -223,3 +224,35 @@ def test_a_judge_that_always_says_tie_has_a_win_rate_of_a_half_and_says_so_plain
     assert found["win_rate"]["low"] < 0.5 < found["win_rate"]["high"]
     assert found["position"]["counts"]["ties"] == 9
     assert not math.isnan(found["win_rate"]["standard_error"])
+
+
+def test_a_narrow_terminal_cuts_no_number(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "72")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+    orders = [(number, swapped) for number in range(600) for swapped in (False, True)]
+    texts = ("word " * 3, "word " * 4)
+    verdicts = [
+        verdict(f"p{n}", "first" if n % 3 else "second", swapped, first=texts[n % 2], second=texts[1 - n % 2])
+        for n, swapped in orders
+    ]
+    (found,) = winrate(tmp_path, verdicts)
+    printed = capsys.readouterr().out
+    assert "1,200" in printed
+    for end in ("low", "high"):
+        for rate in ("win_rate", "shown_first", "length_controlled"):
+            assert f"{found[rate][end]:.1%}" in printed
+
+
+def test_the_browser_tells_sides_whatever_the_systems_are_called(tmp_path):
+    verdicts = [
+        verdict("p1", "first", systems=("tie", "tie"), first="x", second="y"),
+        verdict("p2", "second", systems=("tie", "b"), first="x", second="y"),
+        verdict("p2", "first", systems=("b", "tie"), first="y", second="x", judge="k"),
+    ]
+    source = write(tmp_path / "v.jsonl", verdicts)
+    shown = gather_comparisons(str(source), read_table(source), 10).comparisons
+    assert {one.id: [each.winner for each in one.verdicts] for one in shown} == {
+        "p1": ["first"],
+        "p2": ["second", "second"],
+    }
