@@ -54,11 +54,11 @@ function verdictLine(one, verdict) {
 function side(one, place) {
   const box = element("div");
   const system = one[place + "_system"];
-  const text = one[place];
+  const characters = one[place + "_characters"].toLocaleString("en");
   const winners = new Set(one.verdicts.map((v) => v.winner).filter(Boolean));
   const won = winners.size === 1 && winners.has(place);
-  box.append(element("p", "by", system + ", " + text.length.toLocaleString("en") + " characters"));
-  box.append(element("p", won ? "text won" : "text", text));
+  box.append(element("p", "by", system + ", " + characters + " characters"));
+  box.append(element("p", won ? "text won" : "text", one[place]));
   return box;
 }
 

@@ -63,6 +63,8 @@ def _shown(verdicts: Sequence[Verdict], disagrees: bool) -> ShownComparison:
         second,
         _cut(reference.first),
         _cut(reference.second),
+        len(reference.first),
+        len(reference.second),
         disagrees,
         tuple(_verdict(one, first, second) for one in verdicts),
     )

@@ -86,6 +86,9 @@ class ShownComparison:
     second_system: str
     first: str
     second: str
+    first_characters: int
+    """Length of the whole response, of which `first` may be a part."""
+    second_characters: int
     disagrees: bool
     """Whether two of its verdicts name different winners."""
     verdicts: tuple[ShownVerdict, ...]

@@ -256,3 +256,10 @@ def test_the_browser_tells_sides_whatever_the_systems_are_called(tmp_path):
         "p1": ["first"],
         "p2": ["second", "second"],
     }
+
+
+def test_a_text_that_is_cut_keeps_its_length(tmp_path):
+    source = write(tmp_path / "v.jsonl", [verdict("p", "first", first="x" * 30_000)])
+    (shown,) = gather_comparisons(str(source), read_table(source), 10).comparisons
+    assert (shown.first_characters, shown.second_characters) == (30_000, 3)
+    assert shown.first.endswith("[... 10,000 more characters]")
