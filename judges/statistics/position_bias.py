@@ -87,6 +87,7 @@ def position_bias(
     swapped: ArrayLike,
     prompts: ArrayLike | None = None,
     resampling: Resampling | None = None,
+    probabilities: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> PositionBias:
     """Return the position bias of verdicts [n] in both orders.
 
@@ -105,16 +106,25 @@ def position_bias(
         prompts: One label a comparison; the comparisons of a prompt are resampled together. None makes
             every comparison a prompt, whose two orders stay together.
         resampling: Level, resamples and seed of all intervals.
+        probabilities: What `preference` reads of both orders in place of the values, where a judge calls a
+            tie what its probability does not, as one with a margin; NaN is missing. None reads the values.
 
     Raises:
         ConfigError: Values outside [0, 1], or arrays of different lengths.
     """
     first, second = both_orders(given, swapped)
+    likely = (first, second) if probabilities is None else both_orders(*probabilities)
     labels = np.arange(len(first)) if prompts is None else np.asarray(prompts)
-    if labels.shape != first.shape:
-        raise ConfigError(f"one prompt a comparison, got {len(labels)} prompts and {len(first)} comparisons")
+    if not labels.shape == first.shape == likely[0].shape:
+        raise ConfigError(
+            f"one prompt and one probability a comparison, got {len(labels)} prompts, {len(likely[0])} "
+            f"probabilities and {len(first)} comparisons"
+        )
     settings = resampling or Resampling()
-    readouts = {policy: _readout(first, second, labels, policy, settings) for policy in TIE_POLICIES}
+    readouts = {
+        policy: _readout(*(likely if policy == "preference" else (first, second)), labels, policy, settings)
+        for policy in TIE_POLICIES
+    }
     return PositionBias(order_counts(first, second), MappingProxyType(readouts))
 
 

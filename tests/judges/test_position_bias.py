@@ -201,3 +201,19 @@ def count(text):
     """Read `33 / 92 = 35.87%`."""
     right, _, of = text.partition(" = ")[0].partition(" / ")
     return float(right), int(of)
+
+
+def test_ties_of_a_judge_with_probabilities_are_ties_to_every_policy_that_counts_outcomes():
+    outcomes = np.array([0.5, 0.5, 1.0]), np.array([0.5, 1.0, 1.0])
+    probabilities = np.array([0.55, 0.6, 0.9]), np.array([0.45, 0.8, 0.7])
+    found = position_bias(*outcomes, probabilities=probabilities)
+    alone = position_bias(*outcomes)
+    assert (found.counts.ties, found.counts.one_tie, found.counts.first_wins) == (1, 1, 1)
+    for policy in ("half", "disagree", "drop"):
+        assert found.policies[policy] == alone.policies[policy]
+    readout = found.policies["preference"]
+    assert readout.win_rate.mean == pytest.approx((0.5 + 0.7 + 0.8) / 3)
+    assert readout.shown_first.mean == pytest.approx(0.5 + (0.05 - 0.1 + 0.1) / 3)
+    assert readout.consistency.mean == pytest.approx(1 - (0.1 + 0.2 + 0.2) / 3)
+    with pytest.raises(ConfigError, match="2 probabilities and 3 comparisons"):
+        position_bias(*outcomes, probabilities=([0.5, 0.5], [0.5, 0.5]))
