@@ -30,6 +30,8 @@ class Summary:
     """For each judge and axis, the verdicts by winner, and by reason where there is none."""
     identical: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Of them, those about which nobody was asked."""
+    weighed: Counter[str] = field(default_factory=Counter)
+    """For each judge, the verdicts that have a preference."""
     details: dict[str, str] = field(default_factory=dict)
     """One example of each reason."""
 
@@ -40,6 +42,7 @@ class Summary:
             counts[verdict.winner or verdict.reason] += 1
             if verdict.detail == IDENTICAL:
                 self.identical[verdict.judge, verdict.axis] += 1
+            self.weighed[verdict.judge] += verdict.preference is not None
             if verdict.reason:
                 self.details.setdefault(verdict.reason, verdict.detail)
             yield verdict
@@ -56,6 +59,9 @@ class Summary:
             yield f"{by}: {told}, missing {missing:,}, of {counts.total():,} verdicts"
             if counts["tie"] > self.identical[judge, axis] and not decided:
                 yield f"{by}: every verdict is a tie, which tells nothing apart; evalkit probe tests a judge"
+        for judge, count in self.weighed.items():
+            if "logprobs=true" in judge and not count:
+                yield f"{judge}: no reply came with log-probabilities of use, so no verdict has a preference"
         if self.identical:
             same = self.identical.total()
             yield f"{same:,} verdicts are ties of identical responses, about which nobody was asked"

@@ -9,6 +9,7 @@ DOUBTS = 3
 """Questions that may be rejected, with no word of theirs, before any is answered."""
 
 _LATER = "nothing is lost: the same command goes on"
+_NEVER = f"see its log, and whether it serves this model; {_LATER}"
 
 Pair = tuple[Question, Attempt]
 
@@ -96,7 +97,8 @@ class Health:
 
     def _stop(self, what: str) -> EndpointError:
         detail = self._release()[-1][1].detail
-        return self._endpoint.error(f"{what}, the last of them: {detail}", _LATER)
+        remedy = _LATER if self._answered or self.vouched else _NEVER
+        return self._endpoint.error(f"{what}, the last of them: {detail}", remedy)
 
     def _release(self) -> list[Pair]:
         withheld, self._withheld, self._doubts = self._withheld, [], 0
