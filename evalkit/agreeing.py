@@ -19,8 +19,10 @@ from evalkit.report.agreement_page import (
 )
 from evalkit.report.csv_rows import write_csv
 from evalkit.report.number_text import listed
+from evalkit.report.position_panel import position_section
 from evalkit.report.verdict_gathering import gather_comparisons
 from evalkit.runs import atomic_write, fingerprint, json_text, run_folder
+from evalkit.terminal import for_people
 from judges.statistics.agreement import Agreement
 from judges.statistics.raters import RaterAgreement
 from judges.verdict_table import join_tables
@@ -58,12 +60,13 @@ def run(config: Agree) -> None:
         axes = [_axis_json(one) for one in found]
         file.write(json_text({**settings, "axes": axes, "coefficients": rows, "notes": notes}))
     draw_agreement(found, folder / "agreement.png")
-    browser = gather_comparisons(sources, join_tables(tables), config.shown)
-    write_agreement_page(folder / "index.html", found, notes, config, browser)
-    _show(found, notes, config, Console())
-    Console().print(
+    table = join_tables(tables)
+    shown = (position_section(table, resampling), gather_comparisons(sources, table, config.shown))
+    write_agreement_page(folder / "index.html", found, notes, config, shown)
+    console = for_people()
+    _show(found, notes, config, console)
+    console.print(
         f"Results are in {folder}: index.html, agreement.csv, agreement.json, agreement.png",
-        highlight=False,
         soft_wrap=True,
     )
 

@@ -19,12 +19,15 @@ from evalkit.report.leaderboard_page import (
     write_leaderboard_page,
 )
 from evalkit.report.number_text import finite
+from evalkit.report.position_panel import position_section
 from evalkit.report.verdict_gathering import gather_comparisons
 from evalkit.runs import atomic_write, fingerprint, json_text, run_folder
+from evalkit.terminal import for_people
 from evalkit.verdict_groups import read_verdict_tables
 from judges.judge import REASONS
 from judges.statistics.bradley_terry import StrengthEstimate
 from judges.statistics.style import style_of
+from rewards.intervals import Resampling
 
 Row = Mapping[str, object]
 
@@ -50,13 +53,14 @@ def run(config: Rank) -> None:
     with atomic_write(folder / "leaderboard.json") as file:
         file.write(json_text(as_json(boards, unranked, config) | {"pairs": pairs}))
     draw_leaderboard(boards, folder / "leaderboard.png")
-    browser = gather_comparisons(sources, table, config.shown)
-    write_leaderboard_page(folder / "index.html", boards, unranked, config, browser)
-    _show(boards, unranked, Console())
-    Console().print(
+    position = position_section(table, Resampling(config.level, config.bootstrap, config.seed))
+    shown = (position, gather_comparisons(sources, table, config.shown))
+    write_leaderboard_page(folder / "index.html", boards, unranked, config, shown)
+    console = for_people()
+    _show(boards, unranked, console)
+    console.print(
         f"Results are in {folder}: index.html, leaderboard.csv, leaderboard.json, leaderboard.png, "
         "pairs.csv, matrix.csv",
-        highlight=False,
         soft_wrap=True,
     )
 

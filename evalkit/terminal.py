@@ -7,6 +7,6 @@ WIDE = 160
 
 
 def for_people() -> Console:
-    """Return a console for results, which takes no part of a name for markup or an emoji, as in `openai:m:`."""
+    """Return a console that takes no part of a name for markup or for an emoji, as in `openai:m:`."""
     console = Console(emoji=False, markup=False, highlight=False)
     return console if console.is_terminal else Console(emoji=False, markup=False, highlight=False, width=WIDE)

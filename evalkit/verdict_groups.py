@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from judges.statistics.win_rate import TiePolicy, TiesSettled, settle_ties
+from judges.statistics.position_bias import PositionBias, position_bias, shown_first_rate
+from judges.statistics.win_rate import TiePolicy, TiesSettled, WinRate, settle_ties
 from judges.verdict_table import Measure, VerdictTable, join_tables, read_table
 from rewards.errors import ConfigError
+from rewards.intervals import Resampling
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -93,15 +95,24 @@ def groups_of(table: VerdictTable, baseline: str = "") -> list[Group]:
 def orders_of(table: VerdictTable, values: Floats) -> Orders:
     """Put both orders of each comparison side by side.
 
-    Verdicts belong together by prompt, id, judge and repetition; where such a key comes several times in one
-    order, the first of one order goes with the first of the other, and so on, so that none is lost.
+    Verdicts belong together by prompt, id, systems, judge, axis and repetition; where such a key comes
+    several times in one order, the first of one order goes with the first of the other, and so on, so that
+    none is lost.
 
     Args:
-        table: Verdicts on two systems, told alike.
+        table: Verdicts, those on the same two systems told alike.
         values: [n] in [0, 1], NaN where missing: the table's outcomes, or its values.
     """
     turned = table.swapped == 1
-    keys = _codes(table.prompts, table.ids, table.judge, table.axis, table.repeat)
+    keys = _codes(
+        table.prompts,
+        table.ids,
+        table.first_system,
+        table.second_system,
+        table.judge,
+        table.axis,
+        table.repeat,
+    )
     occurrence = np.where(turned, _occurrence(keys, turned), _occurrence(keys, ~turned))
     comparison, place = np.unique(np.column_stack([keys, occurrence]), axis=0, return_inverse=True)
     place = place.reshape(-1)
@@ -113,6 +124,26 @@ def orders_of(table: VerdictTable, values: Floats) -> Orders:
     prompts = np.zeros(count, dtype=np.int64)
     prompts[place] = table.prompts
     return Orders(sides[:, 0], sides[:, 1], asked, prompts)
+
+
+def position_of(table: VerdictTable, resampling: Resampling) -> tuple[WinRate | None, PositionBias | None]:
+    """Return how often the side shown first wins, and what both orders came to, of verdicts told alike.
+
+    Identical responses, of which no verdict tells anything of position, are left aside.
+    """
+    table = table.select(~table.identical)
+    known = table.select(table.swapped >= 0)
+    if np.isnan(known.value).all():
+        return None, None
+    shown = shown_first_rate(known.value, known.swapped == 1, known.prompts, resampling)
+    orders, likely = orders_of(table, table.outcome), orders_of(table, table.value)
+    both = orders.both
+    if not both.any():
+        return shown, None
+    probabilities = likely.given[both], likely.swapped[both]
+    return shown, position_bias(
+        orders.given[both], orders.swapped[both], orders.prompts[both], resampling, probabilities
+    )
 
 
 def comparison_codes(table: VerdictTable) -> Integers:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, fields, is_dataclass
 import numpy as np
 
 from evalkit.judging_config import WinRates
-from evalkit.verdict_groups import Floats, Group, Integers, Orders, orders_of
+from evalkit.verdict_groups import Floats, Group, Integers, orders_of, position_of
 from evalkit.winrate_correction import HumanCheck
 from judges.statistics.length_control import LengthControlled, length_controlled_win_rate
 from judges.statistics.logistic import NotEstimableError
-from judges.statistics.position_bias import PositionBias, position_bias, shown_first_rate
+from judges.statistics.position_bias import PositionBias
 from judges.statistics.prompt_difficulty import prompt_difficulty
 from judges.statistics.win_rate import WinRate, win_rate
 from rewards.errors import ConfigError
@@ -106,6 +106,7 @@ def finding(group: Group, human: HumanCheck | None, difficulty: Floats | None, c
     """
     table, resampling = group.table, Resampling(config.level, config.bootstrap, config.seed)
     values, prompts, left_out = _values(group, config)
+    shown_first, position = position_of(table, resampling)
     controlled, note = _length_controlled(group, difficulty, config)
     return Finding(
         group.first,
@@ -115,8 +116,8 @@ def finding(group: Group, human: HumanCheck | None, difficulty: Floats | None, c
         _rate(values, prompts, resampling),
         left_out,
         table.missing(),
-        _position(group, resampling),
-        _shown_first(group, resampling),
+        position,
+        shown_first,
         controlled,
         note,
         human,
@@ -137,23 +138,6 @@ def _rate(values: Floats, prompts: Integers, resampling: Resampling) -> WinRate 
     if np.isnan(values).all():
         return None
     return win_rate(values, prompts, resampling.level, resampling.seed, resampling.resamples)
-
-
-def _position(group: Group, resampling: Resampling) -> PositionBias | None:
-    """Return the bias of position over the comparisons that were asked in both orders."""
-    table = group.table.select(~group.table.identical)
-    orders: Orders = orders_of(table, table.value)
-    both = orders.both
-    if not both.any():
-        return None
-    return position_bias(orders.given[both], orders.swapped[both], orders.prompts[both], resampling)
-
-
-def _shown_first(group: Group, resampling: Resampling) -> WinRate | None:
-    known = group.table.select((group.table.swapped >= 0) & ~group.table.identical)
-    if np.isnan(known.value).all():
-        return None
-    return shown_first_rate(known.value, known.swapped == 1, known.prompts, resampling)
 
 
 def _length_controlled(

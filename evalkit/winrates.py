@@ -8,11 +8,12 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from evalkit.judging_config import WinRates
+from evalkit.report.estimate_text import interval_text
 from evalkit.report.number_text import NONE, counted, percent
 from evalkit.report.verdict_gathering import gather_comparisons
 from evalkit.report.verdict_page import write_verdict_page
 from evalkit.report.winrate_figures import draw_positions, draw_win_rates
-from evalkit.report.winrate_page import interval_text, sections
+from evalkit.report.winrate_page import sections
 from evalkit.runs import atomic_write, fingerprint, json_text, run_folder
 from evalkit.terminal import for_people
 from evalkit.verdict_groups import Group, groups_of, read_verdict_tables

@@ -35,7 +35,11 @@ BY_ITSELF = (
 
 
 def write_agreement_page(
-    path: Path, found: Sequence[AxisAgreement], notes: Sequence[str], config: Agree, browser: Browser
+    path: Path,
+    found: Sequence[AxisAgreement],
+    notes: Sequence[str],
+    config: Agree,
+    shown: tuple[Section | None, Browser],
 ) -> None:
     """Write the page; the figure agreement.png is beside it."""
     caption = (
@@ -52,6 +56,8 @@ def write_agreement_page(
     ]
     for one in found:
         sections += _axis_sections(one, f"{config.level:.0%} interval")
+    position, browser = shown
+    sections += [position] if position else []
     lines = (*METHOD, RESAMPLED.format(resamples=config.bootstrap, seed=config.seed))
     sections.append(Section("How this was computed", lines))
     write_verdict_page(path, "Agreement", sections, browser)

@@ -16,9 +16,16 @@ NAMED = 4
 
 
 def write_leaderboard_page(
-    path: Path, boards: Sequence[Board], unranked: Sequence[Unranked], config: Rank, browser: Browser
+    path: Path,
+    boards: Sequence[Board],
+    unranked: Sequence[Unranked],
+    config: Rank,
+    shown: tuple[Section | None, Browser],
 ) -> None:
-    """Write the page of all boards; the figure leaderboard.png is beside it."""
+    """Write the page of all boards, with the section on position and the comparisons shown behind them.
+
+    The figure leaderboard.png is beside it.
+    """
     whole = whole_boards(boards)
     sections = [_intervals_section(path.parent / "leaderboard.png", whole, config)]
     for board in whole:
@@ -32,6 +39,8 @@ def write_leaderboard_page(
             sections.append(_style_section(board, config))
         if board.elo is not None:
             sections.append(_elo_section(board))
+    position, browser = shown
+    sections += [position] if position else []
     sections.append(method_section(boards, config))
     write_verdict_page(path, "Leaderboard", sections, browser)
 

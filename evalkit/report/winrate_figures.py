@@ -6,8 +6,8 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from evalkit.report.estimate_text import Interval
 from evalkit.report.figures import COLOURS
-from evalkit.report.winrate_page import Interval
 from evalkit.winrate_findings import Finding
 from judges.statistics.position_bias import OrderCounts
 

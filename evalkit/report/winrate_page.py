@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from evalkit.judging_config import WinRates
+from evalkit.report.estimate_text import interval_text
 from evalkit.report.number_text import NONE, decimal, percent, reasons
+from evalkit.report.position_panel import HEADER, MEANING, TITLE, position_cells
 from evalkit.report.verdict_page import Section, Table
 from evalkit.winrate_findings import Finding
 from judges.statistics.position_bias import PolicyReadout
@@ -24,34 +25,6 @@ HEADLINE = {
     "drop": "one value a comparison; ties and orders that disagree are left out",
     "preference": "every verdict counts: the judge's probability if it gives one, else a tie as half a win",
 }
-
-
-class Interval(Protocol):
-    """A mean with its interval."""
-
-    @property
-    def mean(self) -> float:
-        """The estimate."""
-        ...
-
-    @property
-    def low(self) -> float | None:
-        """Lower end."""
-        ...
-
-    @property
-    def high(self) -> float | None:
-        """Upper end."""
-        ...
-
-
-def interval_text(estimate: Interval | None) -> str:
-    """Return an estimate and its interval as percent, a dash where there is none."""
-    if estimate is None:
-        return NONE
-    if estimate.low is None:
-        return percent(estimate.mean)
-    return f"{percent(estimate.mean)} ({percent(estimate.low)} to {percent(estimate.high)})"
 
 
 def sections(findings: Sequence[Finding], config: WinRates, folder: Path) -> list[Section]:
@@ -109,22 +82,12 @@ def _worst(one: Finding) -> str:
 
 
 def _position(findings: Sequence[Finding], folder: Path) -> Section:
-    bias = Table(
-        (
-            "systems",
-            "judge",
-            "shown first wins",
-            "both orders agree",
-            "same side won twice",
-            "both tie",
-            "first shown won twice",
-            "second shown won twice",
-            "tie in one order",
-            "one order missing",
-            "both missing",
-        ),
-        tuple(_bias_row(one) for one in findings if one.shown_first),
+    rows = tuple(
+        (_systems(one), one.judged_by, *position_cells(one.shown_first, one.position))
+        for one in findings
+        if one.shown_first
     )
+    bias = Table(("systems", "judge", *HEADER), rows)
     policies = Table(
         (
             "systems",
@@ -137,10 +100,6 @@ def _position(findings: Sequence[Finding], folder: Path) -> Section:
         ),
         tuple(row for one in findings for row in _policy_rows(one)),
     )
-    lines = (
-        "A judge without bias lets the side shown first win half of the time and says the same in both "
-        "orders. Where the first shown wins both times, the verdict is about the position.",
-    )
     notes = tuple(
         f"{_systems(one)} by {one.judged_by}: asked in one order only, so that 'shown first wins' tells "
         "bias of position only if chance chose the order."
@@ -150,19 +109,7 @@ def _position(findings: Sequence[Finding], folder: Path) -> Section:
     tables = (bias, policies) if policies.rows else (bias,)
     figures = ((folder / "position.png", "What became of the comparisons that were asked in both orders"),)
     asked = any(one.position for one in findings)
-    return Section("Does position decide?", lines, tables, figures if asked else (), notes)
-
-
-def _bias_row(one: Finding) -> tuple[str, ...]:
-    names = (_systems(one), one.judged_by, interval_text(one.shown_first))
-    if one.position is None:
-        return (*names, *[NONE] * 8)
-    counts = one.position.counts
-    numbers = (
-        counts.first_wins + counts.second_wins, counts.ties, counts.shown_first, counts.shown_second,
-        counts.one_tie, counts.one_order, counts.missing,
-    )  # fmt: skip
-    return (*names, interval_text(one.position.consistency), *(f"{number:,}" for number in numbers))
+    return Section(TITLE, (MEANING,), tables, figures if asked else (), notes)
 
 
 def _policy_rows(one: Finding) -> Iterator[tuple[str, ...]]:
