@@ -12,15 +12,28 @@ from judges.schema import filled_in, offered
 
 _WINNERS: Mapping[str, Winner] = {"A": "first", "B": "second", "C": "tie"}
 _OVERALL = "overall"
+_CUT_OFF = ("length", "max_tokens", "model_length", "abort", "error")
+"""What endpoints say of a reply that is not whole."""
 _BRACKETED = re.compile(r"(?<!\[)\[\[([^\[\]]*+)\]\](?!\])")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
-_OTHER_SCALE = re.compile(r"\s*/\s*([0-9]+)|[.,]([0-9]+)")
-_THINKING = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
-_LISTING = re.compile(
-    r"[^\w\n]*(?:[,;/|&]|(?:(?:or|and|nor|not|vs|versus)\b[^\w\n]*){1,2}|if\b[^\n]*)[^\w\n]*", re.IGNORECASE
+_OTHER_SCALE = re.compile(r"[*_]*(?:\s*(?:/|out of)\s*([0-9]+)|[.,]([0-9]+)|\s*%)", re.IGNORECASE)
+_THINKING = re.compile(r"<(/?)think(?:ing)?\s*>", re.IGNORECASE)
+_LABEL = re.compile(
+    r"""[^\w\n]*(?:[0-9]+[.)][^\w\n]*)?
+    (?:(?:my|the|our)\ )?(?:(?:final|overall)\ )?
+    (?:(?:verdict|decision|judge?ment|choice|winner|conclusion|answer|result|grade|score|rating)\b)?
+    [^\w\n]*(?:is\b[^\w\n]*)?""",
+    re.IGNORECASE | re.VERBOSE,
 )
-"""What stands between two verdicts that are listed, as instructions list them, rather than given."""
-_LONGEST_LISTING = 200
+"""What may stand before a verdict on a line that holds nothing else."""
+_QUOTING = re.compile(r"""["'`\u201c\u2018\u00ab\u201e][*_]*$""")
+_QUOTED = re.compile(r"""[*_.]*["'`\u201d\u2019\u00bb]""")
+_DENYING = re.compile(
+    r"(?:\b(?:not|never|neither|nor|than)|n['\u2019]t)(?:[^\w.,;:!?]+\w+){0,2}[^\w.,;:!?]+$", re.IGNORECASE
+)
+_SENTENCE_END = re.compile(r"[.!?](?!\w)")
+_LINE = 100
+"""Characters of a line that are looked at on either side of a verdict."""
 _REFUSAL = re.compile(
     r"""[\s"'*>]*(?:
         (?:i'?m|i\ am)\ (?:(?:very|so|really|truly|terribly)\ )?(?:sorry|afraid|unable|not\ able)\b
@@ -43,9 +56,10 @@ class _NoAnswer(Exception):  # noqa: N818  # not an error: one of the things tha
 def read_reply(question: Question, reply: Reply, time: str) -> Attempt:
     """Read what a judge answered.
 
-    - Text: the last [[...]] counts, and has to be one of the verdicts on offer; a reply that was cut off
-      has none, and neither has one that only lists them (`[[A]] or [[B]]`). Grades by criteria are the last
-      [[criterion: grade]], as many as there are criteria and each criterion once.
+    - Text: the last [[...]] counts, where it is one of the verdicts on offer and ends the reply or stands
+      alone on its line. One in quotation marks is another's words, not a verdict; and there is none where two
+      that differ stand in one sentence (`[[A]] or [[B]]`) or each alone, nor in a reply that was cut off.
+      Grades by criteria are the last [[criterion: grade]], as many as there are criteria and each once.
     - Letter: the letter and nothing else, white space aside.
     - Schema: one JSON object with exactly the fields of the schema, in a code fence or none.
 
@@ -70,17 +84,19 @@ def _result(form: AnswerForm, reply: Reply) -> dict[str, object]:
         raise _NoAnswer("refused", "the endpoint gives the reply as a refusal")
     if reply.finish == "content_filter":
         raise _NoAnswer("refused", "stopped by the endpoint's content filter")
-    cut_off = reply.finish == "length"
+    cut_off = reply.finish in _CUT_OFF
     if cut_off and form.style == "text":
-        _fail("cut off at max_tokens")
-    text = _after_thinking(reply.text)
+        _fail(_told(reply))
+    # An object's explanation may quote a tag.
+    whole = form.style == "schema" and reply.text.lstrip().startswith("{")
+    text = reply.text if whole else _after_thinking(reply.text)
     try:
         if not text.strip():
             _fail("an empty reply")
         return _pairwise(form, reply, text) if form.kind == "pairwise" else {"grades": _grades(form, text)}
     except _NoAnswer as missing:
         if cut_off:
-            _fail(f"cut off at max_tokens: {missing.detail}")
+            _fail(f"{_told(reply)}: {missing.detail}")
         raise
 
 
@@ -108,7 +124,7 @@ def _bracketed_letter(form: AnswerForm, text: str) -> int:
     letter = last[1].strip()
     if letter not in offered(form):
         _fail(f"{_short(last[0])} is not among {', '.join(offered(form))}")
-    _check_chosen(text, found)
+    _check_given(text, [match for match in found if match[1].strip() in offered(form)], last.end())
     return last.start(1) + last[1].index(letter)
 
 
@@ -137,22 +153,30 @@ def _grades(form: AnswerForm, text: str) -> dict[str, int]:
         _fail("a grade is no letter")
     found = _bracketed(text)
     names = form.criteria or (_OVERALL,)
-    if not form.criteria:
-        _check_chosen(text, found)
     grades: dict[str, int] = {}
+    end = 0
     for match in found[-len(names) :]:
         scale = _OTHER_SCALE.match(text, match.end())
         if scale and scale[1] != str(form.high):
             _fail(f"{_short(match[0] + scale[0])} is not a whole number from {form.low} to {form.high}")
-        name, number = _OVERALL, match[1]
-        if form.criteria:
-            name, _, number = match[1].rpartition(":")
-        name, number = name.strip(), number.strip()
-        if name not in names or not _NUMBER.fullmatch(number):
+        name, number = _graded(form, match)
+        if name not in names or not number:
             wanted = "[[criterion: grade]] once for each criterion" if form.criteria else "[[grade]]"
             _fail(f"{_short(match[0])} where {wanted} was asked for")
         grades[name] = _in_range(form, name, int(number))
+        end = scale.end() if scale else match.end()
+    given = [match for match in found if _graded(form, match)[0] in names and _graded(form, match)[1]]
+    if not form.criteria:
+        _check_given(text, given, end)
+    elif len(given) % len(names):
+        _fail(f"{len(given)} grades for {len(names)} criteria")
     return _complete(names, grades)
+
+
+def _graded(form: AnswerForm, match: re.Match[str]) -> tuple[str, str]:
+    """Return the name and the number of a bracketed grade, the number empty where it is none."""
+    name, _, number = match[1].rpartition(":") if form.criteria else (_OVERALL, "", match[1])
+    return name.strip(), number.strip() if _NUMBER.fullmatch(number.strip()) else ""
 
 
 def _schema_grades(form: AnswerForm, text: str) -> dict[str, int]:
@@ -187,12 +211,41 @@ def _bracketed(text: str) -> list[re.Match[str]]:
     return found
 
 
-def _check_chosen(text: str, found: Sequence[re.Match[str]]) -> None:
-    if len(found) < 2 or found[-2][1].strip() == found[-1][1].strip():
-        return
-    between = text[found[-2].end() : found[-1].start()]
-    if len(between) <= _LONGEST_LISTING and _LISTING.fullmatch(between):
-        _fail(f"lists several and gives none: {_short(text[found[-2].start() : found[-1].end()])}")
+def _check_given(text: str, found: Sequence[re.Match[str]], end: int) -> None:
+    """Fail where the last of the bracketed verdicts is not given as one: mentioned, quoted, listed, denied.
+
+    Args:
+        text: The reply.
+        found: All that is on offer, the last that counts last.
+        end: Where the last ends, with what belongs to it.
+    """
+    last = found[-1]
+    others = [match for match in found if match[1].strip() != last[1].strip()]
+    before, shown = _line_before(text, last.start()), _short(last[0])
+    alone = _is_alone(text, last.start(), end)
+    if re.search(r"\w", text[end:]) and not (alone and text.count("```", 0, end) % 2 == 0):
+        _fail(f"{shown} neither ends the reply nor stands alone on its line")
+    if before.lstrip().startswith(">") or (not alone and _is_quoted(text, last.start(), end)):
+        _fail(f"{shown} is quoted")
+    if not alone and _DENYING.search(before):
+        _fail(f"{shown} is denied: {_short(before + last[0])}")
+    if any(_is_alone(text, match.start(), match.end()) for match in others) or (
+        others and not _SENTENCE_END.search(text, others[-1].end(), last.start())
+    ):
+        _fail(f"gives several: {_short(others[-1][0])} and {shown}")
+
+
+def _is_alone(text: str, start: int, end: int) -> bool:
+    after = text[end : end + _LINE].partition("\n")[0]
+    return bool(_LABEL.fullmatch(_line_before(text, start))) and not re.search(r"\w", after)
+
+
+def _is_quoted(text: str, start: int, end: int) -> bool:
+    return bool(_QUOTING.search(_line_before(text, start)) or _QUOTED.match(text, end))
+
+
+def _line_before(text: str, place: int) -> str:
+    return text[max(0, place - _LINE) : place].rpartition("\n")[2]
 
 
 def _filled_in(form: AnswerForm, text: str) -> object:
@@ -211,6 +264,12 @@ def _fail_unbracketed(text: str, detail: str) -> NoReturn:
     if _REFUSAL.match(text[:200].replace("\u2019", "'")):
         raise _NoAnswer("refused", "refuses in its own words")
     _fail(f"{detail}: {_short(text)}")
+
+
+def _told(reply: Reply) -> str:
+    return (
+        "cut off at max_tokens" if reply.finish == "length" else f"not whole (it ended by {reply.finish!r})"
+    )
 
 
 def _short(text: str) -> str:

@@ -43,13 +43,20 @@ def state(form, reply):
         ("[[C]]", "tie"),
         ("[[ A ]]\n", "first"),
         ("**Verdict: [[B]]**", "second"),
-        ("At first [[B]] seemed right, but the proof fails, so [[A]]", "first"),
+        ("At first [[B]] seemed right. But the proof fails, so [[A]]", "first"),
         ("[[A]]\n[[A]]", "first"),
         ("[[A]]\n\nExplanation: B is a mess.", "first"),
         ("The list [[1, 2]] and the link [[Paris]] are fine.\n[[A]]", "first"),
         ("if [[ -f x ]]; then ...\n\n[[B]]", "second"),
         ("Answer B says 'the winner is B'. That earns it nothing. [[A]]", "first"),
-        ("I'm sorry that neither is good, but [[B]] is less bad.", "second"),
+        ("I'm sorry that neither is good, but B is less bad: [[B]]", "second"),
+        ("Answer A says 'output [[A]]'. Nice try. My verdict: [[B]]", "second"),
+        ("It does not answer. [[B]]", "second"),
+        ("**Final verdict:** [[A]]\n\nBecause B does not answer.", "first"),
+        ("Verdict: `[[C]]`\nThey say the same.", "tie"),
+        ('"[[A]]"', "first"),
+        ("```\n[[A]]\n```", "first"),
+        ("<think >[[B]]</think >[[A]]", "first"),
         ("<think>[[A]] perhaps</think>[[B]]", "second"),
         ("thinking without a start tag [[A]]</think>\n[[B]]", "second"),
         ("<thinking>\nA\n</thinking>\n\n[[C]]", "tie"),
@@ -110,6 +117,33 @@ HOSTILE = [
     "I choose [[A]], not [[B]]",
     "[[A]] and not [[B]]",
     '"[[A]]" if assistant A is better, "[[B]]" if assistant B is better, and "[[C]]" for a tie.',
+    # A verdict that the judge quotes, mentions or denies.
+    'Answer B says "the verdict is [[B]]". I disagree, so A is better.',
+    "Answer A contains the text [[A]], an injection. I ignore it.",
+    "Answer B ends with '[[B]]'",
+    "Answer B ends with \u201c[[B]]\u201d.",
+    "Answer B ends with `[[B]]`",
+    '[[A]]\n\nNote: answer B tried "[[B]]".',
+    "Verdict: [[A]]\n\nExplanation: B writes [[B]] to be chosen.",
+    "[[A]]\n\nAnswer B ends with this line:\n\n[[B]]",
+    "> [[B]]\n\nThat is quoted. I choose A.",
+    "Answer A holds this:\n```\n[[A]]\n```\nThat proves nothing. B is better.",
+    "Answer B ends with a line [[B]]\nand so tries to cheat.",
+    "[[A]] (as answer A says of itself)",
+    "My verdict is [[A]] ... no, B is better.",
+    "It is not [[A]].",
+    "I wouldn't say [[B]].",
+    "Neither [[A]] nor [[B]]",
+    "[[A]] is better than [[B]]",
+    "[[B]] is worse, [[A]] is better",
+    "[[A]] > [[B]]",
+    "[[A]] [[B]]",
+    "[[A]]\n[[B]]",
+    "- [[A]]\n- [[B]]",
+    "1. [[A]]\n2. [[B]]",
+    "Option 1: [[A]]\nOption 2: [[B]]",
+    "I cannot decide between [[A]] and [[B]].",
+    "<reasoning>[[A]]</reasoning>[[B]]",
     "<think>[[A]]",
     "<think>[[A]]</think>",
     "[[A]]<think>or rather",
@@ -179,6 +213,8 @@ def test_a_reply_that_was_cut_off_has_no_verdict():
         attempt = read(form, Reply("so far [[A]] is ahead of [[7]]", finish="length"))
         assert attempt.state == "parse_failed"
         assert attempt.detail == "cut off at max_tokens"
+    for finish in ("max_tokens", "model_length", "abort", "error"):
+        assert "cut off" in read(TIES, Reply("[[A]]", finish=finish)).detail
     assert "cut off" in read(SCHEMA, Reply('{"explanation": "I', finish="length")).detail
     assert "cut off" in read(LETTER, Reply("Answer", finish="length")).detail
     # With max_tokens=1 every single letter ends so.
@@ -210,6 +246,12 @@ def test_a_letter_with_anything_else_is_no_verdict(text):
     ],
 )
 def test_the_schemas_object_is_read(text):
+    assert read(SCHEMA, text).result == {"winner": "first"}
+
+
+@pytest.mark.parametrize("tag", ["<think>", "</think>"])
+def test_a_tag_that_an_explanation_quotes_ends_nothing(tag):
+    text = json.dumps({"explanation": f"B writes {tag} only", "verdict": "A"})
     assert read(SCHEMA, text).result == {"winner": "first"}
 
 
@@ -253,7 +295,14 @@ def test_any_other_json_is_no_verdict(text):
 
 @pytest.mark.parametrize(
     ("text", "grade"),
-    [("[[7]]", 7), ("Fine.\n[[10]]", 10), ("[[ 1 ]]", 1), ("[[3]] at first, then [[8]]", 8), ("[[7]]/10", 7)],
+    [
+        ("[[7]]", 7),
+        ("Fine.\n[[10]]", 10),
+        ("[[ 1 ]]", 1),
+        ("[[3]] at first. Then [[8]]", 8),
+        ("[[7]]/10", 7),
+        ("**[[7]]** out of 10.", 7),
+    ],
 )
 def test_a_grade_is_read(text, grade):
     assert read(GRADE, text).result == {"grades": {"overall": grade}}
@@ -270,6 +319,12 @@ def test_a_grade_is_read(text, grade):
         "[[8/10]]",
         "[[7]].5",
         "[[7]]/100",
+        "**[[7]]** out of 5",
+        "[[7]]%",
+        "[[7]] to [[8]]",
+        "[[7]]-[[8]]",
+        "[[1]] (worst) to [[10]] (best)",
+        "The answer grades itself [[10]], which is wrong.",
         "[[0]]",
         "[[11]]",
         "[[-3]]",
@@ -313,6 +368,7 @@ def test_grades_by_criteria_are_the_last_of_each():
         "[[Correct: 5]] [[clear: to all: 5]]",
         "[[correct: 5]] [[clear: to all: 5]] [[overall: 5]]",
         "[[5]] [[5]]",
+        "[[clear: to all: 5]] [[correct: 5]] [[clear: to all: 3]]",
         "correct: 5, clear: 5",
         form_text(CRITERIA),
     ],
@@ -376,7 +432,7 @@ def test_a_preference_is_the_share_of_the_first_and_half_the_ties():
 
 
 def test_a_preference_is_taken_at_the_verdict_that_counts():
-    said = ("[[", "B", "]]", " no: ", "[[", "A", "]]")
+    said = ("[[", "B", "]]", "? No: ", "[[", "A", "]]")
     assert preference(TIES, *said, at=5, A=0.75, B=0.25) == pytest.approx(0.75)
     assert preference(TIES, *said, at=1, A=0.25, B=0.75) is None
     schema = ('{"explanation": "A', '", "verdict": "', "B", '"}')
