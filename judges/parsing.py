@@ -267,9 +267,7 @@ def _fail_unbracketed(text: str, detail: str) -> NoReturn:
 
 
 def _told(reply: Reply) -> str:
-    return (
-        "cut off at max_tokens" if reply.finish == "length" else f"not whole (it ended by {reply.finish!r})"
-    )
+    return "cut off at max_tokens" if reply.finish == "length" else f"cut off: {reply.finish}"
 
 
 def _short(text: str) -> str:
