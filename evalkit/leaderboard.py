@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.judging_config import Rank
+from judges.jury import JURY
 from judges.statistics.bradley_terry import BradleyTerry, NotIdentifiedError, bradley_terry
 from judges.statistics.elo import Elo, elo
 from judges.statistics.pair_sums import read_contests
@@ -77,6 +78,8 @@ class Unranked:
 def boards_of(table: VerdictTable, config: Rank, source: str) -> tuple[list[Board], list[Unranked]]:
     """Return for each axis the board of all judges together, then those of each where there are several.
 
+    Where there are juries, they are all judges: their members' verdicts have boards by themselves.
+
     Args:
         table: The verdicts, with counts of style where the configuration asks for it.
         config: How they are ranked.
@@ -92,13 +95,19 @@ def boards_of(table: VerdictTable, config: Rank, source: str) -> tuple[list[Boar
     for axis in _by_name(table.axes, table.axis):
         chosen = table.select(table.axis == axis)
         judges = list(_by_name(table.judges, chosen.judge))
-        alone = table.judges[judges[0]] if len(judges) == 1 else ALL_JUDGES
+        # A jury's members stand beside it in the file; their votes are in its verdicts already.
+        juries = [judge for judge in judges if table.judges[judge].startswith(JURY)]
+        voices = juries or judges
+        alone = table.judges[voices[0]] if len(voices) == 1 else ALL_JUDGES
         try:
-            boards.append(_board(chosen, table.axes[axis], alone, config))
+            counted = chosen.select(np.isin(chosen.judge, voices))
+            boards.append(_board(counted, table.axes[axis], alone, config))
         except (NotIdentifiedError, ConfigError) as error:
             where = ", ".join(filter(None, (source, table.axes[axis])))
             raise type(error)(f"{where}: {_in_options(str(error))}") from None
         for judge in judges if len(judges) > 1 else ():
+            if voices == [judge]:
+                continue
             try:
                 only = chosen.select(chosen.judge == judge)
                 boards.append(_board(only, table.axes[axis], table.judges[judge], config))

@@ -8,11 +8,11 @@ from pathlib import Path
 from evalkit.judging_config import Pairs
 from judges.export import verdict_preferences, verdict_rankings
 from judges.judge import Verdict
+from judges.jury import JURY
 from judges.verdicts import read_verdicts
 from rewards.errors import ConfigError, DataError, OutputExistsError
 from rewards.files import to_row, write_rows
 
-JURY = "jury:"
 OVERALL = "overall"
 """What the axis without a name is called."""
 

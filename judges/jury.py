@@ -15,6 +15,9 @@ from judges.session import Session
 from rewards.errors import ConfigError, DataError, SpecError
 from rewards.scorer import Spec
 
+JURY = "jury:"
+"""How the names of juries begin."""
+
 
 @dataclass(frozen=True)
 class Jury:

@@ -248,3 +248,18 @@ def test_bad_input_is_one_line(write_rows, tmp_path, capsys, rows, options, word
 
 def test_a_missing_file_is_one_line(tmp_path, capsys):
     assert "no such file" in refused(capsys, "--verdicts", str(tmp_path / "no.jsonl"), "--out", str(tmp_path))
+
+
+def test_a_jury_is_not_counted_twice_by_its_members(tmp_path):
+    def told(judge, winner):
+        return [
+            {"prompt": f"p{n}", "first": "x", "second": "y", "first_system": "a", "second_system": "b",
+             "judge": judge, "winner": winner if n % 2 else "tie"} for n in range(6)
+        ]  # fmt: skip
+
+    rows = [*told("jury:m,n", "first"), *told("m", "first"), *told("n", "second")]
+    path = tmp_path / "verdicts.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    main(["rank", "--verdicts", str(path), "--out", str(tmp_path / "out"), "--prior", "1"])
+    boards = json.loads((tmp_path / "out" / "leaderboard.json").read_text())["boards"]
+    assert [(board["judge"], board["n"]) for board in boards] == [("jury:m,n", 6), ("m", 6), ("n", 6)]
