@@ -12,6 +12,7 @@ from rich.console import Console
 from evalkit.judging_config import JudgeFiles
 from evalkit.judging_summary import IDENTICAL, Summary, Watch
 from evalkit.sides import Matching, Side, comparisons, match_sides, side_name
+from evalkit.terminal import for_people
 from judges.asking import Questioning
 from judges.batch import run_batches
 from judges.judge import Comparison, Judge, Verdict, load_judge, shows_second_first
@@ -41,29 +42,33 @@ def run(config: JudgeFiles) -> None:
     session = Session.open(
         replace(config, ledger="" if config.plan and not Path(ledger).exists() else ledger)
     )
-    console = Console(emoji=False)  # which would take `:m:` for one
-    pairs = Pairs(config, first, second, matching)
+    with session.ledger:
+        _judge(config, session, Pairs(config, first, second, matching))
+
+
+def _judge(config: JudgeFiles, session: Session, pairs: "Pairs") -> None:
+    console = for_people()
     judges = load_judges(config.judge, session, config.axes, config.repeats)
     if config.plan:
-        for line in plan_lines(session, judges, pairs.shown, config.batch):
-            console.print(line, soft_wrap=True, highlight=False, markup=False)
+        console.print("\n".join(plan_lines(session, judges, pairs.shown, config.batch)), soft_wrap=True)
         return
     ask_ahead(judges, pairs.shown, config.batch, console)
-    summary = Summary(config, matching, first.name, second.name)
+    summary = Summary(config, pairs.matching, pairs.first.name, pairs.second.name)
     write_rows(config.out, map(verdict_row, summary.counted(pairs.verdicts(judges))), config.overwrite)
-    for line in summary.lines(session, [judge.asker for judge in questioning(judges)]):
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    told = summary.lines(session, [judge.asker for judge in questioning(judges)])
+    console.print("\n".join(told), soft_wrap=True)
 
 
 class Pairs:
     """The comparisons of a run in the orders asked, read anew at each pass."""
 
     def __init__(self, config: JudgeFiles, first: Side, second: Side, matching: Matching) -> None:
-        self._config, self._first, self._second, self._matching = config, first, second, matching
+        self._config = config
+        self.first, self.second, self.matching = first, second, matching
 
     def comparisons(self) -> Iterator[Comparison]:
         """Yield each comparison once, as given."""
-        return comparisons(self._first, self._second, self._matching, self._config.limit)
+        return comparisons(self.first, self.second, self.matching, self._config.limit)
 
     def shown(self) -> Iterator[Comparison]:
         """Yield each comparison that is asked, as the judge is to see it."""
