@@ -78,6 +78,9 @@ class Endpoint:
 
     def refusal(self, detail: str) -> EndpointError:
         """Return the error for an endpoint that will not take requests such as ours."""
+        if re.search("max_completion_tokens|temperature", detail):
+            reasoning = "tokens_field=max_completion_tokens&temperature=default"
+            return self.error(f"the request is refused ({detail})", f"add to the judge {reasoning}")
         options = "the judge's answer=, logprobs=, temperature=, max_tokens="
         return self.error(f"the request is refused ({detail})", f"ask for what the model offers ({options})")
 

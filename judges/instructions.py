@@ -1,6 +1,7 @@
 """How a model is asked: what a specification openai:MODEL?... says, checked, and the questions made of it."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import cast, get_args
@@ -12,7 +13,7 @@ from judges.ledger import Ledger
 from judges.question import AnswerForm, AnswerStyle, Question
 from judges.rubric import Rubric
 from judges.schema import response_format
-from judges.session import Session
+from judges.session import OPENAI, Session
 from judges.templates import Mode, Template, form_text, quality_text
 from rewards.errors import ConfigError, DataError, SpecError
 from rewards.records import Generation, Prompt
@@ -21,6 +22,11 @@ from rewards.scorer import Spec
 
 MAX_TOKENS: Mapping[AnswerStyle, int] = {"text": 2048, "letter": 16, "schema": 2048}
 """Most tokens of a reply where the specification does not say."""
+REASONING_TOKENS = 16_384
+"""The same for a model that reasons, whose thoughts count and come first."""
+
+_REASONING = re.compile(r"(?:ft:)?(?:o[1-9]|gpt-[5-9])(?!.*-chat)")
+"""Names of OpenAI's models that refuse max_tokens and a temperature."""
 
 COMMON = (
     "answer",
@@ -115,8 +121,8 @@ def read_instructions(spec: Spec, model: str, mode: Mode, session: Session) -> I
         quality = quality_text(axis, rubric) if "quality" in template.placeholders() else ""
     except ConfigError as error:
         raise SpecError(f"{spec.text}: {error}") from None
-    parameters = _parameters(spec, form)
     endpoint = _endpoint(spec, model, session)
+    parameters = _parameters(spec, form, endpoint == OPENAI and bool(_REASONING.match(model)))
     repeat = read_whole(spec, "repeat", session.repeat)
     judge = f"openai:{model}"
     return Instructions(judge, endpoint, template, form, quality, parameters, reference, repeat, rubric)
@@ -217,9 +223,10 @@ def _form(spec: Spec, mode: Mode, style: AnswerStyle, rubric: Rubric | None) -> 
     return AnswerForm("grade", style, criteria=names, low=rubric.low, high=rubric.high)
 
 
-def _parameters(spec: Spec, form: AnswerForm) -> dict[str, object]:
+def _parameters(spec: Spec, form: AnswerForm, reasons: bool) -> dict[str, object]:
+    """Return what a request sets: what is said, else what a model takes that reasons, or does not."""
     parameters: dict[str, object] = {}
-    if spec.options.get("temperature") != "default":
+    if spec.options.get("temperature", "default" if reasons else "") != "default":
         temperature = spec.option("temperature", 0.0)
         if not 0 <= temperature <= 2:
             raise SpecError(
@@ -227,7 +234,8 @@ def _parameters(spec: Spec, form: AnswerForm) -> dict[str, object]:
                 f"got {spec.options['temperature']!r}"
             )
         parameters["temperature"] = temperature
-    parameters[_tokens_field(spec)] = read_whole(spec, "max_tokens", MAX_TOKENS[form.style], 1)
+    most = REASONING_TOKENS if reasons else MAX_TOKENS[form.style]
+    parameters[_tokens_field(spec, reasons)] = read_whole(spec, "max_tokens", most, 1)
     if "seed" in spec.options:
         parameters["seed"] = read_whole(spec, "seed", 0)
     if spec.flag("logprobs"):
@@ -239,8 +247,8 @@ def _parameters(spec: Spec, form: AnswerForm) -> dict[str, object]:
     return parameters
 
 
-def _tokens_field(spec: Spec) -> str:
-    field = spec.options.get("tokens_field", "max_tokens")
+def _tokens_field(spec: Spec, reasons: bool) -> str:
+    field = spec.options.get("tokens_field", "max_completion_tokens" if reasons else "max_tokens")
     if field not in ("max_tokens", "max_completion_tokens"):
         raise SpecError(
             f"{spec.text}: option tokens_field is max_tokens or max_completion_tokens, got {field!r}"

@@ -75,6 +75,10 @@ def load_openai_judge(spec: Spec, session: Session | None = None) -> Judge:
     `rubric`, `margin` and `answer` (text, schema) in pointwise mode; and in both `reference`, `axis`,
     `prompt`, `temperature`, `max_tokens`, `tokens_field`, `seed`, `repeat`, `base_url` and `ledger`.
 
+    Asked are temperature 0 and `max_tokens`; of the models of OpenAI's own endpoint that reason (o3, gpt-5,
+    ...), which refuse both, their own temperature and a greater `max_completion_tokens`. Whatever is sent is
+    part of the question's key.
+
     Raises:
         SpecError: An option is unknown, out of its range, or makes no sense with another.
         MissingFileError: There is no such prompt or rubric.

@@ -29,6 +29,8 @@ MESSAGE_TOKENS = 4
 """What a chat format adds to each message, and once to open the reply."""
 EXPECTED_REPLY = {"text": 200, "schema": 40, "letter": 2}
 """Tokens of a reply by its form's style: guesses, until the ledger has measured the judge's own."""
+EXPECTED_THOUGHT = 800
+"""Tokens that a model which reasons, as its max_completion_tokens shows, adds to each reply: a guess, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +226,7 @@ def estimate_tokens(question: Question, measured: "Measured | None" = None) -> T
         received = measured.tokens_out / measured.calls
     else:
         received = EXPECTED_REPLY[question.form.style] * max(1, len(question.form.criteria))
+        received += EXPECTED_THOUGHT if "max_completion_tokens" in question.parameters else 0
     size = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
     expected = math.ceil(received if most is None else min(received, most))
     return Tokens(math.ceil(sent), expected, size + 2 * overhead, most)

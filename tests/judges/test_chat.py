@@ -98,6 +98,19 @@ def test_an_error_sent_as_a_success_is_one():
         (403, {"message": "not for you"}, "--api_key"),
         (404, {"message": "no such model", "code": "model_not_found"}, "/models"),
         (400, {"message": "Unsupported: 'logprobs'", "code": "unsupported_parameter"}, "logprobs="),
+        (
+            400,
+            {
+                "message": "'max_tokens' is not supported. Use 'max_completion_tokens'",
+                "code": "unsupported_parameter",
+            },
+            "add to the judge tokens_field=max_completion_tokens&temperature=default",
+        ),
+        (
+            400,
+            {"message": "'temperature' does not support 0 with this model", "code": "unsupported_value"},
+            "add to the judge tokens_field=max_completion_tokens&temperature=default",
+        ),
         (429, {"message": "You exceeded your quota", "code": "insufficient_quota"}, "pay it up"),
         (402, {"message": "Payment required"}, "pay it up"),
     ],

@@ -10,7 +10,7 @@ from judges.config import AskingConfig
 from judges.judge import Comparison, Usage, ask_both_orders, load_judge
 from judges.ledger import Ledger
 from judges.reply import Reply, Token, request_body
-from judges.session import Session
+from judges.session import OPENAI, Session
 from rewards.errors import ConfigError, DataError, MissingFileError, SpecError
 from rewards.records import Message
 from tests.judges.chat_server import serving
@@ -114,6 +114,29 @@ def test_the_request_is_what_the_options_say(monkeypatch):
     verdict = schema["response_format"]["json_schema"]["schema"]["properties"]["verdict"]
     assert verdict == {"type": "string", "enum": ["A", "B"]}
     assert schema["response_format"]["json_schema"]["strict"] is True
+
+
+@pytest.mark.parametrize(
+    ("model", "address", "reasons"),
+    [
+        ("gpt-5-mini", OPENAI, True),
+        ("gpt-5.4-2026-03-05", OPENAI, True),
+        ("o4-mini", OPENAI, True),
+        ("gpt-5-chat-latest", OPENAI, False),
+        ("gpt-4o", OPENAI, False),
+        ("omni", OPENAI, False),
+        ("gpt-5-mini", "http://localhost:8000/v1", False),
+    ],
+)
+def test_openais_models_that_reason_are_asked_as_they_take_it(monkeypatch, model, address, reasons):
+    def parameters(options=""):
+        judge = load(monkeypatch, f"openai:{model}?base_url={address}&answer=letter{options}")
+        return judge.questions(PAIR)[0].parameters
+
+    plain = {"temperature": 0.0, "max_tokens": 16}
+    assert parameters() == ({"max_completion_tokens": 16384} if reasons else plain)
+    told = "&temperature=0.5&tokens_field=max_tokens&max_tokens=9"
+    assert parameters(told) == {"temperature": 0.5, "max_tokens": 9}
 
 
 def test_every_option_that_changes_the_question_changes_its_key_and_the_judges_name(monkeypatch, tmp_path):

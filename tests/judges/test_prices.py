@@ -5,7 +5,7 @@ import pytest
 
 from judges.judge import Usage
 from judges.ledger import Measured
-from judges.prices import SHIPPED, Prices, Spending, estimate_tokens
+from judges.prices import EXPECTED_THOUGHT, SHIPPED, Prices, Spending, estimate_tokens
 from judges.question import AnswerForm, Question
 from rewards.errors import DataError, MissingFileError
 from rewards.records import Message
@@ -161,6 +161,8 @@ def test_estimates_by_rule_of_thumb():
     assert estimate_tokens(question("字" * 400)).sent_at_most >= 1200
     assert estimate_tokens(question()).received_at_most is None
     assert estimate_tokens(question(max_completion_tokens=7)).received_at_most == 7
+    plain, reasoning = estimate_tokens(question()), estimate_tokens(question(max_completion_tokens=9999))
+    assert reasoning.received == plain.received + EXPECTED_THOUGHT
     letter, text = (estimate_tokens(question(style=style)).received for style in ("letter", "text"))
     assert letter < text
     graded = estimate_tokens(question(style="schema", criteria=("a", "b"))).received
