@@ -13,6 +13,9 @@ from rewards.records import Generation, prompt_key
 
 Unmatched = Literal["refuse", "leave"]
 
+BY_PROMPT = '--rename {"id": "row"} matches by prompt'
+"""What helps where ids of two files have nothing to do with each other."""
+
 Index: TypeAlias = dict[bytes, tuple[str, bytes]]
 """Each row's key, with its place in the file and its prompt's digest."""
 
@@ -74,10 +77,10 @@ def match_sides(first: Side, second: Side, unmatched: Unmatched = "refuse") -> M
     alone = [(first, second, [key for key in ours if key not in both], ours)]
     alone.append((second, first, [key for key in theirs if key not in both], theirs))
     if not both:
-        raise DataError(
-            f"{first.source} and {second.source}: no {what} stands in both; "
-            "matched are equal texts of column prompt, or of id where all rows have one (--rename maps names)"
+        remedy = (
+            f"{BY_PROMPT} instead" if by_id else "matched are texts of column prompt; --rename maps names"
         )
+        raise DataError(f"{first.source} and {second.source}: no {what} stands in both; {remedy}")
     for side, other, keys, index in alone:
         if keys and unmatched == "refuse":
             raise DataError(
@@ -158,7 +161,7 @@ def _check_prompts(ours: Index, theirs: Index, both: Set[bytes]) -> None:
         if key in both and ours[key][1] != theirs[key][1]:
             raise DataError(
                 f"{ours[key][0]} and {theirs[key][0]}: one id, but two prompts; where ids of the two "
-                'files have nothing to do with each other, --rename {"id": "row"} matches by prompt'
+                f"files have nothing to do with each other, {BY_PROMPT}"
             )
 
 

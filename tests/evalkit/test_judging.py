@@ -192,6 +192,15 @@ def test_a_row_without_a_partner_is_left_out_and_counted(run, folder):
     assert f"left out, without a partner: {COUNT - 5} rows of ours, 0 of few" in done.printed
 
 
+def test_rows_whose_ids_do_not_meet_are_matched_by_prompt_on_request(run, folder):
+    for side in ("ours", "theirs"):
+        rows = [json.loads(line) for line in (folder / f"{side}.jsonl").read_text().splitlines()]
+        write(folder / f"{side}.jsonl", [{**row, "id": f"{side}{n}"} for n, row in enumerate(rows)])
+    done = run("--rename", '{"id": "row"}')
+    assert len(done.rows) == 2 * COUNT
+    assert (done.rows[0]["first_row"], done.rows[0]["second_row"]) == ("ours0", "theirs0")
+
+
 def test_a_plan_says_what_will_be_asked_and_asks_nothing(run, folder):
     options = ("--prices", "prices.yaml", "--requests_per_minute", "6")
     before = sorted(folder.iterdir())

@@ -26,6 +26,7 @@ FILES = {
     "foreign.jsonl": lines([{"prompt": "q", "response": "r"}]),
     "ids.jsonl": lines([{**row, "id": str(n)} for n, row in enumerate(ROWS)]),
     "other_ids.jsonl": lines([{**row, "id": str(2 - n)} for n, row in enumerate(ROWS)]),
+    "far_ids.jsonl": lines([{**row, "id": f"x{n}"} for n, row in enumerate(ROWS)]),
     "many.jsonl": lines([{"prompt": "p0", "responses": ["x", "y"]}]),
     "empty.jsonl": "",
     "broken.jsonl": lines(ROWS[:1]) + '{"prompt": \n',
@@ -59,6 +60,10 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "ids that mean something else": (
         f"{REACHED} --first ids.jsonl --second other_ids.jsonl",
         ("one id, but two prompts", "--rename"),
+    ),
+    "ids that do not meet": (
+        f"{REACHED} --first ids.jsonl --second far_ids.jsonl",
+        ("no id stands in both", "--rename", "matches by prompt"),
     ),
     "one file twice": (
         f"{REACHED} --second ./a.jsonl --second_name c",
