@@ -31,6 +31,9 @@ class Finding:
     axis: str
     win_rate: WinRate | None
     """Of `first`; None where no verdict has a winner."""
+    outcomes: Mapping[str, int]
+    """How many of what the win rate counts are wins, ties and losses, by the judge's own word: one that gives
+    probabilities may say tie where they lean to a side."""
     left_out: int
     """Comparisons that the tie policy leaves out."""
     missing: dict[str, int]
@@ -58,6 +61,7 @@ class Finding:
             "judge": self.judge,
             "axis": self.axis,
             "win_rate": _plain(self.win_rate),
+            "outcomes": _plain(self.outcomes),
             "left_out": self.left_out,
             "missing": self.missing,
             "position": _plain(self.position),
@@ -114,6 +118,7 @@ def finding(group: Group, human: HumanCheck | None, difficulty: Floats | None, c
         group.judge,
         group.axis,
         _rate(values, prompts, resampling),
+        _outcomes(table.outcome if config.ties == "preference" else values),
         left_out,
         table.missing(),
         position,
@@ -138,6 +143,11 @@ def _rate(values: Floats, prompts: Integers, resampling: Resampling) -> WinRate 
     if np.isnan(values).all():
         return None
     return win_rate(values, prompts, resampling.level, resampling.seed, resampling.resamples)
+
+
+def _outcomes(values: Floats) -> Mapping[str, int]:
+    counts = {"wins": values > 0.5, "ties": values == 0.5, "losses": values < 0.5}
+    return {name: int(np.count_nonzero(which)) for name, which in counts.items()}
 
 
 def _length_controlled(

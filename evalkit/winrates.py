@@ -53,8 +53,8 @@ def run(config: WinRates) -> None:
     browser = gather_comparisons(sources, table, config.shown)
     write_verdict_page(folder / "index.html", "Win rates", sections(findings, config, folder), browser)
     console = for_people()
-    console.print(_printed(findings, config.level))
-    for line in _notes(findings):
+    console.print(_printed(findings, config))
+    for line in _notes(findings, config):
         console.print(line, soft_wrap=True)
     made = "index.html, winrate.csv, winrate.json, winrate.png, position.png"
     console.print(f"Results are in {folder}: {made}", soft_wrap=True)
@@ -100,39 +100,31 @@ def _csv_row(found: Finding) -> list[object]:
     rate, human = found.win_rate, None if found.human is None else found.human.corrected
     names = (found.first, found.second, found.judge, found.axis)
     missing = sum(found.missing.values())
-    columns = (
-        "n",
-        "mean",
-        "standard_error",
-        "low",
-        "high",
-        "worst_low",
-        "worst_high",
-        "wins",
-        "ties",
-        "losses",
-    )
+    columns = ("n", "mean", "standard_error", "low", "high", "worst_low", "worst_high")
     n, *rest = (None if rate is None else getattr(rate, name) for name in columns)
     values: list[object] = [*names, n or 0, missing, None if rate is None else rate.prompts, *rest]
+    values += found.outcomes.values()
     for estimate in (found.shown_first, _consistency(found), found.length_controlled, human):
         values += [None if estimate is None else getattr(estimate, end) for end in ("mean", "low", "high")]
     return [*values, None if human is None else human.gain]
 
 
-def _printed(findings: Sequence[Finding], level: float) -> Table:
+def _printed(findings: Sequence[Finding], config: WinRates) -> Table:
     """Return the table for a terminal, without the columns that say nothing here."""
     cells = {
         "first": [one.first for one in findings],
         "second": [one.second for one in findings],
         "judge": [one.judged_by for one in findings],
         "win rate": [interval_text(one.win_rate) for one in findings],
-        "verdicts": [f"{one.win_rate.n if one.win_rate else 0:,}" for one in findings],
-        "missing": [f"{sum(one.missing.values()):,}" for one in findings],
+        f"{_counted(config)}s": [f"{one.win_rate.n if one.win_rate else 0:,}" for one in findings],
+        "missing": [
+            f"{one.win_rate.missing if one.win_rate else sum(one.missing.values()):,}" for one in findings
+        ],
         "shown first wins": [interval_text(one.shown_first) for one in findings],
         "orders agree": [interval_text(_consistency(one)) for one in findings],
         "at equal length": [interval_text(one.length_controlled) for one in findings],
     }
-    title = f"Win rate of the first system; intervals at {level:.0%}"
+    title = f"Win rate of the first system; intervals at {config.level:.0%}"
     for column in ("second", "judge"):
         if len(set(cells[column])) == 1:
             title += f"; {column}: {cells.pop(column)[0]}"
@@ -149,13 +141,18 @@ def _consistency(found: Finding) -> WinRate | None:
     return None if found.position is None else found.position.consistency
 
 
-def _notes(findings: Sequence[Finding]) -> Iterator[str]:
+def _counted(config: WinRates) -> str:
+    """Return what the win rate counts: its tie policy makes one value of a verdict, or of a comparison."""
+    return "comparison" if config.ties in ("disagree", "drop") else "verdict"
+
+
+def _notes(findings: Sequence[Finding], config: WinRates) -> Iterator[str]:
     for found in findings:
         about = f"{found.first} against {found.second} by {found.judged_by}"
         rate = found.win_rate
         if rate is not None and rate.missing:
             ends = f"{percent(rate.worst_low)} to {percent(rate.worst_high)}"
-            yield f"{about}: {counted(rate.missing, 'verdict')} missing; with them it is from {ends}"
+            yield f"{about}: {counted(rate.missing, _counted(config))} missing; with them it is from {ends}"
         if found.left_out:
             yield f"{about}: {counted(found.left_out, 'comparison')} left out, tied or in disagreement"
         if found.human is not None and found.human.corrected is not None:

@@ -46,11 +46,7 @@ def _win_rates(findings: Sequence[Finding], config: WinRates, folder: Path) -> S
             one.judged_by,
             interval_text(one.win_rate),
             decimal(None if one.win_rate is None else one.win_rate.standard_error, 4),
-            *(
-                f"{one.win_rate.wins:,} / {one.win_rate.ties:,} / {one.win_rate.losses:,}"
-                if one.win_rate
-                else NONE,
-            ),
+            " / ".join(f"{count:,}" for count in one.outcomes.values()) if one.win_rate else NONE,
             f"{one.win_rate.prompts:,}" if one.win_rate else NONE,
             reasons(one.missing),
             _worst(one),

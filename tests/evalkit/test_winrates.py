@@ -263,3 +263,24 @@ def test_a_text_that_is_cut_keeps_its_length(tmp_path):
     (shown,) = gather_comparisons(str(source), read_table(source), 10).comparisons
     assert (shown.first_characters, shown.second_characters) == (30_000, 3)
     assert shown.first.endswith("[... 10,000 more characters]")
+
+
+def test_ties_that_a_judge_called_are_ties_whatever_its_probabilities(tmp_path):
+    verdicts = [
+        verdict(f"p{n}", "tie" if n < 6 else "first", swapped, preference=0.6 if n < 6 else 0.9)
+        for n in range(9)
+        for swapped in (False, True)
+    ]
+    (found,) = winrate(tmp_path, verdicts)
+    assert found["win_rate"]["mean"] == pytest.approx((6 * 0.6 + 3 * 0.9) / 9)
+    assert found["outcomes"] == {"wins": 6, "ties": 12, "losses": 0}
+    assert found["position"]["counts"]["ties"] == 6
+    assert found["position"]["policies"]["half"]["win_rate"]["mean"] == pytest.approx((6 * 0.5 + 3) / 9)
+    assert found["position"]["policies"]["preference"]["win_rate"]["mean"] == pytest.approx(
+        (6 * 0.6 + 3 * 0.9) / 9
+    )
+    (row,) = csv.DictReader((tmp_path / "out" / "winrate.csv").read_text().splitlines())
+    assert (row["wins"], row["ties"], row["losses"]) == ("6", "12", "0")
+    assert "6 / 12 / 0" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    (dropped,) = winrate(tmp_path, verdicts, "--ties", "drop", out="drop")
+    assert dropped["outcomes"] == {"wins": 3, "ties": 0, "losses": 0}
