@@ -57,8 +57,12 @@ class Summary:
             decided = counts["first"] + counts["second"]
             missing = counts.total() - decided - counts["tie"]
             yield f"{by}: {told}, missing {missing:,}, of {counts.total():,} verdicts"
-            if counts["tie"] > self.identical[judge, axis] and not decided:
+            if decided:
+                continue
+            if counts["tie"] > self.identical[judge, axis]:
                 yield f"{by}: every verdict is a tie, which tells nothing apart; evalkit probe tests a judge"
+            elif counts["parse_failed"]:
+                yield f"{by}: no reply could be read; can the model keep to the judge's answer=, max_tokens=?"
         for judge, count in self.weighed.items():
             if "logprobs=true" in judge and not count:
                 yield f"{judge}: no reply came with log-probabilities of use, so no verdict has a preference"

@@ -13,6 +13,10 @@ from types import SimpleNamespace
 import pytest
 
 from evalkit.cli import main
+from evalkit.judging import CHUNK, Pairs
+from evalkit.judging_config import JudgeFiles
+from evalkit.sides import Side, match_sides
+from judges.judge import Verdict
 from judges.verdicts import read_verdicts
 from rewards.files import read_rows
 from tests.judges.batch_server import KEY, BatchServer, answered, unasked
@@ -310,6 +314,7 @@ def test_grades_are_asked_once_for_both_orders(run):
         "refused",
     }
     assert run(out="given.jsonl", spec="openai:scripted?mode=pointwise").calls == 0
+    assert "openai:scripted?mode=pointwise: no reply could be read; " in done.printed
 
 
 def test_conversations_and_references_are_shown(run, folder):
@@ -358,6 +363,28 @@ def test_another_kind_of_file_holds_the_same(run):
     rows = run().rows
     assert run(out="v.parquet").rows == rows
     assert run(out="v.jsonl.gz").rows == rows
+
+
+def test_rows_are_written_as_they_come_and_few_are_held(folder):
+    many = 3 * CHUNK
+    for side in ("ours", "theirs"):
+        write(folder / f"{side}.jsonl", [{"prompt": f"{n}", "response": f"{side} {n}"} for n in range(many)])
+    compared = []
+
+    class Counting:
+        name = "counting"
+
+        def compare(self, comparisons):
+            compared.append(len(comparisons))
+            return [Verdict(one, "tie", None) for one in comparisons]
+
+    ours, theirs = (Side(f"{name}.jsonl", name) for name in ("ours", "theirs"))
+    config = JudgeFiles(judge="", first="", second="", out="")
+    verdicts = Pairs(config, ours, theirs, match_sides(ours, theirs)).verdicts([Counting()])
+    next(verdicts)
+    assert compared == [2 * CHUNK]
+    assert sum(1 for _ in verdicts) == 2 * many - 1
+    assert compared == [2 * CHUNK] * 3
 
 
 @pytest.fixture
