@@ -64,7 +64,7 @@ def _findings(config: WinRates, table: VerdictTable, sources: str) -> list[Findi
     """Return what each group says.
 
     Raises:
-        DataError: No verdict has a winner, or people's verdicts are on nothing that the judge's are on.
+        DataError: Nothing is left to tell a win rate by, or people's verdicts are on nothing that the judge's are on.
     """
     groups = groups_of(table, config.baseline)
     checks: list[HumanCheck | None] = [None] * len(groups)
@@ -73,6 +73,12 @@ def _findings(config: WinRates, table: VerdictTable, sources: str) -> list[Findi
     hard = difficulties(groups)
     findings = [finding(*given, config) for given in zip(groups, checks, hard, strict=True)]
     if all(found.win_rate is None for found in findings):
+        left_out = sum(found.left_out for found in findings)
+        if left_out:
+            raise DataError(
+                f"{sources}: no comparison is won: {left_out:,} are ties or in disagreement, which --ties drop "
+                "leaves out; take --ties half or disagree"
+            )
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in table.missing().items())
         raise DataError(f"{sources}: none of {len(table):,} verdicts has a winner: {reasons}")
     return findings

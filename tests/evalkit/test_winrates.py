@@ -205,6 +205,9 @@ def test_mistakes_are_told_in_one_line(tmp_path, capsys):
     none = str(write(tmp_path / "none_won.jsonl", [verdict("p", None), verdict("q", None)]))
     error = stopped(capsys, "winrate", "--verdicts", none, "--out", out)
     assert "none of 2 verdicts has a winner: 2 parse_failed" in error
+    tied = str(write(tmp_path / "tied.jsonl", [verdict("p", "tie"), verdict("q", "tie")]))
+    error = stopped(capsys, "winrate", "--verdicts", tied, "--out", out, "--ties", "drop")
+    assert "2 are ties or in disagreement, which --ties drop leaves out" in error
     strange = str(write(tmp_path / "strange.jsonl", [verdict("elsewhere", "first", systems=("c", "d"))]))
     error = stopped(capsys, "winrate", "--verdicts", source, "--out", out, "--human", strange)
     assert "holds no verdict on a comparison of" in error
