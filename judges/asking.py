@@ -2,13 +2,14 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from judges.backoff import Backoff
+from judges.claims import Claims
 from judges.health import Health
 from judges.judge import Comparison
 from judges.money import Purse
@@ -90,11 +91,14 @@ class Asker:
         with self._one_at_a_time:
             run = _Run(self)
             try:
+                elsewhere: list[Question] = []
                 for some in _chunks(questions):
-                    run.show()
-                    for question in self._open(some, run):
-                        if not run.submit(question):
-                            return
+                    elsewhere = self._hand_over([*elsewhere, *some], run)
+                    if run.ended:
+                        return
+                while elsewhere and not run.ended:
+                    time.sleep(TICK)
+                    elsewhere = self._hand_over(elsewhere, run)
                 run.complete = True
             finally:
                 run.close()
@@ -115,10 +119,25 @@ class Asker:
         why = NOT_ASKED if self.finished and not self._purse.empty else BUDGET
         return [found.get(key) or Attempt(key, "skipped", detail=why) for key in keys]
 
-    def _open(self, questions: Iterable[Question], run: "_Run") -> list[Question]:
-        """Return the questions that are neither answered, nor given up, nor on their way."""
+    def _hand_over(self, questions: Sequence[Question], run: "_Run") -> list[Question]:
+        """Hand over what has to be asked; return what another process is asking, to be looked at again."""
+        run.show()
         # What is on its way is looked at first: it leaves there only after it is in the ledger.
         waiting = {question.key: question for question in questions if question.key not in run.underway}
+        # What is claimed before it is looked up cannot be answered by another process in between.
+        elsewhere = [question for key, question in waiting.items() if not run.claims.take(key)]
+        for question in elsewhere:
+            del waiting[question.key]
+        open_ones = self._open(waiting)
+        for key in waiting.keys() - {question.key for question in open_ones}:
+            run.claims.release(key)
+        for question in open_ones:
+            if not run.submit(question):
+                break
+        return elsewhere
+
+    def _open(self, waiting: Mapping[str, Question]) -> list[Question]:
+        """Return the questions, of those waiting by key, that are neither answered nor given up."""
         answered = self.session.ledger.answers(waiting)
         self._health.vouched |= bool(answered)
         self.tally.from_ledger += len(answered)
@@ -136,7 +155,7 @@ class Asker:
         self.tally.skipped += len(open_ones)
         return []
 
-    def _calls(self) -> "Calls":
+    def _calls(self, claims: Claims) -> "Calls":
         from judges.calls import Calls, Line
         from judges.chat import ChatClient
 
@@ -152,7 +171,7 @@ class Asker:
             self._purse,
             self.tally,
         )
-        return Calls(line, client, 2 * config.concurrency)
+        return Calls(line, client, claims, 2 * config.concurrency)
 
 
 class _Run:
@@ -161,6 +180,7 @@ class _Run:
     def __init__(self, asker: Asker) -> None:
         self._asker = asker
         self._calls: Calls | None = None
+        self.claims = Claims(asker.session.ledger.path)
         self._shown = time.monotonic()
         self.complete = False
         """Whether all questions were handed over."""
@@ -169,9 +189,14 @@ class _Run:
     def underway(self) -> set[str]:
         return self._calls.underway if self._calls else set()
 
+    @property
+    def ended(self) -> bool:
+        """Whether the run has ended by itself."""
+        return self._calls is not None and self._calls.stopped
+
     def submit(self, question: Question) -> bool:
         """Hand a question over; False where the run has ended by itself."""
-        self._calls = self._calls or self._asker._calls()
+        self._calls = self._calls or self._asker._calls(self.claims)
         self._asker.tally.asked += 1
         while not self._calls.stopped:
             taken = self._calls.submit(question, TICK)
@@ -181,7 +206,13 @@ class _Run:
         return False
 
     def close(self) -> None:
-        """Wait for what is on its way, and raise what ended it."""
+        """Wait for what is on its way, give all claims up, and raise what ended it."""
+        try:
+            self._finish()
+        finally:
+            self.claims.close()
+
+    def _finish(self) -> None:
         if self._calls is None:
             return
         steps = [self._calls.stop, self._calls.abort]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from judges.chat import ChatClient
+from judges.claims import Claims
 from judges.endpoint import CallFailedError, Endpoint, EndpointError, RejectedError
 from judges.health import Health, Pair
 from judges.ledger import Ledger
@@ -65,15 +66,16 @@ class Calls:
     more replies than it had slots without keeping them.
     """
 
-    def __init__(self, line: Line, client: ChatClient, window: int) -> None:
+    def __init__(self, line: Line, client: ChatClient, claims: Claims, window: int) -> None:
         """Begin the thread.
 
         Args:
             line: Whom to ask and how.
             client: Not used before.
+            claims: Hold each question that is handed over, and are given up when it is done.
             window: Most questions handed over and not done, those that wait for a slot included.
         """
-        self._line, self._client = line, client
+        self._line, self._client, self._claims = line, client, claims
         self._room = threading.Semaphore(window)
         self._tasks: set[asyncio.Task[None]] = set()
         self._sent: set[asyncio.Task[None] | None] = set()
@@ -165,9 +167,12 @@ class Calls:
 
     async def _ask(self, question: Question) -> None:
         tries = 1
-        while (pause := await self._try(question, tries)) is not None and not self.stopped:
-            await asyncio.sleep(pause)
-            tries += 1
+        try:
+            while (pause := await self._try(question, tries)) is not None and not self.stopped:
+                await asyncio.sleep(pause)
+                tries += 1
+        finally:
+            self._claims.release(question.key)
 
     async def _try(self, question: Question, tries: int) -> float | None:
         """Make one call; return the seconds after which another one is due, None where none is."""

@@ -3,10 +3,13 @@
 import _thread
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from judges.asking import CHUNK, Asker
 from judges.backoff import Backoff
 from judges.config import AskingConfig
 from judges.endpoint import EndpointError
+from judges.ledger import Ledger
 from judges.question import AnswerForm, Question
 from judges.session import Session
 from rewards.errors import ConfigError
@@ -62,6 +66,33 @@ def test_each_question_is_asked_once_however_often_it_is_given(tmp_path):
     assert set(logged(log).values()) == {1}
     assert states(again) == {"ok": 120}
     assert (again.tally.asked, again.tally.from_ledger) == (0, 120)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_processes_that_ask_the_same_pay_for_each_question_once(tmp_path, killed):
+    ledger, count, concurrency = str(tmp_path / "l.db"), 150, 8
+    with serving(latency=0.05) as url, ExitStack() as ended:
+        command = [
+            sys.executable,
+            "-m",
+            "tests.judges.judging_run",
+            url,
+            ledger,
+            str(count),
+            str(concurrency),
+        ]
+        both = [ended.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE)) for _ in range(2)]
+        if killed:
+            while statistics(url)["calls"] < 20:
+                time.sleep(0.01)
+            both[0].kill()
+        for process in both:
+            process.wait()
+        assert both[1].returncode == 0
+        # What the killed one had in flight was never received, and is asked again.
+        assert 2 * count <= statistics(url)["calls"] <= 2 * count + killed * concurrency
+    with Ledger(ledger) as held:
+        assert held.counts()["ok"] == 2 * count
 
 
 def test_repeats_are_questions_of_their_own():
