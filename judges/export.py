@@ -42,7 +42,8 @@ class _Pair:
         outcome = verdict.outcome()
         if outcome is None:
             return
-        self.values.append(outcome if verdict.preference is None else verdict.preference)
+        likely = None if outcome == 0.5 else verdict.preference
+        self.values.append(outcome if likely is None else likely)
         if verdict.preference is not None:
             self.probabilities.append(verdict.preference)
 
@@ -62,7 +63,8 @@ def verdict_preferences(verdicts: Iterable[Verdict], margin: Margin = "none") ->
     """Return one preference for each pair of responses that the verdicts tell apart.
 
     Both orders, all judges of a jury and all repeats of a comparison are averaged, with the judge's
-    probability where it gave one. Memory holds each pair's texts once.
+    probability where it gave one and did not say tie, as a reward model does within its margin.
+    Memory holds each pair's texts once.
 
     Args:
         verdicts: Of one axis.

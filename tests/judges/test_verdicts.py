@@ -305,3 +305,12 @@ def test_what_is_exported_can_be_trained_on(tmp_path):
     ):
         write_rows(tmp_path / "out.jsonl", map(to_row, export.records), overwrite=True)
         assert [read(row) for row in read_rows(tmp_path / "out.jsonl")] == export.records
+
+
+def test_a_tie_within_a_judge_s_margin_is_no_preference_whatever_its_probability():
+    near, far = Comparison("p", "a", "b"), Comparison("q", "a", "b")
+    found = verdict_preferences([Verdict(near, "tie", 0.55), Verdict(far, "first", 0.9)])
+    assert [(one.prompt, one.chosen, one.extra["preference"]) for one in found.records] == [("q", "a", 0.9)]
+    assert found.left_out == {"tie": 1}
+    (ranked, *_) = verdict_rankings([Verdict(near, "tie", 0.55)]).records
+    assert ranked.ranks == (1, 1)
