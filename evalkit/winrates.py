@@ -64,7 +64,7 @@ def _findings(config: WinRates, table: VerdictTable, sources: str) -> list[Findi
     """Return what each group says.
 
     Raises:
-        DataError: Nothing is left to tell a win rate by, or people's verdicts are on nothing that the judge's are on.
+        DataError: Nothing is left to tell a win rate by, or people judged nothing that the judge did.
     """
     groups = groups_of(table, config.baseline)
     checks: list[HumanCheck | None] = [None] * len(groups)
@@ -76,8 +76,8 @@ def _findings(config: WinRates, table: VerdictTable, sources: str) -> list[Findi
         left_out = sum(found.left_out for found in findings)
         if left_out:
             raise DataError(
-                f"{sources}: no comparison is won: {left_out:,} are ties or in disagreement, which --ties drop "
-                "leaves out; take --ties half or disagree"
+                f"{sources}: no comparison is won: {left_out:,} are ties or in disagreement, which --ties "
+                "drop leaves out; take --ties half or disagree"
             )
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in table.missing().items())
         raise DataError(f"{sources}: none of {len(table):,} verdicts has a winner: {reasons}")
