@@ -144,7 +144,7 @@ def length_controlled_refit(
     """Fit AlpacaEval's length-controlled model to one model's annotations.
 
     logit P(model wins) = length * tanh(d / sd(d)) + difficulty * gamma + model * [own row], without an
-    intercept, fitted with a lasso (Dubois et al. 2024, equation 3, and the code of AlpacaEval 2).
+    intercept, fitted with a lasso (Dubois et al. 2024, and the code of AlpacaEval 2).
 
     Args:
         preferences: [n], as for `alpaca_eval_win_rate`; rows that have none are not fitted, but stay in the

@@ -238,7 +238,7 @@ def _interval(
 
     Percentiles of G prompts resampled are too narrow, as a normal interval without G - 1 would be; the
     level is raised by as much (expanded percentiles, Hesterberg 2015, What Teachers Should Know About the
-    Bootstrap, section 5.2.3).
+    Bootstrap).
     """
     if prompts < 2:
         return np.full_like(values, np.nan), np.full_like(values, np.nan)

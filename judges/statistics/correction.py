@@ -116,7 +116,7 @@ def human_corrected_win_rate(
 ) -> HumanCorrectedWinRate:
     """Return the win rate of first in people's eyes, from n model verdicts and m of both people and model.
 
-    Prediction-powered inference (Angelopoulos et al. 2023, equation 1 for a mean) with the power-tuned weight
+    Prediction-powered inference (Angelopoulos et al. 2023, for a mean) with the power-tuned weight
     (Angelopoulos, Duchi and Zrnic 2023, "PPI++", section 6) cov(human, model) / ((1 + m / n) var(model)).
     Each prompt is corrected with the weight fitted to the other prompts, so that the mean is unbiased however
     wrong the model is (but for terms of 1 / n where the two sets overlap), if the comparisons that people
