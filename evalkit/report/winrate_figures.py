@@ -14,6 +14,9 @@ from judges.statistics.position_bias import OrderCounts
 MOST_ROWS = 40
 """Findings that a figure shows; the tables have all."""
 
+MANY_ROWS = 12
+"""Findings from which on the rows of a figure are closer together."""
+
 BLUE, ORANGE, GREEN = COLOURS[:3]
 
 OUTCOMES: tuple[tuple[str, str, str], ...] = (
@@ -32,7 +35,11 @@ OUTCOMES: tuple[tuple[str, str, str], ...] = (
 def draw_win_rates(findings: Sequence[Finding], path: Path) -> None:
     """Draw each win rate with its interval, beside it at equal length and as corrected by people."""
     shown = [one for one in findings if one.win_rate][:MOST_ROWS]
-    figure = Figure(figsize=(8.6, 1.5 + 0.55 * len(shown)), dpi=150, layout="constrained")
+    figure = Figure(
+        figsize=(8.6, 1.5 + (0.55 if len(shown) < MANY_ROWS else 0.36) * len(shown)),
+        dpi=150,
+        layout="constrained",
+    )
     axes = figure.subplots()
     axes.axvline(0.5, color="#404040", linewidth=0.8)
     named: set[str] = set()
@@ -45,7 +52,7 @@ def draw_win_rates(findings: Sequence[Finding], path: Path) -> None:
     axes.set_yticks(range(len(shown)), _labels(shown), fontsize=10)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlim(0, 1)
-    axes.set_xlabel(f"win rate of {_sides(shown)[0]}", fontsize=11)
+    axes.set_xlabel(f"win rate of {_sides(shown)[0]}{_against(shown)}", fontsize=11)
     _style(axes)
     figure.legend(loc="outside upper right", ncols=3, frameon=False, fontsize=10)
     figure.savefig(path)
@@ -72,7 +79,7 @@ def draw_positions(findings: Sequence[Finding], path: Path) -> None:
     axes.set_yticks(range(len(shown)), _labels(shown), fontsize=10)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlim(0, 1)
-    axes.set_xlabel("share of comparisons", fontsize=11)
+    axes.set_xlabel(f"share of comparisons{_against(shown)}", fontsize=11)
     _style(axes)
     figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=9.5)
     figure.savefig(path)
@@ -104,13 +111,20 @@ def _sides(findings: Sequence[Finding]) -> tuple[str, str]:
 
 def _labels(findings: Sequence[Finding]) -> list[str]:
     """Return what tells the findings apart: systems, judge, or both."""
-    pairs = [f"{_short(one.first)} against {_short(one.second)}" for one in findings]
+    alike = bool(_against(findings))  # then the axis says it once
+    pairs = [_short(one.first) + ("" if alike else f" against {_short(one.second)}") for one in findings]
     judges = [_short(one.judged_by, 46) for one in findings]
     if len(set(judges)) == 1:
         return pairs
     if len(set(pairs)) == 1:
         return judges
     return [f"{pair}\n{judge}" for pair, judge in zip(pairs, judges, strict=True)]
+
+
+def _against(findings: Sequence[Finding]) -> str:
+    """Return what all findings are held against, nothing where that differs."""
+    seconds = {one.second for one in findings}
+    return f" against {_short(seconds.pop())}" if len(seconds) == 1 else ""
 
 
 def _short(name: str, most: int = 28) -> str:
