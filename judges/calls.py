@@ -235,7 +235,7 @@ class Calls:
         if tries >= line.tries:
             line.health.failed(_attempt(question, "api_failed", f"{failure.detail} (tries: {tries})"))
             return None
-        if failure.retry_after is not None:
+        if failure.retry_after:  # one of 0, or a date that has passed, would use all tries up at once
             return failure.retry_after
         return line.pace.backoff.delay(question.key, tries)
 

@@ -47,13 +47,14 @@ class Pace:
     def overloaded(self, halvings: int, retry_after: float | None) -> None:
         """Learn that the endpoint is asked too much.
 
-        Where it says for how long, no call begins until then. Where it does not, a first time halves the
-        calls in flight; further ones with no answer in between pause them too, each longer than the last.
+        Where it says for how long, no call begins until then. Where it does not (0 is no time), a first time
+        halves the calls in flight; further ones with no answer in between pause them too, each longer than
+        the last.
         """
         news = self.slots.overloaded(halvings)
         self._overloads += news
         pause = retry_after or 0.0
-        if retry_after is None and news and self._overloads > 1:
+        if not retry_after and news and self._overloads > 1:
             pause = self.backoff.delay("", self._overloads - 1)
         self._closed_until = max(self._closed_until, time.monotonic() + pause)
 

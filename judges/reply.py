@@ -8,6 +8,9 @@ from judges.judge import NO_USAGE, Usage
 from judges.question import Question
 from rewards.errors import DataError
 
+_BEYOND_ALL = 1e15
+"""No count and no log-probability: a number that some column or float might not hold."""
+
 
 @dataclass(frozen=True, slots=True)
 class Token:
@@ -54,14 +57,22 @@ def reply_from_body(body: object, latency: float | None = None) -> Reply:
     message = choice.get("message") if isinstance(choice, Mapping) else None
     if not isinstance(choice, Mapping) or not isinstance(message, Mapping):
         raise DataError(f"the endpoint sent no choices with a message but {str(body)[:80]!r}")
-    content, refusal = message.get("content"), message.get("refusal")
+    refusal = message.get("refusal")
     return Reply(
-        content if isinstance(content, str) else "",
+        _text(message.get("content")),
         refusal if isinstance(refusal, str) else "",
         str(choice.get("finish_reason") or "stop"),
         _tokens(choice.get("logprobs")),
         _usage(body.get("usage"), latency),
     )
+
+
+def _text(content: object) -> str:
+    """Return a message's words, which some endpoints give in parts, beside parts that hold thoughts."""
+    if isinstance(content, str) or not isinstance(content, Sequence):
+        return content if isinstance(content, str) else ""
+    texts = [part.get("text") for part in content if isinstance(part, Mapping) and part.get("type") == "text"]
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _tokens(logprobs: object) -> tuple[Token, ...]:
@@ -89,8 +100,10 @@ def _usage(usage: object, latency: float | None) -> Usage:
 
 
 def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return value if whole and 0 <= value < _BEYOND_ALL else 0  # type: ignore[operator,return-value]  # a number
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    fits = isinstance(value, float) or (isinstance(value, int) and abs(value) < _BEYOND_ALL)
+    return fits and not isinstance(value, bool)
