@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evalkit.rater_agreement import AxisAgreement
 from evalkit.report.agreement_page import label_names
-from evalkit.report.figures import COLOURS
+from evalkit.report.figures import COLOURS, PLAIN_TEXT
 from evalkit.report.number_text import decimal, shortened
 from judges.statistics.raters import RaterAgreement
 
@@ -19,6 +20,7 @@ MOST_NUMBERS = 14
 """Most judges for which kappas are written into the matrix."""
 
 
+@rc_context(PLAIN_TEXT)
 def draw_agreement(found: Sequence[AxisAgreement], path: Path) -> None:
     """Draw a row of two panels for each axis: left the matrix, right the intervals."""
     heights = [max(3.2, 1.4 + 0.42 * max(len(one.judged), len(_rows(one)))) for one in found]

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,6 +15,9 @@ from matplotlib.ticker import NullLocator
 from evalkit.overoptimization.curve import Curve
 from evalkit.overoptimization.fits import Array, ScalingFit, SizeTrend
 from evalkit.overoptimization.kl import best_of_n_distance
+
+PLAIN_TEXT: dict[Any, Any] = {"text.parse_math": False}
+"""For `rc_context` where names of systems and judges are drawn, in which `$` begins no formula."""
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F", "#000000")
 """Okabe and Ito's palette, which the colour-blind tell apart; the darkest come first."""

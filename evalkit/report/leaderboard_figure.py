@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
 from evalkit.leaderboard import ALL_JUDGES, Board
-from evalkit.report.figures import COLOURS
+from evalkit.report.figures import COLOURS, PLAIN_TEXT
 from evalkit.report.number_text import percent, shortened
 from judges.statistics.pair_sums import Floats, Label
 
@@ -31,6 +32,7 @@ class _Layer:
     """Strength, low and high of each system; those that were not judged are not there."""
 
 
+@rc_context(PLAIN_TEXT)
 def draw_leaderboard(boards: Sequence[Board], path: Path) -> None:
     """Draw a panel for each axis, with up to four judges beside all of them, and strengths at equal style."""
     axes_of_boards = list(dict.fromkeys(board.axis for board in boards))

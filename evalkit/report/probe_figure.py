@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from evalkit.probe_findings import Finding, Health
-from evalkit.report.figures import COLOURS
+from evalkit.report.figures import COLOURS, PLAIN_TEXT
 
 MARKS: dict[Health, tuple[str, str]] = {
     "passes": (COLOURS[0], "o"),
@@ -23,6 +24,7 @@ MARK_SIZE = 9
 _BAND, _INK = "#E4EDE6", "#404040"
 
 
+@rc_context(PLAIN_TEXT)
 def draw_probes(findings: Sequence[Finding], level: float, path: Path) -> None:
     """Draw every figure with its interval on the range that passes, grouped by probe."""
     heights = _heights(findings)

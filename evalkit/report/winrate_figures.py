@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evalkit.report.estimate_text import Interval
-from evalkit.report.figures import COLOURS
+from evalkit.report.figures import COLOURS, PLAIN_TEXT
 from evalkit.winrate_findings import Finding
 from judges.statistics.position_bias import OrderCounts
 
@@ -32,6 +33,7 @@ OUTCOMES: tuple[tuple[str, str, str], ...] = (
 """Fields of the counts, their names and colours: what is about the systems is blue, about position orange."""
 
 
+@rc_context(PLAIN_TEXT)
 def draw_win_rates(findings: Sequence[Finding], path: Path) -> None:
     """Draw each win rate with its interval, beside it at equal length and as corrected by people."""
     shown = [one for one in findings if one.win_rate][:MOST_ROWS]
@@ -58,6 +60,7 @@ def draw_win_rates(findings: Sequence[Finding], path: Path) -> None:
     figure.savefig(path)
 
 
+@rc_context(PLAIN_TEXT)
 def draw_positions(findings: Sequence[Finding], path: Path) -> None:
     """Draw what became of the comparisons that were asked in both orders, as shares."""
     shown = [one for one in findings if one.position][:MOST_ROWS]

@@ -287,3 +287,12 @@ def test_ties_that_a_judge_called_are_ties_whatever_its_probabilities(tmp_path):
     assert "6 / 12 / 0" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     (dropped,) = winrate(tmp_path, verdicts, "--ties", "drop", out="drop")
     assert dropped["outcomes"] == {"wins": 3, "ties": 0, "losses": 0}
+
+
+@pytest.mark.parametrize("command", ["winrate", "rank"])
+def test_names_that_look_like_formulas_are_drawn_as_they_are(tmp_path, command):
+    names = ("$\\frac{$", "_a$\\b$")
+    verdicts = [verdict(f"p{n}", ("first", "second")[n % 2], systems=names, judge="$x") for n in range(4)]
+    source = write(tmp_path / "v.jsonl", verdicts)
+    main([command, "--verdicts", str(source), "--out", str(tmp_path / "out"), "--bootstrap", "20"])
+    assert (tmp_path / "out" / "index.html").exists()
