@@ -10,12 +10,13 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Self, TextIO
 
 from evalkit.locks import lock, locked_folder
+from judges.config import AskingConfig
 from rewards.errors import ConfigError, OutputExistsError
 from rewards.files import read_rows, write_rows
 from rewards.writing import json_line
@@ -25,6 +26,8 @@ EDGE = 1 << 25
 
 RECORD = "run.json"
 """File of a run's configuration and versions, which also says that a folder is a run's."""
+
+_OF_THE_ASKING = {one.name for one in fields(AskingConfig)} - {"base_url"}
 
 VERSIONED = ("evalkit-rm", "torch", "transformers", "datasets", "accelerate", "peft", "numpy", "scipy")
 """Packages whose versions a run records."""
@@ -72,7 +75,14 @@ def fingerprint(source: str) -> dict[str, object]:
 
 
 def spec_fingerprint(spec: str) -> dict[str, object]:
-    """Return a specification and a hash of its files' sizes and times, to notice a retrained model."""
+    """Return a specification and a hash of its files' sizes and times, to notice a retrained model.
+
+    Options that say how a judge is asked, and change none of its answers, are left out: a run may go on with
+    another budget, and a ledger changes while it is written.
+    """
+    body, _, query = spec.partition("?")
+    told = [pair for pair in query.split("&") if pair and pair.partition("=")[0] not in _OF_THE_ASKING]
+    spec = f"{body}?{'&'.join(told)}" if told else body
     files = {
         part: _listing(Path(part)) for part in re.split(r"[:,?&=]", spec) if part and Path(part).exists()
     }

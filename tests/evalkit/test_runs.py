@@ -274,3 +274,16 @@ def test_a_retrained_model_and_a_changed_folder_of_data_are_noticed(tmp_path):
     assert after[0] != before[0]
     assert after[1] != before[1]
     assert spec_fingerprint("rule:length")["files"] is None
+
+
+def test_a_judge_may_be_asked_otherwise_in_the_middle_and_its_ledger_may_grow(tmp_path):
+    ledger, rubric = tmp_path / "l.db", tmp_path / "r.yaml"
+    rubric.write_text("criteria: []")
+    judge = f"judge:openai:m?rubric={rubric}&base_url=http://h/v1"
+    before = spec_fingerprint(f"{judge}&ledger={ledger}")
+    ledger.write_text("grown")
+    assert spec_fingerprint(f"{judge}&ledger={ledger}&budget=5&retry_failed=true") == before
+    assert spec_fingerprint(f"{judge}&temperature=1") != before
+    assert spec_fingerprint(judge.replace("//h", "//other")) != before
+    rubric.write_text("criteria: [another]")
+    assert spec_fingerprint(judge) != before  # its rubric has changed
