@@ -70,7 +70,7 @@ class WinRates:
     human: str = ""
     """Verdicts of people on some of the same comparisons, by which the judge's win rate is corrected."""
     width: float = 0.03
-    """Half-width of the interval for which further labels are planned."""
+    """Half-width of an interval for which the prompts and the human verdicts that it takes are told."""
     level: float = 0.95
     """Level of the intervals."""
     bootstrap: int = 1000
@@ -83,7 +83,9 @@ class WinRates:
     """Replace a finished run."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, {"bootstrap": "1 or more", "shown": "0 or more", "width": "above 0"})
+        check_ranges(self, {"bootstrap": "1 or more", "shown": "0 or more"})
+        if not 0 < self.width < 0.5:
+            raise ConfigError(f"width is between 0 and 0.5, got {self.width}")
 
 
 @dataclass(frozen=True)

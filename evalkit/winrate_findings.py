@@ -11,6 +11,7 @@ from evalkit.verdict_groups import Floats, Group, Integers, orders_of, position_
 from evalkit.winrate_correction import HumanCheck
 from judges.statistics.length_control import LengthControlled, length_controlled_win_rate
 from judges.statistics.logistic import NotEstimableError
+from judges.statistics.planning import Spread, measured_spread, prompts_for_half_width
 from judges.statistics.position_bias import PositionBias
 from judges.statistics.prompt_difficulty import prompt_difficulty
 from judges.statistics.win_rate import WinRate, win_rate
@@ -47,6 +48,9 @@ class Finding:
     """Why there is no length-controlled win rate; empty where there is one."""
     human: HumanCheck | None
     """None where there are no verdicts of people."""
+    enough_prompts: int | None
+    """Prompts, judged as these were, that bring the win rate's interval to the wanted half-width; None where
+    the verdicts do not tell how they vary."""
 
     @property
     def judged_by(self) -> str:
@@ -68,6 +72,7 @@ class Finding:
             "shown_first": _plain(self.shown_first),
             "length_controlled": _plain(self.length_controlled),
             "length_note": self.length_note,
+            "enough_prompts": self.enough_prompts,
             "human": _plain(self.human),
             "human_gain": None
             if self.human is None or not self.human.corrected
@@ -126,6 +131,7 @@ def finding(group: Group, human: HumanCheck | None, difficulty: Floats | None, c
         controlled,
         note,
         human,
+        _enough_prompts(values, prompts, config),
     )
 
 
@@ -143,6 +149,17 @@ def _rate(values: Floats, prompts: Integers, resampling: Resampling) -> WinRate 
     if np.isnan(values).all():
         return None
     return win_rate(values, prompts, resampling.level, resampling.seed, resampling.resamples)
+
+
+def _enough_prompts(values: Floats, prompts: Integers, config: WinRates) -> int | None:
+    there = ~np.isnan(values)
+    told, labels = values[there], prompts[there]
+    if len(np.unique(labels)) < 2 or np.ptp(told) == 0:
+        return None
+    single = len(np.unique(labels)) == len(labels)
+    spread = Spread(float(told.std(ddof=1))) if single else measured_spread(told, labels)
+    mean = float(told.mean())
+    return prompts_for_half_width(config.width, spread, config.level, mean).prompts
 
 
 def _outcomes(values: Floats) -> Mapping[str, int]:

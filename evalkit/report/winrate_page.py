@@ -48,6 +48,7 @@ def _win_rates(findings: Sequence[Finding], config: WinRates, folder: Path) -> S
             decimal(None if one.win_rate is None else one.win_rate.standard_error, 4),
             " / ".join(f"{count:,}" for count in one.outcomes.values()) if one.win_rate else NONE,
             f"{one.win_rate.prompts:,}" if one.win_rate else NONE,
+            NONE if one.enough_prompts is None else f"{one.enough_prompts:,}",
             reasons(one.missing),
             _worst(one),
         )
@@ -55,7 +56,7 @@ def _win_rates(findings: Sequence[Finding], config: WinRates, folder: Path) -> S
     )
     header = (
         "first", "second", "judge", "win rate of first", "standard error", "win / tie / lose", "prompts",
-        "missing", "if all missing were losses, wins",
+        f"prompts for +-{percent(config.width)}", "missing", "if all missing were losses, wins",
     )  # fmt: skip
     left = sum(one.left_out for one in findings)
     return Section(

@@ -41,7 +41,7 @@ def fit_logistic(
 
     A label between 0 and 1 is a share of a success (a tie is 0.5): its log loss is the expected one, which
     gives the same coefficients as one row of label 1 and one of label 0 with the label's shares as weights
- (Papke and Wooldridge 1996). No intercept is added.
+    (Papke and Wooldridge 1996). No intercept is added.
 
     Args:
         features: [n, k].

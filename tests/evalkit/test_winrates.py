@@ -296,3 +296,12 @@ def test_names_that_look_like_formulas_are_drawn_as_they_are(tmp_path, command):
     source = write(tmp_path / "v.jsonl", verdicts)
     main([command, "--verdicts", str(source), "--out", str(tmp_path / "out"), "--bootstrap", "20"])
     assert (tmp_path / "out" / "index.html").exists()
+
+
+def test_the_prompts_that_a_width_takes_are_told_by_the_closed_form(tmp_path):
+    wins = [verdict(f"p{number}", "first" if number % 4 else "second") for number in range(40)]
+    (found,) = winrate(tmp_path, wins, "--width", "0.05")
+    variance = 0.75 * 0.25 * 40 / 39
+    assert found["enough_prompts"] == math.ceil(variance * (1.959964 / 0.05) ** 2)
+    alike = [verdict(f"p{number}", "first") for number in range(5)]
+    assert winrate(tmp_path, alike, out="alike")[0]["enough_prompts"] is None
