@@ -15,7 +15,7 @@ class AskingConfig:
 
     ledger: str = ""
     """SQLite file that keeps every reply; empty keeps them in memory only."""
-    base_url: str = ""
+    base_url: str = field(default="", repr=False)
     """Address of an OpenAI-compatible endpoint; empty reads OPENAI_BASE_URL, then takes OpenAI's own. A user
     and password in it are sent in place of a key, a query with each call; neither is stored."""
     api_key: str = field(default="", repr=False)

@@ -133,5 +133,6 @@ def test_a_specification_holds_no_secret_as_verdicts_repeat_it():
 def test_a_configuration_is_recorded_without_its_secrets():
     config = AskingConfig(base_url="https://me:hidden@h/v1?key=hidden", api_key="hidden", tries=2)
     assert "hidden" not in repr(asdict(without_secrets(config)))
+    assert "hidden" not in repr(config)
     assert without_secrets(config) == AskingConfig(base_url="https://h/v1", tries=2)
     assert without_secrets(AskingConfig(api_key="hidden")) == AskingConfig()
