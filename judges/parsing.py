@@ -32,6 +32,22 @@ _DENYING = re.compile(
     r"(?:\b(?:not|never|neither|nor|than)|n['\u2019]t)(?:[^\w.,;:!?]+\w+){0,2}[^\w.,;:!?]+$", re.IGNORECASE
 )
 _SENTENCE_END = re.compile(r"[.!?](?!\w)")
+_GIVEN_ON = re.compile(
+    r"""[*_`"')\]]*(?:
+        [.!?:;]+(?=\s+[^a-z]|\s*$)
+        | \s*$
+        | \s*\n\s*(?![a-z])
+        | [,;:]?\ +(?:because|since|as|due\ to|for\ the|is\ (?:the\ )?better|wins)\b
+    )""",
+    re.VERBOSE,
+)
+"""What may follow a verdict that is given in a sentence: the sentence's end, or the reason."""
+_REVISING = re.compile(
+    r"\b(?:but|so|then|therefore|thus|hence|however|finally|instead|rather|actually|overall|reflection|"
+    r"correction|reconsider\w*|final|conclu\w+)\b",
+    re.IGNORECASE,
+)
+"""A word between two verdicts which tells that the second takes the place of the first."""
 _LINE = 100
 """Characters of a line that are looked at on either side of a verdict."""
 _REFUSAL = re.compile(
@@ -56,9 +72,11 @@ class _NoAnswer(Exception):  # noqa: N818  # not an error: one of the things tha
 def read_reply(question: Question, reply: Reply, time: str) -> Attempt:
     """Read what a judge answered.
 
-    - Text: the last [[...]] counts, where it is one of the verdicts on offer and ends the reply or stands
-      alone on its line. One in quotation marks is another's words, not a verdict; and there is none where two
-      that differ stand in one sentence (`[[A]] or [[B]]`) or each alone, nor in a reply that was cut off.
+    - Text: the last [[...]] counts, where it is one of the verdicts on offer and is given: it ends a sentence
+      or the reply, stands alone on its line, or is followed by its reason. One that is quoted, mentioned or
+      denied is no verdict; there is none where two that differ are given (`[[A]] or [[B]]`) and no word
+      between says that the second replaces the first (`[[A]] at first, but [[B]]`), nor in a reply that was
+      cut off.
       Grades by criteria are the last [[criterion: grade]], as many as there are criteria and each once.
     - Letter: the letter and nothing else, white space aside.
     - Schema: one JSON object with exactly the fields of the schema, in a code fence or none.
@@ -223,16 +241,18 @@ def _check_given(text: str, found: Sequence[re.Match[str]], end: int) -> None:
     others = [match for match in found if match[1].strip() != last[1].strip()]
     before, shown = _line_before(text, last.start()), _short(last[0])
     alone = _is_alone(text, last.start(), end)
-    if re.search(r"\w", text[end:]) and not (alone and text.count("```", 0, end) % 2 == 0):
-        _fail(f"{shown} neither ends the reply nor stands alone on its line")
+    in_code = text.count("```", 0, end) % 2 == 1
+    if re.search(r"\w", text[end:]) and (in_code or not (alone or _GIVEN_ON.match(text, end))):
+        _fail(f"{shown} is mentioned, not given: {_short(before + text[last.start() : end + _LINE])}")
     if before.lstrip().startswith(">") or (not alone and _is_quoted(text, last.start(), end)):
         _fail(f"{shown} is quoted")
     if not alone and _DENYING.search(before):
         _fail(f"{shown} is denied: {_short(before + last[0])}")
-    if any(_is_alone(text, match.start(), match.end()) for match in others) or (
-        others and not _SENTENCE_END.search(text, others[-1].end(), last.start())
-    ):
-        _fail(f"gives several: {_short(others[-1][0])} and {shown}")
+    for other in others:
+        one_sentence = not _SENTENCE_END.search(text, other.end(), last.start())
+        given_too = one_sentence or _is_alone(text, other.start(), other.end())
+        if given_too and not _REVISING.search(text, other.end(), last.start()):
+            _fail(f"gives several: {_short(other[0])} and {shown}")
 
 
 def _is_alone(text: str, start: int, end: int) -> bool:
