@@ -13,8 +13,8 @@ from evalkit.judging_config import JudgeFiles
 from evalkit.judging_summary import IDENTICAL, Summary, Watch
 from evalkit.sides import Matching, Side, comparisons, match_sides, side_name
 from evalkit.terminal import for_people
-from judges.asking import Questioning
-from judges.batch import run_batches
+from judges.asking.asker import Questioning
+from judges.asking.batch import run_batches
 from judges.judge import Comparison, Judge, Verdict, load_judge, shows_second_first
 from judges.jury import Jury, member_verdicts
 from judges.plan import make_plan

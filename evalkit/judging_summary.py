@@ -9,10 +9,10 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from evalkit.judging_config import JudgeFiles
 from evalkit.sides import Matching
-from judges.asking import BUDGET, NOT_ASKED, Asker
+from judges.asking.asker import BUDGET, NOT_ASKED, Asker
+from judges.asking.tally import Tally
 from judges.judge import Verdict
 from judges.session import Session
-from judges.tally import Tally
 
 IDENTICAL = "identical responses, nobody asked"
 

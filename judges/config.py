@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from judges.endpoint import public_address
+from judges.asking.endpoint import public_address
 from rewards.errors import ConfigError
 
 Asking = TypeVar("Asking", bound="AskingConfig")

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import cast, get_args
 
+from judges.asking.endpoint import Endpoint
 from judges.config import AskingConfig
-from judges.endpoint import Endpoint
 from judges.judge import Comparison
 from judges.ledger import Ledger
 from judges.question import AnswerForm, AnswerStyle, Question

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from judges.asking import Asker
+from judges.asking.asker import Asker
 from judges.instructions import (
     Instructions,
     check_options,

@@ -4,8 +4,8 @@ import os
 from dataclasses import dataclass
 from typing import Self
 
+from judges.asking.endpoint import Endpoint, public_address
 from judges.config import AskingConfig
-from judges.endpoint import Endpoint, public_address
 from judges.ledger import Ledger
 from judges.prices import Prices, Spending
 

@@ -11,12 +11,12 @@ import openai
 import psutil
 import pytest
 
-from judges.asking import Asker
+from judges.asking.asker import Asker
+from judges.asking.tally import Tally
 from judges.config import AskingConfig
 from judges.question import AnswerForm, Question
 from judges.reply import request_body
 from judges.session import Session
-from judges.tally import Tally
 from rewards.records import Message
 from tests.benchmarks.conftest import clock, write_results
 from tests.judges.chat_server import serving

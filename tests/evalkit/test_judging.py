@@ -390,7 +390,7 @@ def test_rows_are_written_as_they_come_and_few_are_held(folder):
 @pytest.fixture
 def patient(monkeypatch):
     """Let batches be looked at without a wait."""
-    monkeypatch.setattr("judges.batch.time", SimpleNamespace(sleep=lambda _: None, time=time.time))
+    monkeypatch.setattr("judges.asking.batch.time", SimpleNamespace(sleep=lambda _: None, time=time.time))
 
 
 @pytest.mark.usefixtures("patient")

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from evalkit.cli import main
-from judges.asking import Asker
+from judges.asking.asker import Asker
 from judges.config import AskingConfig
 from judges.judge import Usage
 from judges.ledger import Ledger

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import psutil
 
-from judges.asking import Questioning
-from judges.backoff import Backoff
+from judges.asking.asker import Questioning
+from judges.asking.backoff import Backoff
 from judges.config import AskingConfig
 from judges.judge import Comparison, load_judge
 from judges.question import Question

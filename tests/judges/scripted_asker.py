@@ -1,6 +1,6 @@
 """An Asker whose model is a function; ledger, questions and the reading of replies are the real ones."""
 
-from judges.asking import Asker
+from judges.asking.asker import Asker
 from judges.parsing import read_reply
 from judges.reply import Reply
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from judges.asking import CHUNK, Asker
-from judges.backoff import Backoff
+from judges.asking.asker import CHUNK, Asker
+from judges.asking.backoff import Backoff
+from judges.asking.endpoint import EndpointError
 from judges.config import AskingConfig
-from judges.endpoint import EndpointError
 from judges.ledger import Ledger
 from judges.question import AnswerForm, Question
 from judges.session import Session

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from judges import batch as batch_module
-from judges.batch import BatchOptions, run_batches
-from judges.batch_api import BatchClient, read_outcome
+from judges.asking import batch as batch_module
+from judges.asking.batch import BatchOptions, run_batches
+from judges.asking.batch_api import BatchClient, read_outcome
+from judges.asking.endpoint import EndpointError
 from judges.config import AskingConfig
-from judges.endpoint import EndpointError
 from judges.ledger import Ledger
 from judges.prices import Price, Prices, Spending
 from judges.question import AnswerForm, Attempt, Question
@@ -28,7 +28,7 @@ RETURN = BatchOptions(wait=False)
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    monkeypatch.setattr("judges.backoff.Backoff.delay", lambda *_: 0.01)
+    monkeypatch.setattr("judges.asking.backoff.Backoff.delay", lambda *_: 0.01)
 
 
 @pytest.fixture
@@ -218,7 +218,7 @@ def test_a_kill_anywhere_loses_and_doubles_nothing(ledger, monkeypatch, place, t
 
         monkeypatch.setattr(Ledger, place, die)
         monkeypatch.setattr(batch_module, "CHUNK", 2)
-        monkeypatch.setattr("judges.batch_replies.CHUNK", 2)
+        monkeypatch.setattr("judges.asking.batch_replies.CHUNK", 2)
         with pytest.raises(Killed):
             run(server, ledger, asked)
         monkeypatch.setattr(Ledger, place, honest)

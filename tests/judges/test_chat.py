@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from judges.chat import ChatClient
-from judges.endpoint import CallFailedError, Endpoint, EndpointError, RejectedError
+from judges.asking.chat import ChatClient
+from judges.asking.endpoint import CallFailedError, Endpoint, EndpointError, RejectedError
 from judges.question import AnswerForm, Question
 from judges.reply import Reply
 from rewards.errors import EvalkitError

@@ -8,10 +8,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from judges.asking import Asker
-from judges.batch import BatchOptions, run_batches
+from judges.asking.asker import Asker
+from judges.asking.batch import BatchOptions, run_batches
+from judges.asking.endpoint import Endpoint, EndpointError, public_address
 from judges.config import AskingConfig, without_secrets
-from judges.endpoint import Endpoint, EndpointError, public_address
 from judges.judge import load_judge
 from judges.question import AnswerForm, Question
 from judges.session import Session

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judges.backoff import Backoff, retry_after
+from judges.asking.backoff import Backoff, retry_after
+from judges.asking.limits import Slots, Window
+from judges.asking.pace import Pace
 from judges.config import AskingConfig
-from judges.limits import Slots, Window
-from judges.pace import Pace
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from judges.asking import Questioning
+from judges.asking.asker import Questioning
 from judges.config import AskingConfig
 from judges.judge import Comparison, Usage, ask_both_orders, load_judge
 from judges.ledger import Ledger

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from judges.asking import Questioning
+from judges.asking.asker import Questioning
 from judges.judge import Comparison, Usage, ask_both_orders, load_judge
 from judges.reply import Reply
 from judges.rubric import Criterion, Rubric

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import openai
 
-from judges.backoff import retry_after
-from judges.endpoint import OF_THE_CONTENT, CallFailedError, Endpoint, EndpointError, RejectedError
+from judges.asking.backoff import retry_after
+from judges.asking.endpoint import OF_THE_CONTENT, CallFailedError, Endpoint, EndpointError, RejectedError
 from judges.question import Question
 from judges.reply import Reply, reply_from_body, request_body
 from judges.session import OPENAI

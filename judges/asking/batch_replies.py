@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from judges.batch_api import BatchClient, BatchState, Outcome
+from judges.asking.batch_api import BatchClient, BatchState, Outcome
 from judges.ledger import Batch
 from judges.parsing import read_reply
 from judges.question import Attempt, Question

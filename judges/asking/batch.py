@@ -14,8 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from judges.batch_api import PATH, BatchClient, BatchRefusedError
-from judges.batch_replies import BatchReplies, BatchReport
+from judges.asking.batch_api import PATH, BatchClient, BatchRefusedError
+from judges.asking.batch_replies import BatchReplies, BatchReport
 from judges.ledger import Batch
 from judges.question import Question
 from judges.reply import request_body

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import openai
 
-from judges.backoff import Backoff
-from judges.endpoint import OF_THE_CONTENT, Endpoint, EndpointError
+from judges.asking.backoff import Backoff
+from judges.asking.endpoint import OF_THE_CONTENT, Endpoint, EndpointError
 from judges.session import OPENAI
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 import asyncio
 import time
 
-from judges.backoff import Backoff
+from judges.asking.backoff import Backoff
+from judges.asking.limits import Entry, Slots, Window
 from judges.config import AskingConfig
-from judges.limits import Entry, Slots, Window
 
 
 class Pace:

@@ -1,6 +1,6 @@
 """Health, whether an endpoint works at all, told from what its calls came to; it ends what cannot succeed."""
 
-from judges.endpoint import Endpoint, EndpointError
+from judges.asking.endpoint import Endpoint, EndpointError
 from judges.question import Attempt, Question
 
 UNREACHED_TRIES = 3

@@ -8,18 +8,18 @@ from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from judges.backoff import Backoff
-from judges.claims import Claims
-from judges.health import Health
+from judges.asking.backoff import Backoff
+from judges.asking.claims import Claims
+from judges.asking.health import Health
+from judges.asking.money import Purse
+from judges.asking.pace import Pace
+from judges.asking.tally import Tally
 from judges.judge import Comparison
-from judges.money import Purse
-from judges.pace import Pace
 from judges.question import Attempt, Question
 from judges.session import Session
-from judges.tally import Tally
 
 if TYPE_CHECKING:  # which loads the SDK
-    from judges.calls import Calls
+    from judges.asking.calls import Calls
 
 CHUNK = 128
 """Questions that are looked up together."""
@@ -156,8 +156,8 @@ class Asker:
         return []
 
     def _calls(self, claims: Claims) -> "Calls":
-        from judges.calls import Calls, Line
-        from judges.chat import ChatClient
+        from judges.asking.calls import Calls, Line
+        from judges.asking.chat import ChatClient
 
         config = self.session.config
         key = config.api_key or os.environ.get("OPENAI_API_KEY", "")

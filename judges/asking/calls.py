@@ -7,18 +7,18 @@ from concurrent import futures
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from judges.chat import ChatClient
-from judges.claims import Claims
-from judges.endpoint import CallFailedError, Endpoint, EndpointError, RejectedError
-from judges.health import Health, Pair
+from judges.asking.chat import ChatClient
+from judges.asking.claims import Claims
+from judges.asking.endpoint import CallFailedError, Endpoint, EndpointError, RejectedError
+from judges.asking.health import Health, Pair
+from judges.asking.money import Bill, Purse
+from judges.asking.pace import Pace
+from judges.asking.tally import Tally
 from judges.ledger import Ledger
-from judges.money import Bill, Purse
-from judges.pace import Pace
 from judges.parsing import read_reply
 from judges.prices import estimate_tokens
 from judges.question import Attempt, Question, State
 from judges.reply import Reply
-from judges.tally import Tally
 
 LONGEST_WAIT = 900.0
 """Seconds that an endpoint may have us wait; one that asks for more is asked another day."""

@@ -1,0 +1,1 @@
+"""How questions reach an endpoint and answers the ledger: calls, limits, waits, money, batches."""
