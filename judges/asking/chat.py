@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import Mapping
+from importlib import import_module
+from typing import cast
 
 import openai
 
@@ -15,7 +18,7 @@ from judges.session import OPENAI
 from rewards.errors import DataError
 
 CONNECT_SECONDS = 10.0
-CONNECTIONS = 16
+CONNECTIONS = 4
 """Connections of one pool: for each call a pool looks at all that are idle, so one large one is slow."""
 NO_KEY = "none"
 """What endpoints without keys are sent, since the SDK wants one."""
@@ -53,6 +56,7 @@ class ChatClient:
             raise self._error("there is no key", f"{_KEY}, or another endpoint by --base_url")
         limits = openai.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS))
         pools = max(1, -(-connections // CONNECTIONS))
+        trusted = _trusted()
         self._pools = [
             openai.AsyncOpenAI(
                 api_key=api_key or NO_KEY,
@@ -61,6 +65,7 @@ class ChatClient:
                 max_retries=0,
                 default_headers=endpoint.headers,
                 default_query=endpoint.query,
+                http_client=openai.DefaultAsyncHttpxClient(verify=trusted),
             )
             for _ in range(pools)
         ]
@@ -159,3 +164,9 @@ class ChatClient:
 
     def _line(self, text: str) -> str:
         return self.endpoint.line(text, self._key)
+
+
+def _trusted() -> ssl.SSLContext:
+    """Return the certificates to trust, read once for all pools, as that takes longer than a pool itself."""
+    http = import_module(openai.DefaultAsyncHttpxClient.__mro__[1].__module__)  # httpx, or its successor
+    return cast(ssl.SSLContext, http.create_ssl_context())

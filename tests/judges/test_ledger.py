@@ -379,11 +379,11 @@ def test_a_damaged_ledger_says_so(tmp_path):
             list(ledger.export_rows())
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_without_the_right_to_write_says_so(tmp_path):
     tmp_path.chmod(0o500)
+    closed = Path("/proc") if os.geteuid() == 0 else tmp_path  # root may write in any folder of a disk
     with pytest.raises(DataError, match="name a file in a folder where you may write"):
-        Ledger(tmp_path / "ledger")
+        Ledger(closed / "ledger")
     tmp_path.chmod(0o700)
 
 
