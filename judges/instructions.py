@@ -269,6 +269,6 @@ def _asking_config(spec: Spec, ledger: str, own: list[str]) -> AskingConfig:
             values[name] = spec.options[name] if kind is str else spec.option(name, 0.0)
     try:
         base_url = spec.options.get("base_url", "")
-        return replace(known, ledger=ledger, base_url=base_url, **values)  # type: ignore[arg-type]  # as above
+        return replace(known, ledger=ledger, base_url=base_url, **values)  # type: ignore[arg-type]  # read by kind
     except ConfigError as error:
         raise SpecError(f"{spec.text}: {error}") from None

@@ -137,6 +137,7 @@ def test_a_waiter_that_gave_up_holds_nobody_back():
         slots.release()
         await asyncio.gather(waiting, return_exceptions=True)
         await asyncio.wait_for(slots.acquire(), 1)
+        assert slots.used == 1
 
     asyncio.run(run())
 
