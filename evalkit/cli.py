@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pkgutil import resolve_name
 
-from evalkit import config, judging_config
+from evalkit import annotation_config, config, judging_config
 from evalkit.parsing import parse_configuration
 from rewards.errors import ConfigError, EvalkitError
 
@@ -24,6 +24,11 @@ COMMANDS: dict[str, tuple[type, str]] = {  # name: (what it needs, where it runs
     "agreement": (judging_config.Agree, "evalkit.agreeing:run"),
     "probe": (judging_config.Probe, "evalkit.probing:run"),
     "pairs": (judging_config.Pairs, "evalkit.pairing_verdicts:run"),
+    "annotate": (annotation_config.Annotate, "evalkit.annotating:run"),
+    "labels export": (annotation_config.LabelsExport, "evalkit.labelling:run_export"),
+    "labels import": (annotation_config.LabelsImport, "evalkit.labelling:run_import"),
+    "labels invite": (annotation_config.LabelsInvite, "evalkit.inviting:run"),
+    "labels status": (annotation_config.LabelsStatus, "evalkit.study_status:run"),
     "ledger export": (judging_config.LedgerExport, "evalkit.ledgers:run_export"),
     "ledger import": (judging_config.LedgerImport, "evalkit.ledgers:run_import"),
 }
@@ -39,6 +44,8 @@ KEPT_NOTHING = {
     "agreement": "the same command starts anew",
     "pairs": "nothing was written, and the same command starts anew",
     "ledger export": "nothing was written, and the same command starts anew",
+    "labels export": "nothing was written, and the same command starts anew",
+    "labels status": "the same command starts anew",
 }
 """What is said of the commands that keep nothing of an interrupted run."""
 

@@ -1,0 +1,141 @@
+"""One frozen configuration per command about people's labels: asking for them, and carrying them."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rewards.config import check_ranges
+from rewards.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annotate:
+    """Serve a page on which people compare, rank and label answers, blind to who wrote them."""
+
+    db: str
+    """Where the labels are kept: a SQLite file, made where there is none, or any SQLAlchemy URL."""
+    data: str = ""
+    """Rows to be labelled; empty serves what is there already, such as what a judge human:DB asked."""
+    screen: Literal["auto", "pairwise", "best", "ranking", "steps", "spans"] = "auto"
+    """How people are asked: which of two; the best of K and each one's quality; the order of K; how good each
+    step is; which stretches are wrong. auto goes by the columns."""
+    axis: str = ""
+    """Quality that is judged, such as harmless; empty is overall."""
+    aspects: list[str] = field(default_factory=list)
+    """What a span may be marked as, such as [irrelevant,unfactual,+insightful]; + marks praise."""
+    separator: str = "\n\n"
+    """What ends a step, where a row has a response and no steps."""
+    rename: dict[str, str] = field(default_factory=dict)
+    """Columns of the data by our names, such as {"question": "prompt"}."""
+    verdicts: list[str] | str = ""
+    """Verdicts of judges on the same comparisons: those on which judges disagree come first, and the judges'
+    win rate is corrected by people's."""
+    annotators: list[str] = field(default_factory=list)
+    """Names of people; each who is new gets a personal link."""
+    links: str = ""
+    """File to which new links are written, readable by its owner alone; empty prints them."""
+    overlap: int | None = None
+    """People who answer each task; not given keeps what the store says, 1 where it is new."""
+    tiebreak: int | None = None
+    """More answers to a task on which people do not say the same; not given keeps, or 0."""
+    gold_every: int | None = None
+    """A planted check (a row with a column gold) comes about once in so many tasks; not given keeps, or 10."""
+    needed_every: int | None = None
+    """Once in so many tasks the most needed comes first, else the next at random; not given keeps, or 2."""
+    most: int | None = None
+    """Most tasks that one person answers, 0 for no limit; not given keeps, or 0."""
+    lease: float | None = None
+    """Seconds for which a task is held for a person who shows no sign of life; not given keeps, or 900."""
+    seed: int | None = None
+    """Seed of who sees what first, and of the order of tasks; not given keeps, or 0."""
+    title: str = ""
+    """Heading of the page; empty keeps what the store says, or a question that fits the screen."""
+    instructions: str = ""
+    """Markdown file that people can read beside each task; empty keeps what the store says."""
+    host: str = "127.0.0.1"
+    """Address to listen at; 0.0.0.0 lets other machines in."""
+    port: int = 8000
+    """Port to listen at; 0 takes any that is free."""
+    address: str = ""
+    """How people reach the page, where it is not by host and port, such as https://labels.example.org."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, {"port": "0 or more"})
+        if self.port > 65535:
+            raise ConfigError(f"port is at most 65535, got {self.port}")
+        if not self.separator:
+            raise ConfigError("separator is a text that ends a step, got an empty one")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelsExport:
+    """Write people's labels as rows: as verdicts, or as what reward models are trained on."""
+
+    db: str
+    """SQLite file or SQLAlchemy URL."""
+    out: str
+    """File of rows."""
+    form: Literal["labels", "verdicts", "preferences", "rankings", "steps", "spans", "ratings"] = "labels"
+    """Everything, to be imported elsewhere; or one kind of record: verdicts for winrate, rank and agreement;
+    preferences, rankings, steps and spans to train on; ratings of single answers."""
+    annotators: list[str] = field(default_factory=list)
+    """Whose labels are taken; empty takes all."""
+    axis: str = ""
+    """Quality whose labels are taken, `overall` for those on none; empty takes all."""
+    gold: bool = False
+    """Take answers to planted checks too; the form labels always has them."""
+    overwrite: bool = False
+    """Replace a finished output."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelsImport:
+    """Add exported labels, or verdicts of people from elsewhere; what is there stays as it is."""
+
+    data: str
+    """File of rows that `evalkit labels export` wrote as labels, or of verdicts."""
+    db: str
+    """SQLite file, made where there is none, or SQLAlchemy URL."""
+    annotator: str = ""
+    """Whose verdicts they are, where the rows do not say."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelsInvite:
+    """Make personal links for people, or new ones for those whose link is lost."""
+
+    db: str
+    """SQLite file or SQLAlchemy URL."""
+    annotators: list[str]
+    """Names of people."""
+    renew: bool = False
+    """Make a new link for those who have one, which ends the old."""
+    address: str = "http://127.0.0.1:8000"
+    """How people reach the page."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelsStatus:
+    """Tell how far a study is: counts, speed, checks, agreement, win rate so far, and labels still needed."""
+
+    db: str
+    """SQLite file or SQLAlchemy URL."""
+    verdicts: list[str] | str = ""
+    """Verdicts of judges on the same comparisons, whose win rate is corrected by people's."""
+    out: str = ""
+    """JSON file for the same figures; empty prints only."""
+    width: float = 0.03
+    """Half-width of an interval for which the labels that it takes are told."""
+    level: float = 0.95
+    """Level of the intervals."""
+    bootstrap: int = 1000
+    """Resamples of the prompts."""
+    seed: int = 0
+    """Seed of the resamples."""
+    overwrite: bool = False
+    """Replace a finished output."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, {"bootstrap": "1 or more", "seed": "0 or more"})
+        for name in ("width", "level"):
+            if not 0 < getattr(self, name) < 1:
+                raise ConfigError(f"{name} is between 0 and 1, got {getattr(self, name)}")
