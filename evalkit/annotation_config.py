@@ -38,7 +38,7 @@ class Annotate:
     tiebreak: int | None = None
     """More answers to a task on which people do not say the same; not given keeps, or 0."""
     gold_every: int | None = None
-    """A planted check (a row with a column gold) comes about once in so many tasks; not given keeps, or 10."""
+    """A planted check (a row with a column gold) comes once in so many tasks; not given keeps, or 10."""
     needed_every: int | None = None
     """Once in so many tasks the most needed comes first, else the next at random; not given keeps, or 2."""
     most: int | None = None
