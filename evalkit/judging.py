@@ -15,6 +15,7 @@ from evalkit.sides import Matching, Side, comparisons, match_sides, side_name
 from evalkit.terminal import for_people
 from judges.asking.asker import Questioning
 from judges.asking.batch import run_batches
+from judges.human.judge import HumanJudge
 from judges.judge import Comparison, Judge, Verdict, load_judge, shows_second_first
 from judges.jury import Jury, member_verdicts
 from judges.plan import make_plan
@@ -43,19 +44,22 @@ def run(config: JudgeFiles) -> None:
         replace(config, ledger="" if config.plan and not Path(ledger).exists() else ledger)
     )
     with session.ledger:
-        _judge(config, session, Pairs(config, first, second, matching))
+        judges = load_judges(config.judge, session, config.axes, config.repeats)
+        if all(asks_people(judge) for judge in judges):
+            config = replace(config, order="given")  # each person sees the sides in an order of their own
+        _judge(config, session, judges, Pairs(config, first, second, matching))
 
 
-def _judge(config: JudgeFiles, session: Session, pairs: "Pairs") -> None:
+def _judge(config: JudgeFiles, session: Session, judges: Sequence[Judge], pairs: "Pairs") -> None:
     console = for_people()
-    judges = load_judges(config.judge, session, config.axes, config.repeats)
     if config.plan:
         console.print("\n".join(plan_lines(session, judges, pairs.shown, config.batch)), soft_wrap=True)
         return
     ask_ahead(judges, pairs.shown, config.batch, console)
     summary = Summary(config, pairs.matching, pairs.first.name, pairs.second.name)
     write_rows(config.out, map(verdict_row, summary.counted(pairs.verdicts(judges))), config.overwrite)
-    told = summary.lines(session, [judge.asker for judge in questioning(judges)])
+    databases = {judge.store.name: None for judge in people_asked(judges)}
+    told = summary.lines(session, [judge.asker for judge in questioning(judges)], list(databases))
     console.print("\n".join(told), soft_wrap=True)
 
 
@@ -134,6 +138,19 @@ def questioning(judges: Iterable[Judge]) -> Iterator[Questioning]:
             yield judge
 
 
+def people_asked(judges: Iterable[Judge]) -> Iterator[HumanJudge]:
+    """Yield the judges that are people, those of a jury among them."""
+    for judge in judges:
+        yield from people_asked(getattr(judge, "members", ()))
+        if isinstance(judge, HumanJudge):
+            yield judge
+
+
+def asks_people(judge: Judge) -> bool:
+    """Say whether a judge asks people, who need no second order."""
+    return bool(getattr(judge, "asks_people", False))
+
+
 def questions(judge: Questioning, shown: Iterable[Comparison]) -> Iterator[Question]:
     """Yield everything that a judge asks about comparisons."""
     return itertools.chain.from_iterable(map(judge.questions, shown))
@@ -175,6 +192,9 @@ def plan_lines(
 ) -> list[str]:
     """Say what a run would ask over the network, what it would cost and how long it would take."""
     asked = list(questioning(judges))
+    if not asked and any(people_asked(judges)):
+        count = sum(1 for _ in shown()) * len(judges)
+        return [f"{count:,} comparisons would be put to people, but for those that are there already."]
     if not asked:
         return ["This judge runs here: nothing is asked over the network, and nothing costs."]
     every = itertools.chain.from_iterable(questions(judge, shown()) for judge in asked)
@@ -188,9 +208,9 @@ def _ties(comparison: Comparison, judge: Judge, axis: str, repeat: int, turned: 
 
 
 def _told(judge: Judge, verdict: Verdict) -> Iterator[Verdict]:
-    """Yield a verdict, and behind a jury's those of its members."""
+    """Yield a verdict, and behind a jury's those of its members; so, too, of several people."""
     yield verdict
-    if isinstance(judge, Jury):
+    if isinstance(judge, Jury) or (isinstance(judge, HumanJudge) and not judge.annotator):
         yield from member_verdicts(verdict)
 
 

@@ -11,6 +11,7 @@ from evalkit.judging_config import JudgeFiles
 from evalkit.sides import Matching
 from judges.asking.asker import BUDGET, NOT_ASKED, Asker
 from judges.asking.tally import Tally
+from judges.human.judge import WAITS
 from judges.judge import Verdict
 from judges.session import Session
 
@@ -34,6 +35,8 @@ class Summary:
     """For each judge, the verdicts that have a preference."""
     details: dict[str, str] = field(default_factory=dict)
     """One example of each reason."""
+    waiting: int = 0
+    """Verdicts that wait for people."""
 
     def counted(self, verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
         """Yield the verdicts as they are."""
@@ -43,12 +46,22 @@ class Summary:
             if verdict.detail == IDENTICAL:
                 self.identical[verdict.judge, verdict.axis] += 1
             self.weighed[verdict.judge] += verdict.preference is not None
-            if verdict.reason:
+            waits = verdict.reason == "skipped" and verdict.detail.startswith(WAITS)
+            self.waiting += waits
+            if verdict.reason and not waits:
                 self.details.setdefault(verdict.reason, verdict.detail)
             yield verdict
 
-    def lines(self, session: Session, askers: Sequence[Asker]) -> Iterator[str]:
-        """Say what was found, what is missing, what it cost and what to do next."""
+    def lines(
+        self, session: Session, askers: Sequence[Asker], databases: Sequence[str] = ()
+    ) -> Iterator[str]:
+        """Say what was found, what is missing, what it cost and what to do next.
+
+        Args:
+            session: What the judges share.
+            askers: Those that asked over the network.
+            databases: Where the labels are kept of people who were asked.
+        """
         for (judge, axis), counts in self.winners.items():
             by = f"{judge}, {axis}" if axis else judge
             told = (
@@ -73,14 +86,25 @@ class Summary:
             ours, theirs = self.matching.left_out
             yield f"left out, without a partner: {ours:,} rows of {self.first}, {theirs:,} of {self.second}"
         yield from self._missing()
+        yield from self._people(databases)
         yield from spent(session, askers)
         yield f"Verdicts are in {self.config.out}; evalkit winrate --verdicts {self.config.out} --out DIR"
+
+    def _people(self, databases: Sequence[str]) -> Iterator[str]:
+        if databases:
+            yield "people are asked once about each comparison, each with the sides in an order of their own"
+        if self.waiting:
+            served = "; ".join(f"evalkit annotate --db {name}" for name in databases)
+            yield (
+                f"{self.waiting:,} comparisons wait for people: {served} serves them; the same command with "
+                "--overwrite then takes up what has come in"
+            )
 
     def _missing(self) -> Iterator[str]:
         reasons: Counter[str] = Counter()
         for counts in self.winners.values():
             reasons.update({reason: counts[reason] for reason in self.details})
-        skipped = reasons.pop("skipped", 0)
+        skipped = reasons.pop("skipped", 0) - (self.waiting if "skipped" in self.details else 0)
         for reason, count in reasons.items():
             yield f"{count:,} {reason}, such as: {self.details[reason]}"
         if reasons:

@@ -1,6 +1,7 @@
 """What the readers of other tools' annotations share: a verdict from few facts, and texts out of prompts."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from judges.judge import Comparison, Verdict, Winner
@@ -85,8 +86,7 @@ def annotated(
         detail: More to say.
     """
     if swapped is None:
-        extra = {**comparison.extra, ORDER: "unknown"}
-        comparison = Comparison(comparison.prompt, comparison.first, comparison.second, comparison.id, extra)
+        comparison = in_order(comparison, known=False)
     words = reply if isinstance(reply, str) else ""
     winner: Winner | None = None
     if value is not None:
@@ -97,6 +97,14 @@ def annotated(
     return Verdict(
         comparison, winner, preference, reason, judge, swapped=bool(swapped), detail=detail, reply=words
     )
+
+
+def in_order(comparison: Comparison, *, known: bool) -> Comparison:
+    """Return a comparison that says, where that is so, that nobody knows which side the judge saw first."""
+    extra = {name: value for name, value in comparison.extra.items() if name != ORDER}
+    if not known:
+        extra[ORDER] = "unknown"
+    return replace(comparison, extra=extra)
 
 
 def systems(first: str, second: str, prompt_id: str, **more: object) -> Mapping[str, object]:

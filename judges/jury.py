@@ -3,13 +3,14 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import reduce
 from operator import add
-from typing import cast
+from typing import Any, cast
 from urllib.parse import unquote
 
+from judges.annotation import in_order
 from judges.judge import NO_USAGE, REASONS, Comparison, Judge, Reason, Usage, Verdict, Winner, load_judge
 from judges.session import Session
 from rewards.errors import ConfigError, DataError, SpecError
@@ -103,23 +104,9 @@ def member_verdicts(verdict: Verdict) -> list[Verdict]:
     Raises:
         DataError: The verdict is no jury's.
     """
-    comparison = verdict.comparison.swap() if verdict.swapped else verdict.comparison
+    told = verdict.swap() if verdict.swapped else verdict
     try:
-        members = [
-            Verdict(
-                comparison,
-                vote["winner"],
-                vote["preference"],
-                vote["reason"],
-                vote["judge"],
-                verdict.axis,
-                verdict.repeat,
-                detail=vote["detail"],
-                reply=vote["reply"],
-                usage=Usage(**vote["usage"]),
-            )
-            for vote in json.loads(verdict.reply)
-        ]
+        members = [_member(told, vote) for vote in json.loads(verdict.reply)]
     except (ValueError, KeyError, TypeError):
         raise DataError(f"the verdict of {verdict.judge!r} holds no members' votes") from None
     return [member.swap() for member in members] if verdict.swapped else members
@@ -218,6 +205,27 @@ def _most_common_reason(verdicts: Sequence[Verdict]) -> Reason:
 
 def _why(verdict: Verdict) -> str:
     return f"{verdict.reason}: {verdict.detail}" if verdict.detail else verdict.reason
+
+
+def _member(verdict: Verdict, vote: Mapping[str, Any]) -> Verdict:
+    comparison, winner = verdict.comparison, vote["winner"]
+    # People see their sides in an order of their own, or one that nobody knows.
+    swapped = vote.get("swapped", False)
+    if "swapped" in vote:
+        comparison = in_order(comparison, known=swapped is not None)
+    return Verdict(
+        comparison,
+        winner,
+        vote["preference"],
+        vote["reason"],
+        vote["judge"],
+        verdict.axis,
+        verdict.repeat,
+        swapped=bool(swapped),
+        detail=vote["detail"],
+        reply=vote["reply"],
+        usage=Usage(**vote["usage"]),
+    )
 
 
 def _vote(name: str, verdict: Verdict) -> dict[str, object]:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 
-from judges.annotation import ORDER
+from judges.annotation import in_order
 from judges.export import verdict_preferences
 from judges.human.answers import BestAnswer, PairwiseAnswer, RankingAnswer, SpansAnswer, StepsAnswer
 from judges.human.labels import Label
@@ -185,12 +185,9 @@ def _pair(task: Task, one: int, other: int) -> Comparison:
 
 
 def _verdict(label: Label, comparison: Comparison, pair: tuple[int, int], winner: Winner | None) -> Verdict:
-    if not label.shown:
-        extra = {**comparison.extra, ORDER: "unknown"}
-        comparison = Comparison(comparison.prompt, comparison.first, comparison.second, comparison.id, extra)
     one, other = (label.shown.index(place) if label.shown else 0 for place in pair)
     return Verdict(
-        comparison,
+        in_order(comparison, known=bool(label.shown)),
         winner,
         None,
         "" if winner else "skipped",

@@ -1,5 +1,6 @@
 """Labels <-> rows that hold all of them, so that a store can be carried elsewhere and back."""
 
+import re
 from collections.abc import Mapping
 from typing import cast
 
@@ -11,6 +12,8 @@ from rewards.rows import Row, holds_no_number
 
 COLUMNS = ("task", "annotator", "answer", "shown", "comment", "seconds", "time", "nonce")
 """Columns of a label's row; `answer` is null where the task was skipped, `shown` empty where not known."""
+
+_NONCE = re.compile("[!-~]{1,200}")
 
 
 def label_row(label: Label) -> dict[str, object]:
@@ -38,6 +41,8 @@ def label_of(row: Row) -> Label:
     for name, value in names.items():
         if not isinstance(value, str) or (not value and name != "comment"):
             raise row.expected(name, "a text", value)
+    if not _NONCE.fullmatch(str(names["nonce"])):
+        raise row.expected("nonce", "1 to 200 letters, digits and signs", names["nonce"])
     annotator, nonce, comment = cast("tuple[str, str, str]", tuple(names.values()))
     seconds, time = (_positive(row, name) for name in ("seconds", "time"))
     shown = _shown(row, len(task.responses))

@@ -5,26 +5,19 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from judges.human.answers import Answer, AnswerError
 from judges.human.gold import EXPECTED, gold_answer
+from judges.human.row_answers import PAIRS, Answers, one_answer, says, several_answers, unfit
 from judges.human.tasks import SCREENS, Screen, Task
 from judges.verdicts import COLUMNS as VERDICT_COLUMNS
 from rewards.errors import ConfigError, DataError
-from rewards.files import Row, preference, read_rows
-from rewards.records import Prompt
+from rewards.files import Row, read_rows
 from rewards.writing import json_line
 
 IDENTICAL = "of identical answers, which nobody can tell apart"
 
-NEEDED = (
-    "pairwise needs prompt with first and second, chosen and rejected, or two responses; best and ranking "
-    "need prompt with responses; steps needs prompt with completions, steps or response; spans needs prompt "
-    "with response, and --aspects"
-)
-
-_PAIRS = (("first", "second"), ("chosen", "rejected"))
 _SEVERAL = ("pairwise", "best", "ranking")
 _LISTS = ("responses", "systems", "completions", "steps")
 
@@ -93,22 +86,12 @@ def _tasks(rows: Iterator[Row], reading: Reading, passed: Counter[str] | None) -
     seen = _Seen()
     for row in map(_decoded, rows):
         screen = screen or _screen(row, reading)
-        answers = _several(row) if screen in _SEVERAL else _one(row, screen, reading.separator)
-        task = _task(row, screen, answers, reading)
-        if screen == "pairwise" and answers.responses[0] == answers.responses[1] and task.gold is None:
+        task = row_task(row, screen, reading)
+        if screen == "pairwise" and task.responses[0] == task.responses[1] and task.gold is None:
             if passed is not None:
                 passed[IDENTICAL] += 1
         elif seen.new(task, row):
             yield task
-
-
-class _Answers(NamedTuple):
-    prompt: Prompt
-    responses: tuple[str, ...]
-    steps: tuple[str, ...]
-    systems: tuple[str, ...]
-    columns: frozenset[str]
-    """Those that were read."""
 
 
 class _Seen:
@@ -144,7 +127,7 @@ def _screen(row: Row, reading: Reading) -> Screen:
 
 def _fitting(row: Row, aspects: bool) -> Screen:
     values = row.values
-    if any(set(pair) <= values.keys() for pair in _PAIRS):
+    if any(set(pair) <= values.keys() for pair in PAIRS):
         return "pairwise"
     if "responses" in values:
         return "pairwise" if len(row.list_in("responses")) == 2 else "ranking"
@@ -152,79 +135,16 @@ def _fitting(row: Row, aspects: bool) -> Screen:
         return "spans"
     if {"completions", "steps", "response"} & values.keys():
         return "steps"
-    there = ", ".join(values)
-    raise DataError(
-        f"{row.where}: no screen fits the columns {there}; {NEEDED}; --rename maps a name to ours"
-    )
+    raise unfit(row)
 
 
-def _several(row: Row) -> _Answers:
-    values = row.values
-    if {"first", "second"} <= values.keys():
-        prompt, first = row.answer("first")
-        other, second = row.answer("second")
-        if prompt != other:
-            raise DataError(f"{row.where}: fields 'first' and 'second' do not answer the same prompt")
-        return _pair(row, prompt, (first, second), _PAIRS[0])
-    if {"chosen", "rejected"} <= values.keys():
-        pair = preference(row)
-        made = _pair(row, pair.prompt, (pair.chosen, pair.rejected), _PAIRS[1])
-        # So that the win rate of the first says how often people agree with who chose.
-        return made._replace(systems=made.systems or _PAIRS[1])
-    if "responses" not in values:
-        raise _unfit(row)
-    responses = tuple(row.response("responses", item) for item in row.list_in("responses"))
-    for response in responses:
-        _check_not_empty(row, "responses", response)
-    systems = row.texts_in("systems") if _says(row, "systems") else ()
-    return _Answers(row.prompt(), responses, (), systems, frozenset({"responses", "systems"}))
+def row_task(row: Row, screen: Screen, reading: Reading = AUTO) -> Task:
+    """Return the task of one row on one screen, whatever other rows there are.
 
-
-def _pair(row: Row, prompt: Prompt, responses: tuple[str, str], names: tuple[str, str]) -> _Answers:
-    for name, response in zip(names, responses, strict=True):
-        _check_not_empty(row, name, response)
-    columns = tuple(f"{name}_system" for name in names)
-    systems = tuple(row.values.get(column) for column in columns)
-    known = tuple(system for system in systems if isinstance(system, str) and system)
-    read = {*names, *columns} if len(known) == 2 else set(names)
-    return _Answers(prompt, responses, (), known if len(known) == 2 else (), frozenset(read))
-
-
-def _one(row: Row, screen: Screen, separator: str) -> _Answers:
-    values = row.values
-    name = next((name for name in ("steps", "completions") if _says(row, name)), "")
-    if not name or _says(row, "response"):
-        if "response" not in values:
-            raise _unfit(row)
-        prompt, response = row.answer("response")
-        _check_not_empty(row, "response", response)
-    else:
-        prompt, response = row.prompt(), "".join(row.texts_in(name))
-    steps = row.texts_in(name) if name else split_steps(response, separator)
-    for step in steps:
-        _check_not_empty(row, name or "response", step)
-    if not steps or "".join(steps) != response:
-        raise row.expected(name, "steps that join to the response", list(steps))
-    column = values.get("system")
-    systems = (column,) if isinstance(column, str) and column else ()
-    read = frozenset({"response", *([name] if name else []), *(["system"] if systems else [])})
-    return _Answers(prompt, (response,), steps if screen == "steps" else (), systems, read)
-
-
-def split_steps(response: str, separator: str) -> tuple[str, ...]:
-    """Split a response into steps that end with the separator and join to it again; no step is blank."""
-    steps: list[str] = []
-    pieces = response.split(separator)
-    for number, piece in enumerate(pieces, 1):
-        text = piece + (separator if number < len(pieces) else "")
-        if steps and (not text.strip() or not steps[-1].strip()):
-            steps[-1] += text
-        elif text:
-            steps.append(text)
-    return tuple(steps)
-
-
-def _task(row: Row, screen: Screen, answers: _Answers, reading: Reading) -> Task:
+    Raises:
+        DataError: It is none; it names file, line and field.
+    """
+    answers = several_answers(row) if screen in _SEVERAL else one_answer(row, screen, reading.separator)
     aspects = reading.aspects if screen == "spans" else ()
     own = {"id", "prompt", "gold", *answers.columns, *(VERDICT_COLUMNS if _is_verdict(row) else ())}
     axis = row.values.get("axis")
@@ -254,8 +174,8 @@ def _task(row: Row, screen: Screen, answers: _Answers, reading: Reading) -> Task
         raise DataError(told) from None
 
 
-def _gold(row: Row, screen: Screen, answers: _Answers, aspects: Sequence[str]) -> Answer | None:
-    if not _says(row, "gold"):
+def _gold(row: Row, screen: Screen, answers: Answers, aspects: Sequence[str]) -> Answer | None:
+    if not says(row, "gold"):
         return None
     value = row.values["gold"]
     try:
@@ -267,8 +187,8 @@ def _gold(row: Row, screen: Screen, answers: _Answers, aspects: Sequence[str]) -
 
 def _decoded(row: Row) -> Row:
     """Return a row whose lists are lists, which csv can only hold as JSON in a text."""
-    names = [name for name in (*_LISTS, "gold") if str(row.values.get(name, "")).startswith("[")]
-    texts = {name: text for name in names if isinstance(text := row.values[name], str)}
+    held = {name: row.values.get(name) for name in (*_LISTS, "gold")}
+    texts = {name: text for name, text in held.items() if isinstance(text, str) and text.startswith("[")}
     if not texts:
         return row
     decoded = {}
@@ -282,17 +202,3 @@ def _decoded(row: Row) -> Row:
 
 def _is_verdict(row: Row) -> bool:
     return {"first", "second", "winner", "judge"} <= row.values.keys()
-
-
-def _says(row: Row, name: str) -> bool:
-    return row.values.get(name) not in (None, "")
-
-
-def _unfit(row: Row) -> DataError:
-    there = ", ".join(row.values)
-    return DataError(f"{row.where}: no screen fits the columns {there}; {NEEDED}; --rename maps a name")
-
-
-def _check_not_empty(row: Row, name: str, text: str) -> None:
-    if not text.strip():
-        raise row.expected(name, "an answer, not an empty text", text)
