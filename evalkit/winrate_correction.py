@@ -34,9 +34,9 @@ def human_check(group: Group, people: VerdictTable, config: WinRates) -> HumanCh
     told = _of_people(group, people)
     if told is None:
         return None
-    keys, labels = _keys(group.table, told)
-    judge = _means(keys, group.table.value)
-    human = _means(labels, told.value)
+    keys, labels = comparison_keys(group.table, told)
+    judge = means_by_key(keys, group.table.value)
+    human = means_by_key(labels, told.value)
     shared = sorted(judge.keys() & human.keys())
     alone = len(human) - len(shared)
     prompts = dict(zip(labels.tolist(), told.prompts.tolist(), strict=True))
@@ -65,7 +65,7 @@ def _of_people(group: Group, people: VerdictTable) -> VerdictTable | None:
     return told if len(told) else None
 
 
-def _keys(judged: VerdictTable, told: VerdictTable) -> tuple[Integers, Integers]:
+def comparison_keys(judged: VerdictTable, told: VerdictTable) -> tuple[Integers, Integers]:
     """Return each verdict's comparison in both tables: its prompt, with the id where prompts repeat."""
     repeated = len({*zip(judged.prompts.tolist(), judged.ids, strict=True)}) > len(np.unique(judged.prompts))
     codes: dict[tuple[int, str], int] = {}
@@ -79,7 +79,7 @@ def _keys(judged: VerdictTable, told: VerdictTable) -> tuple[Integers, Integers]
     return coded(judged), coded(told)
 
 
-def _means(keys: Integers, values: Floats) -> dict[int, float]:
+def means_by_key(keys: Integers, values: Floats) -> dict[int, float]:
     """Return the mean value of each key that has one."""
     there = ~np.isnan(values)
     distinct, place = np.unique(keys[there], return_inverse=True)

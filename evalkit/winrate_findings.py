@@ -131,7 +131,7 @@ def finding(group: Group, human: HumanCheck | None, difficulty: Floats | None, c
         controlled,
         note,
         human,
-        _enough_prompts(values, prompts, config),
+        enough_prompts(values, prompts, config),
     )
 
 
@@ -151,7 +151,8 @@ def _rate(values: Floats, prompts: Integers, resampling: Resampling) -> WinRate 
     return win_rate(values, prompts, resampling.level, resampling.seed, resampling.resamples)
 
 
-def _enough_prompts(values: Floats, prompts: Integers, config: WinRates) -> int | None:
+def enough_prompts(values: Floats, prompts: Integers, config: WinRates) -> int | None:
+    """Return how many prompts bring the interval to the wanted half-width, None where nothing tells."""
     there = ~np.isnan(values)
     told, labels = values[there], prompts[there]
     if len(np.unique(labels)) < 2 or np.ptp(told) == 0:

@@ -1,0 +1,52 @@
+"""The answers that a figure about systems may be read from while a study is on its way."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from judges.human.assignment import measured_prefix
+from judges.human.said import Asked, Said, TaskState
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Answers to a simple random sample of the tasks on the same systems."""
+
+    screen: str
+    axis: str
+    systems: tuple[str, ...]
+    """Sorted; empty where the tasks do not say who wrote the responses."""
+    tasks: int
+    """All tasks of these, whether measured or not."""
+    sample: tuple[int, ...]
+    """Tasks in the sample, in random order; some may have been skipped by all who saw them."""
+    answers: Mapping[int, Sequence[Said]]
+    """To each task in the sample that has some, at most `overlap`: those given first."""
+
+
+def measured(
+    states: Iterable[TaskState],
+    answers: Mapping[int, Sequence[Said]],
+    asked: Mapping[int, Asked],
+    overlap: int,
+) -> list[Measured]:
+    """Return what may be read, by screen, axis and systems.
+
+    `judges.human.assignment.measured_prefix` says which tasks; of a task the first `overlap` answers, as
+    further ones are asked for where people disagree, and the mean with them leans to the majority's side.
+    A figure gives each task the same weight, however many of its answers are there: those most needed get
+    theirs sooner.
+    """
+    groups: dict[tuple[str, str, tuple[str, ...]], list[tuple[int, int, bool]]] = {}
+    for state in states:
+        task = asked[state.id]
+        if task.gold is not None:
+            continue
+        settled = state.answers > 0 or (state.skipped > 0 and state.held == 0)
+        key = (task.screen, task.axis, tuple(sorted(task.systems)))
+        groups.setdefault(key, []).append((state.id, state.order, settled))
+    found = []
+    for (screen, axis, systems), tasks in sorted(groups.items()):
+        sample = measured_prefix(tasks)
+        first = {task_id: answers[task_id][:overlap] for task_id in sample if task_id in answers}
+        found.append(Measured(screen, axis, systems, len(tasks), sample, first))
+    return found

@@ -1,0 +1,126 @@
+"""What statistics need of tasks and labels: no texts, so that very many fit in memory."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from judges.annotation import PROMPT_ID
+from judges.human.answers import Answer
+from judges.human.labels import Label
+from judges.human.tasks import Task
+from rewards.records import prompt_key
+
+
+class TaskState(Protocol):
+    """How far one task is, as the store tells it."""
+
+    @property
+    def id(self) -> int:
+        """Number of the task."""
+        ...
+
+    @property
+    def order(self) -> int:
+        """Its place in the random order of all tasks."""
+        ...
+
+    @property
+    def answers(self) -> int:
+        """Answers that stand."""
+        ...
+
+    @property
+    def wanted(self) -> int:
+        """Answers that it is to have."""
+        ...
+
+    @property
+    def skipped(self) -> int:
+        """Annotators who skipped it."""
+        ...
+
+    @property
+    def held(self) -> int:
+        """Annotators who hold it now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a task asks, without its texts."""
+
+    id: int
+    screen: str
+    axis: str
+    prompt: int
+    """64 bits of a hash of the prompt: equal ones are one cluster."""
+    responses: int
+    systems: tuple[str, ...]
+    """Who wrote each response; empty where that is not known."""
+    aspects: tuple[str, ...]
+    gold: Answer | None
+    """Of a planted check the answer that is known."""
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """Screen and axis."""
+        return self.screen, self.axis
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A label, without its task."""
+
+    task_id: int
+    annotator: str
+    answer: Answer | None
+    """None where the task was skipped."""
+    shown: tuple[int, ...]
+    seconds: float
+    time: float
+    imported: bool
+
+
+def asked_of(task_id: int, task: Task) -> Asked:
+    """Return what is kept of a task."""
+    name = task.extra.get(PROMPT_ID)
+    text = prompt_key(task.prompt) if name is None else str(name)
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return Asked(
+        task_id,
+        task.screen,
+        task.axis,
+        int.from_bytes(digest, "little", signed=True),
+        len(task.responses),
+        task.systems,
+        task.aspects,
+        task.gold,
+    )
+
+
+def said_of(label: Label) -> Said:
+    """Return what is kept of a label."""
+    return Said(
+        label.task_id,
+        label.annotator,
+        label.answer,
+        label.shown,
+        label.seconds,
+        label.time,
+        label.imported,
+    )
+
+
+def by_task(said: Iterable[Said], asked: Mapping[int, Asked]) -> dict[int, list[Said]]:
+    """Return the answers to each task proper, those given first before others; skips are none."""
+    found: dict[int, list[Said]] = {}
+    for one in said:
+        if one.answer is not None and asked[one.task_id].gold is None:
+            found.setdefault(one.task_id, []).append(one)
+    return found
+
+
+def kinds_of(asked: Iterable[Asked]) -> Sequence[tuple[str, str]]:
+    """Return the screens and axes that tasks proper have, sorted."""
+    return sorted({one.kind for one in asked if one.gold is None})
