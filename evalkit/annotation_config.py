@@ -83,6 +83,10 @@ class LabelsExport:
     """Quality whose labels are taken, `overall` for those on none; empty takes all."""
     gold: bool = False
     """Take answers to planted checks too; the form labels always has them."""
+    each: bool = False
+    """Rankings of each person by itself, instead of one for each task by the mean of people's places."""
+    neutral: Literal["right", "half", "wrong", "none"] = "right"
+    """What a neutral step is to whoever trains on it: 1, as in the paper of PRM800K, 0.5, 0, or no label."""
     overwrite: bool = False
     """Replace a finished output."""
 
@@ -92,7 +96,7 @@ class LabelsImport:
     """Add exported labels, or verdicts of people from elsewhere; what is there stays as it is."""
 
     data: str
-    """File of rows that `evalkit labels export` wrote as labels, or of verdicts."""
+    """File of rows that `evalkit labels export` wrote as labels, rankings, steps or spans, or of verdicts."""
     db: str
     """SQLite file, made where there is none, or SQLAlchemy URL."""
     annotator: str = ""
@@ -109,6 +113,8 @@ class LabelsInvite:
     """Names of people."""
     renew: bool = False
     """Make a new link for those who have one, which ends the old."""
+    links: str = ""
+    """File to which the links are written, readable by its owner alone; empty prints them."""
     address: str = "http://127.0.0.1:8000"
     """How people reach the page."""
 
@@ -136,6 +142,6 @@ class LabelsStatus:
 
     def __post_init__(self) -> None:
         check_ranges(self, {"bootstrap": "1 or more", "seed": "0 or more"})
-        for name in ("width", "level"):
-            if not 0 < getattr(self, name) < 1:
-                raise ConfigError(f"{name} is between 0 and 1, got {getattr(self, name)}")
+        for name, most in (("width", 0.5), ("level", 1)):
+            if not 0 < getattr(self, name) < most:
+                raise ConfigError(f"{name} is between 0 and {most}, got {getattr(self, name)}")

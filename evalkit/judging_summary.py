@@ -121,7 +121,7 @@ class Summary:
                 "and pays for nothing twice"
             )
         elif skipped:
-            yield f"{skipped:,} skipped, such as: {detail}"
+            yield f"{skipped:,} skipped{f', such as: {detail}' if detail else ''}"
 
 
 def _says(detail: str, what: str) -> bool:

@@ -69,7 +69,7 @@ def ranking_rows(labels: Iterable[Label], left_out: Counter[str], each: bool = F
     for label in labels:
         ranks = _ranks(label)
         if not ranks:
-            left_out[_not("responses", label)] += 1
+            left_out[why_nothing("responses", label)] += 1
             continue
         task = label.task
         axes.add(task.axis)
@@ -104,7 +104,7 @@ def step_label_rows(labels: Iterable[Label], left_out: Counter[str], neutral: fl
     for label in labels:
         task, answer = label.task, label.answer
         if not isinstance(answer, StepsAnswer):
-            left_out[_not("steps", label)] += 1
+            left_out[why_nothing("steps", label)] += 1
             continue
         extra = _extra(task, StepLabels, {"annotator": label.annotator, "system": "".join(task.systems)})
         marks = tuple(values[mark] for mark in answer.labels)
@@ -120,7 +120,7 @@ def span_label_rows(labels: Iterable[Label], left_out: Counter[str]) -> Rows:
     for label in labels:
         task, answer = label.task, label.answer
         if not isinstance(answer, SpansAnswer):
-            left_out[_not("spans", label)] += 1
+            left_out[why_nothing("spans", label)] += 1
             continue
         told = {"annotator": label.annotator, "system": "".join(task.systems)}
         extra = _extra(
@@ -134,7 +134,7 @@ def rating_rows(labels: Iterable[Label], left_out: Counter[str]) -> Rows:
     for label in labels:
         task, answer = label.task, label.answer
         if not isinstance(answer, BestAnswer) or not answer.ratings:
-            left_out[_not("ratings", label)] += 1
+            left_out[why_nothing("ratings", label)] += 1
             continue
         systems = task.systems or ("",) * len(task.responses)
         prompt = task_row(task)["prompt"]
@@ -146,13 +146,13 @@ def rating_rows(labels: Iterable[Label], left_out: Counter[str]) -> Rows:
 def _counted_verdicts(label: Label, left_out: Counter[str]) -> list[Verdict]:
     verdicts = label_verdicts(label)
     if not verdicts:
-        left_out[_not("pairs", label)] += 1
+        left_out[why_nothing("pairs", label)] += 1
     return verdicts
 
 
-def _not(what: str, label: Label) -> str:
-    """Say why a label gives nothing."""
-    return "skipped" if label.answer is None else f"no {what} on the screen {label.task.screen}"
+def why_nothing(what: str, label: Label) -> str:
+    """Say why a label gives nothing of a kind."""
+    return "skipped" if label.answer is None else f"of the screen {label.task.screen}, which has no {what}"
 
 
 def _ranks(label: Label) -> tuple[int, ...]:
