@@ -25,6 +25,9 @@ _TRIES = 8
 _CREATING = 7_310_528
 """Number of PostgreSQL's lock under which tables are made; any that others do not use."""
 
+_QUEUE = select(STORE.c.id).with_for_update()
+"""Makes PostgreSQL's writers wait for each other, of all processes; each reads what the last one wrote."""
+
 T = TypeVar("T")
 
 
@@ -141,8 +144,8 @@ class Database:
         with self._engine.connect() as plain:
             connection = plain.execution_options(writes=True)
             with connection.begin():
-                # PostgreSQL's writers queue here, SQLite's at their BEGIN IMMEDIATE.
-                connection.execute(select(STORE.c.id).with_for_update())
+                if not self._sqlite:  # whose writers queue at their BEGIN IMMEDIATE
+                    connection.execute(_QUEUE)
                 return action(connection)
 
     def _open(self, create: bool) -> None:

@@ -6,13 +6,13 @@ import math
 import re
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import BindParameter, Connection, Row, bindparam, delete, insert, select, update
 
 from judges.human.answers import LONGEST_NOTE, Answer, AnswerError, answer_of, as_given, as_payload, said
 from judges.human.answers import check_answer as check_against
 from judges.human.labels import Annotator, Posted
 from judges.human.store_failures import AlreadyAnsweredError, NonceReusedError, NotGivenError
-from judges.human.store_giving import has_room, next_turn
+from judges.human.store_giving import has_room, hold_on, next_turn
 from judges.human.store_schema import ASSIGNMENTS, EVENTS, STANDING, TASKS
 from judges.human.store_tasks import read_task, recount
 from judges.human.study import Study
@@ -21,6 +21,32 @@ Recorded = Literal["recorded", "repeated"]
 Undone = Literal["recorded", "repeated", "nothing"]
 
 _KINDS = ("answer", "skip", "draft")
+
+# Made once, as making them takes longer than SQLite takes to run them.
+_ME: BindParameter[int] = bindparam("me")
+_GIVEN = (
+    select(ASSIGNMENTS, TASKS.c.body)
+    .join(TASKS, TASKS.c.id == ASSIGNMENTS.c.task)
+    .where(ASSIGNMENTS.c.handle == bindparam("handle"), ASSIGNMENTS.c.annotator == _ME)
+)
+_KNOWN = select(EVENTS.c.digest).where(EVENTS.c.annotator == _ME, EVENTS.c.nonce == bindparam("nonce"))
+_ADD = insert(EVENTS).returning(EVENTS.c.number)
+_LET_STAND = insert(STANDING)
+_IS_MINE = (ASSIGNMENTS.c.annotator == _ME) & (ASSIGNMENTS.c.task == bindparam("asked"))
+_LET_GO = update(ASSIGNMENTS).where(_IS_MINE).values(expires=None)
+_TAKE_BACK = (
+    update(ASSIGNMENTS)
+    .where(_IS_MINE)
+    .values(expires=bindparam("until"), given=bindparam("now"), turn=bindparam("next"))
+)
+_LATEST = (
+    select(STANDING.c.event, STANDING.c.task)
+    .join(EVENTS, EVENTS.c.number == STANDING.c.event)
+    # What was imported was not said on this page, and is not taken back on it.
+    .where(STANDING.c.annotator == _ME, EVENTS.c.imported == 0)
+    .order_by(STANDING.c.event.desc())
+    .limit(1)
+)
 
 
 def record(
@@ -60,14 +86,7 @@ def undo(connection: Connection, study: Study, annotator: Annotator, nonce: str,
     digest = _digest("undo")
     if _repeated(connection, annotator, nonce, digest):
         return "repeated"
-    # What was imported was not said on this page, and is not taken back on it.
-    latest = connection.execute(
-        select(STANDING.c.event, STANDING.c.task)
-        .join(EVENTS, EVENTS.c.number == STANDING.c.event)
-        .where(STANDING.c.annotator == annotator.id, EVENTS.c.imported == 0)
-        .order_by(STANDING.c.event.desc())
-        .limit(1)
-    ).one_or_none()
+    latest = connection.execute(_LATEST, {"me": annotator.id}).one_or_none()
     if latest is None:
         return "nothing"
     add_event(
@@ -82,8 +101,8 @@ def undo(connection: Connection, study: Study, annotator: Annotator, nonce: str,
         body="{}",
     )
     connection.execute(delete(STANDING).where(STANDING.c.event == latest.event))
-    again = {"expires": now + study.lease, "given": now, "turn": next_turn(connection, annotator)}
-    connection.execute(update(ASSIGNMENTS).where(*_of(annotator.id, latest.task)).values(again))
+    again = {"until": now + study.lease, "now": now, "next": next_turn(connection, annotator)}
+    connection.execute(_TAKE_BACK, {"me": annotator.id, "asked": latest.task, **again})
     recount(connection, study, [latest.task])
     return "recorded"
 
@@ -91,33 +110,27 @@ def undo(connection: Connection, study: Study, annotator: Annotator, nonce: str,
 def add_event(connection: Connection, **columns: object) -> int:
     """Add an event, and return its number: higher than all before, as one writes at a time."""
     row = {"imported": 0, "undone": None, **columns}
-    added = insert(EVENTS).values(row).returning(EVENTS.c.number)
-    number: int = connection.execute(added).scalar_one()
+    number: int = connection.execute(_ADD, row).scalar_one()
     return number
 
 
 def let_stand(connection: Connection, number: int, annotator: int, task: int, answer: Answer | None) -> None:
     """Let an event's answer, or its skip, stand; the task is in that annotator's hands no longer."""
     told = None if answer is None else said(answer)
-    connection.execute(
-        insert(STANDING).values(
-            annotator=annotator,
-            task=task,
-            event=number,
-            skip=int(answer is None),
-            said=None if told is None else json.dumps(told),
-        )
-    )
-    connection.execute(update(ASSIGNMENTS).where(*_of(annotator, task)).values(expires=None))
+    row = {
+        "annotator": annotator,
+        "task": task,
+        "event": number,
+        "skip": int(answer is None),
+        "said": None if told is None else json.dumps(told),
+    }
+    connection.execute(_LET_STAND, row)
+    connection.execute(_LET_GO, {"me": annotator, "asked": task})
 
 
 def event_body(answer: object, shown: tuple[int, ...], comment: str, seconds: float) -> str:
     """Return what an event holds beside its columns, as ASCII."""
     return json.dumps({"answer": answer, "shown": shown, "comment": comment, "seconds": seconds})
-
-
-def _of(annotator: int, task: int) -> tuple[Any, Any]:
-    return ASSIGNMENTS.c.annotator == annotator, ASSIGNMENTS.c.task == task
 
 
 def _check_posted(posted: Posted) -> None:
@@ -139,20 +152,14 @@ def _check_nonce(nonce: str) -> None:
 def _given(connection: Connection, annotator: Annotator, handle: str) -> Row[Any]:
     row = None
     if isinstance(handle, str) and re.fullmatch("[A-Za-z0-9_-]{1,64}", handle):
-        row = connection.execute(
-            select(ASSIGNMENTS, TASKS.c.body)
-            .join(TASKS, TASKS.c.id == ASSIGNMENTS.c.task)
-            .where(ASSIGNMENTS.c.handle == handle, ASSIGNMENTS.c.annotator == annotator.id)
-        ).one_or_none()
+        row = connection.execute(_GIVEN, {"handle": handle, "me": annotator.id}).one_or_none()
     if row is None:  # another's handle is told no differently from one that is nobody's
         raise NotGivenError("this task was not given to you; reload the page")
     return row
 
 
 def _repeated(connection: Connection, annotator: Annotator, nonce: str, digest: str) -> bool:
-    known = connection.execute(
-        select(EVENTS.c.digest).where(EVENTS.c.annotator == annotator.id, EVENTS.c.nonce == nonce)
-    ).scalar_one_or_none()
+    known = connection.execute(_KNOWN, {"me": annotator.id, "nonce": nonce}).scalar_one_or_none()
     if known is not None and known != digest:
         raise NonceReusedError("this nonce named something else before; send it with a new one")
     return known is not None
@@ -178,10 +185,8 @@ def _answer(given: Row[Any], posted: Posted) -> Answer | None:
 def _renew(
     connection: Connection, study: Study, annotator: Annotator, given: Row[Any], now: float
 ) -> None:  # fmt: skip
-    room = select(TASKS.c.id).where(TASKS.c.id == given.task, has_room(annotator, now))
-    if given.expires > now or connection.execute(room).scalar_one_or_none() is not None:
-        longer = update(ASSIGNMENTS).where(ASSIGNMENTS.c.id == given.id)
-        connection.execute(longer.values(expires=now + study.lease))
+    if given.expires > now or has_room(connection, annotator, given.task, now):
+        hold_on(connection, study, given.id, now)
 
 
 def _digest(*content: object) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, func, insert, select, update
 
 from judges.human.assignment import answers_wanted, random_order
 from judges.human.store_schema import ASSIGNMENTS, STANDING, STORE, STUDY, TASKS
@@ -19,6 +19,26 @@ AT_ONCE = 500
 """Rows of one transaction or one list of values: databases take only so many, and others wait."""
 
 T = TypeVar("T")
+
+_SETTINGS = select(STUDY.c.settings).order_by(STUDY.c.id.desc()).limit(1)
+_IDS: BindParameter[int] = bindparam("ids", expanding=True)
+_STANDING = (
+    select(STANDING.c.task, STANDING.c.skip, STANDING.c.said)
+    .where(STANDING.c.task.in_(_IDS))
+    .order_by(STANDING.c.event)
+)
+_COUNTED = select(TASKS.c.id, TASKS.c.gold, TASKS.c.answers, TASKS.c.wanted).where(TASKS.c.id.in_(_IDS))
+_COUNT = (
+    update(TASKS)
+    .where(TASKS.c.id == bindparam("task"))
+    .values(
+        answers=bindparam("counted"), skipped=bindparam("skips"), wanted=bindparam("wants"),
+        open=bindparam("more"),
+    )
+)  # fmt: skip
+_TOTAL = update(STORE).values(
+    answers=STORE.c.answers + bindparam("more_answers"), wanted=STORE.c.wanted + bindparam("more_wanted")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +81,7 @@ def batches(items: Iterable[T], size: int = AT_ONCE) -> Iterator[list[T]]:
 
 def read_study(connection: Connection) -> Study:
     """Return the settings that hold now: the latest."""
-    settings = connection.execute(
-        select(STUDY.c.settings).order_by(STUDY.c.id.desc()).limit(1)
-    ).scalar_one_or_none()  # fmt: skip
+    settings = connection.execute(_SETTINGS).scalar_one_or_none()
     return Study() if settings is None else Study(**json.loads(settings))
 
 
@@ -149,16 +167,14 @@ def recount(connection: Connection, study: Study, ids: Sequence[int]) -> None:
     """Count anew what stands on some tasks (at most AT_ONCE), and how many answers they are to have."""
     said: defaultdict[int, list[str | None]] = defaultdict(list)
     skipped: defaultdict[int, int] = defaultdict(int)
-    standing = select(STANDING.c.task, STANDING.c.skip, STANDING.c.said).where(STANDING.c.task.in_(ids))
-    for row in connection.execute(standing.order_by(STANDING.c.event)):
+    for row in connection.execute(_STANDING, {"ids": ids}):
         if row.skip:
             skipped[row.task] += 1
         else:
             said[row.task].append(row.said)
     rows = []
     answers = wanted = 0
-    counted = select(TASKS.c.id, TASKS.c.gold, TASKS.c.answers, TASKS.c.wanted)
-    for task in connection.execute(counted.where(TASKS.c.id.in_(ids))).all():
+    for task in connection.execute(_COUNTED, {"ids": ids}):
         count = len(said[task.id])
         wants = 0 if task.gold else answers_wanted(said[task.id], study.overlap, study.tiebreak)
         new = {"counted": count, "skips": skipped[task.id], "wants": wants, "more": int(count < wants)}
@@ -166,13 +182,9 @@ def recount(connection: Connection, study: Study, ids: Sequence[int]) -> None:
         if not task.gold:
             answers += count - task.answers
             wanted += wants - task.wanted
-    if not rows:
-        return
-    names = {"answers": "counted", "skipped": "skips", "wanted": "wants", "open": "more"}
-    counts = update(TASKS).values(**{column: bindparam(name) for column, name in names.items()})
-    connection.execute(counts.where(TASKS.c.id == bindparam("task")), rows)
-    totals = {"answers": STORE.c.answers + answers, "wanted": STORE.c.wanted + wanted}
-    connection.execute(update(STORE).values(totals))
+    if rows:
+        connection.execute(_COUNT, rows)
+        connection.execute(_TOTAL, {"more_answers": answers, "more_wanted": wanted})
 
 
 def _reorder(connection: Connection, seed: int) -> None:
