@@ -18,8 +18,12 @@ from evalkit.cli import COMMANDS, main
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("rewards", "judges", "evalkit")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-HEAVY = ("torch", "transformers", "datasets", "pandas", "matplotlib", "scipy", "accelerate", "peft", "openai")
+HEAVY = (
+    "torch", "transformers", "datasets", "pandas", "matplotlib", "scipy", "accelerate", "peft", "openai",
+    "sqlalchemy", "fastapi", "uvicorn", "jinja2", "markdown_it",
+)  # fmt: skip
 LIGHT = (
+    "evalkit.annotation_config",
     "evalkit.cli",
     "evalkit.config",
     "evalkit.judging_config",
@@ -31,6 +35,14 @@ LIGHT = (
     "judges.asking.endpoint",
     "judges.export",
     "judges.formats",
+    "judges.human.answers",
+    "judges.human.assignment",
+    "judges.human.export",
+    "judges.human.judge",
+    "judges.human.labels",
+    "judges.human.reading",
+    "judges.human.study",
+    "judges.human.tasks",
     "judges.judge",
     "judges.jury",
     "judges.ledger",
