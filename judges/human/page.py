@@ -11,7 +11,7 @@ except ImportError:
     raise MissingExtraError("jinja2", "web") from None
 
 from judges.human.labels import Annotator, Given, Progress
-from judges.human.rendering import as_written, render, render_alike
+from judges.human.rendering import as_written, render, render_alike, unseen, visible
 from judges.human.study import Study
 from judges.human.tasks import Task
 from rewards.records import Message
@@ -47,17 +47,18 @@ def page_context(
         "aspects": list(task.aspects),
         # Spans count characters of the response itself, which HTML would alter (line ends, NUL).
         "text": responses[0] if task.screen == "spans" else "",
+        "unseen": unseen(responses[0]) if task.screen == "spans" else [],
         "draft": {name: draft.get(name) for name in ("answer", "comment", "seconds")},
     }
     return {
         **_frame(study, annotator, progress, csrf, page),
-        "prompt": [{"role": turn.role, "html": render(turn.content)} for turn in _turns(task)],
+        "prompt": [{"role": visible(turn.role), "html": render(turn.content)} for turn in _turns(task)],
         "answers": _answers(task, responses),
         "steps": [
             {"place": place, "html": html, "raw": as_written(step)}
             for place, (step, html) in enumerate(zip(task.steps, render_alike(task.steps), strict=True))
         ],
-        "axis": task.axis,
+        "axis": visible(task.axis),
     }
 
 
@@ -70,9 +71,9 @@ def _frame(
     study: Study, annotator: Annotator, progress: Progress, csrf: str, page: dict[str, object]
 ) -> dict[str, object]:
     return {
-        "study": study.title,
+        "study": visible(study.title),
         "instructions": render(study.instructions) if study.instructions.strip() else "",
-        "annotator": annotator.name,
+        "annotator": visible(annotator.name),
         "progress": progress,
         "page": {**page, "annotator": annotator.id, "csrf": csrf},
     }

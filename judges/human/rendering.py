@@ -22,10 +22,11 @@ LONGEST_RENDERED = 50_000
 # directional marks and overrides, blanks of no width, fillers, tags. Emoji and scripts that need a joiner
 # or a variation selector keep it, see `_hidden`.
 _UNSEEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
     "\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+_LONE_RETURN = re.compile("\r(?!\n)")
 _JOINERS = "\u200c\u200d"
 _FIRST_JOINED = "\u0590"
 """From here on there are scripts whose letters change beside a joiner, and emoji."""
@@ -64,13 +65,27 @@ def visible(text: str) -> str:
     return _UNSEEN.sub(lambda match: _named(match) if _hidden(match) else match[0], text)
 
 
+def unseen(text: str) -> list[tuple[int, str]]:
+    """Return the offset and the number (U+202E) of each character that is to be made visible.
+
+    A carriage return is one of them where it does not begin a line end.
+    """
+    found = [(m.start(), _number(m[0])) for m in _UNSEEN.finditer(text) if _hidden(m)]
+    found += [(m.start(), _number(m[0])) for m in _LONE_RETURN.finditer(text)]
+    return sorted(found)
+
+
 def marked(html: str) -> Markup:
     """Return escaped HTML with the numbers that `visible` put in set apart from the text."""
     return Markup(_SHOWN.sub(r'<span class="unseen">\1</span>', html))
 
 
 def _named(match: re.Match[str]) -> str:
-    return f"⟦U+{ord(match[0]):04X}⟧"
+    return f"⟦{_number(match[0])}⟧"
+
+
+def _number(sign: str) -> str:
+    return f"U+{ord(sign):04X}"
 
 
 def _hidden(match: re.Match[str]) -> bool:
