@@ -54,7 +54,19 @@ def make_app(store: Store, admin_token: str, numbers: NumbersProvider, reach: Re
         reach: The names under which people reach the page.
     """
     app = FastAPI(
-        openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=_bounded_threads
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_bounded_threads,
+        # Traces hold addresses and the messages of errors, and those hold tokens and answers.
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
     )
     templates = environment()
     # The last one added is the first that a request meets.

@@ -1,0 +1,64 @@
+"""Personal links: shown to whoever asked for them, or written to a file that its owner alone can read."""
+
+import os
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console
+
+from rewards.errors import OutputExistsError
+
+OWNER_ONLY = 0o600
+
+
+def check_free(path: str) -> None:
+    """Refuse a file that is there, before anybody is invited whose link could then not be written.
+
+    Raises:
+        OutputExistsError: The file is there; links of others may be in it, which nobody could make again.
+    """
+    if path and Path(path).exists():
+        raise OutputExistsError(f"{path}: exists, and links in it cannot be made again; give another --links")
+
+
+def hand_out(links: Iterable[tuple[str, str]], path: str, console: Console) -> list[str]:
+    """Write a line for each link as it is made, so that a kill loses none; return whose there are.
+
+    Args:
+        links: Names and their links, each made as it is asked for.
+        path: File to write, made with the first link; empty shows the links.
+        console: Where they are shown.
+
+    Raises:
+        OutputExistsError: The file is there.
+    """
+    names: list[str] = []
+    with ExitStack() as closing:
+        file = None
+        for name, link in links:
+            if not names:
+                where = f" are written to {path}, which you alone can read" if path else ""
+                console.print(f"Personal links{where}:", soft_wrap=True)
+                file = closing.enter_context(_own_file(path)) if path else None
+            names.append(name)
+            if file is None:
+                console.print(f"  {name}: {link}", soft_wrap=True)
+            else:
+                console.print(f"  {name}", soft_wrap=True)
+                file.write(f"{name}\t{link}\n")
+                file.flush()
+                os.fsync(file.fileno())
+    return names
+
+
+def _own_file(path: str) -> TextIO:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
+    except FileExistsError:
+        raise OutputExistsError(
+            f"{path}: exists; give another --links, and evalkit labels invite --renew makes the links"
+        ) from None
+    return os.fdopen(descriptor, "w", encoding="utf-8")

@@ -1,0 +1,86 @@
+"""A web application on a port: taken before anything else is done, and given back when told to stop."""
+
+import errno
+import signal
+import socket
+from contextlib import suppress
+from types import FrameType
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from rewards.errors import ConfigError
+
+PATIENCE = 5
+"""Seconds that requests have to end in, once the server is told to stop."""
+QUEUE = 2048
+"""Connections that wait to be taken up."""
+
+_REFUSED = {
+    errno.EADDRINUSE: "another program listens there, perhaps this page already; end that or choose another "
+    "--port (0 takes any that is free)",
+    errno.EADDRNOTAVAIL: "this machine has no such address; 127.0.0.1 is reached from this machine alone, "
+    "0.0.0.0 from others too",
+    errno.EACCES: "the system keeps this port for itself; choose a --port above 1023",
+}
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Return a socket that listens already, so that nobody else can take the port from here on.
+
+    Raises:
+        ConfigError: The port is taken or not ours to take, or the host is no address of this machine.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError):
+        raise ConfigError(f"host {host!r} is not known; give a name or number of this machine") from None
+    family, kind, protocol, _, place = found[0]
+    listening = socket.socket(family, kind, protocol)
+    try:
+        # A port whose last connections are just ending is free to take: a restart need not wait for them.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(place)
+        listening.listen(QUEUE)
+    except OSError as error:
+        listening.close()
+        if error.errno not in _REFUSED:
+            raise
+        raise ConfigError(f"{host}, port {port}: {_REFUSED[error.errno]}") from None
+    return listening
+
+
+def serve(app: ASGIApp, listening: socket.socket) -> None:
+    """Serve until told to stop; returns on SIGTERM, and raises KeyboardInterrupt on Ctrl-C.
+
+    Nothing is logged of a request, as its address may hold a link's token.
+    """
+    config = uvicorn.Config(
+        app,
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        # Whoever can send a request could else say where it came from; --address says what is true.
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=PATIENCE,
+    )
+    # The server stops gracefully, and then hands the signal on to whom it would have met without it.
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        with suppress(_TerminatedError):
+            uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _TerminatedError(Exception):
+    """SIGTERM came."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # as signals call it
+    raise _TerminatedError
