@@ -88,7 +88,7 @@ export class Spans {
     this.pending = stretch;
     this.caret.follow(stretch ?? this.text.clicked());
     const selected = document.getElementById("selected");
-    selected.textContent = stretch ? `Selected: ${quoted(this.text.slice(...stretch))}` : "";
+    selected.textContent = stretch ? `Selected: ${quoted(this.text.shown(...stretch))}` : "";
     for (const button of this.buttons) button.disabled = !stretch;
   }
 
@@ -104,7 +104,7 @@ export class Spans {
       return;
     }
     this.spans.push({ start, end, aspect: name });
-    this.hooks.tell(`Marked as ${name}: ${quoted(this.text.slice(start, end))}`);
+    this.hooks.tell(`Marked as ${name}: ${quoted(this.text.shown(start, end))}`);
     this.changed();
     // What is marked stays selected, and may be marked as something else too.
     this.text.select(start, end);
@@ -117,7 +117,7 @@ export class Spans {
 
   remove(span) {
     this.spans = this.spans.filter((other) => other !== span);
-    this.hooks.tell(`No longer marked as ${span.aspect}: ${quoted(this.text.slice(span.start, span.end))}`);
+    this.hooks.tell(`No longer marked as ${span.aspect}: ${quoted(this.text.shown(span.start, span.end))}`);
     this.changed();
   }
 
@@ -156,7 +156,7 @@ export class Spans {
     const aspect = this.page.aspects.indexOf(span.aspect);
     const chip = isolated(span.aspect);
     chip.className = `chip aspect-${aspect % COLORS}`;
-    const quote = quoted(this.text.slice(span.start, span.end));
+    const quote = quoted(this.text.shown(span.start, span.end));
     const item = listItem([chip, isolated(quote)], `Remove ${span.aspect}: ${quote}`, () => {
       this.remove(span);
       this.box.focus({ preventScroll: true });

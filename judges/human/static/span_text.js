@@ -16,6 +16,12 @@ export class SpanText {
 
   slice(start, end) { return this.points.slice(start, end).join(""); }
 
+  // The same with names in place of what the eye cannot see.
+  shown(start, end) {
+    const signs = this.points.slice(start, end).map((point, n) => this.unseen.get(start + n) ?? point);
+    return signs.join("");
+  }
+
   // Draw the text with marks {start, end, color}: an element for each stretch that the same marks cover.
   draw(marks) {
     const lanes = inLanes(marks);

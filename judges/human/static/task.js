@@ -17,6 +17,7 @@ const banner = document.getElementById("banner");
 const Screen = SCREENS[page.screen];
 
 let busy = false;
+let answered = false; // What was posted last ends the task in hand.
 const hooks = { busy: () => busy, changed: () => drafts?.changed(), save, tell };
 const screen = Screen ? new Screen(page, hooks) : null;
 const clock = new Clock(0);
@@ -66,15 +67,23 @@ function undo() {
 function send(path, body, told) {
   setBusy(true);
   drafts?.close();
+  answered = path !== "/undo";
   unsent.add(path, body);
   try { sessionStorage.setItem(TOLD, told); } catch { /* It is only not told. */ }
   unsent.send();
 }
 
-function onSent(state, sent) {
+function onSent(state) {
   if (state === "saved") {
-    drafts?.closed && drafts.forget();
-    location.replace("/");
+    if (answered) drafts.forget();
+    reload();
+    return;
+  }
+  if (state === "nothing" || state === "refused") {
+    setBusy(false);
+    drafts?.reopen();
+    if (state === "nothing") tell("There is nothing to take back.");
+    else showRefused();
     return;
   }
   const texts = {
@@ -84,12 +93,6 @@ function onSent(state, sent) {
       + " kept in this browser and sent then.",
     stale: "Not saved yet: this page is out of date. Load it again; your answer is kept and sent then.",
   };
-  if (state === "refused") {
-    setBusy(false);
-    drafts?.reopen();
-    showRefused(sent);
-    return;
-  }
   showBanner(texts[state], state === "offline" ? [["Send now", () => unsent.send()]] : [["Load again", reload]]);
 }
 

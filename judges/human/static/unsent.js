@@ -76,24 +76,22 @@ export class Unsent {
 
   discardRefused() { this.refused().forEach((entry) => storage.remove(entry.key)); }
 
-  // Send all that waits, in order. The states shown: "saved" when nothing is left and something was sent,
-  // "offline" (it is tried again by itself), "signed-out", "stale" (this page's token is no longer good),
-  // and "refused", of which each entry is kept until the person lets it go.
+  // Send all that waits, in order. The states shown: "saved" when nothing is left and the last was taken
+  // ("nothing" where there was nothing to undo), "offline" (it is tried again by itself), "signed-out",
+  // "stale" (this page's token is no longer good), and "refused", kept until the person lets it go.
   async send() {
     if (this.sending) return;
     this.sending = true;
     clearTimeout(this.timer);
     let state = null;
-    let sent = 0;
     for (const entry of this.waiting()) {
       state = await this.sendOne(entry);
-      if (state !== "saved" && state !== "refused") break;
-      if (state === "saved") sent += 1;
+      if (!["saved", "nothing", "refused"].includes(state)) break;
     }
     this.sending = false;
     if (state === "offline") this.again();
-    if (state === "saved") this.wait = 1000;
-    if (state) this.show(state, sent);
+    else this.wait = 1000;
+    if (state) this.show(state);
   }
 
   async sendOne({ key, path, body }) {
@@ -103,14 +101,14 @@ export class Unsent {
     } catch {
       return "offline";
     }
+    const told = await reply.json().catch(() => ({}));
     if (reply.ok) {
       storage.remove(key);
-      return "saved";
+      return told.state === "nothing" ? "nothing" : "saved";
     }
     if (reply.status === 401) return "signed-out";
     if (reply.status === 403) return "stale";
     if (reply.status >= 500 || reply.status === 408 || reply.status === 429) return "offline";
-    const told = await reply.json().catch(() => ({}));
     storage.set(key, JSON.stringify({ path, body, refused: told.error ?? `the server said ${reply.status}` }));
     return "refused";
   }

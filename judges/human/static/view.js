@@ -20,6 +20,9 @@ export function startView(page) {
     scrollTogether([...document.querySelectorAll(".answers .pane")], () => together.checked);
   }
   openInstructions(page);
+  // Of a long conversation the last turn is what is answered.
+  const turns = document.querySelector(".turns");
+  if (turns) turns.scrollTop = turns.lastElementChild.offsetTop - turns.firstElementChild.offsetTop;
 }
 
 function showRaw(raw) {
