@@ -197,7 +197,13 @@ def _engine(url: URL, sqlite: bool) -> Engine:
     try:
         # hide_parameters: a traceback or a log must not hold a token or an answer.
         engine = create_engine(
-            url, pool_size=10, max_overflow=30, pool_timeout=PATIENCE, hide_parameters=True, **settings
+            url,
+            pool_size=10,
+            max_overflow=30,
+            pool_timeout=PATIENCE,
+            pool_use_lifo=True,
+            hide_parameters=True,
+            **settings,
         )
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "psycopg", "postgres") from error
@@ -222,6 +228,6 @@ def _begin_sqlite(connection: Connection) -> None:
 def _set_up_postgres(connection: Any, _: object) -> None:  # noqa: ANN401 - any driver's
     with connection.cursor() as cursor:
         # One server that hangs in the middle must not hold up the others for ever.
-        cursor.execute(f"SET lock_timeout = '{PATIENCE:.0f}s'")
-        cursor.execute(f"SET idle_in_transaction_session_timeout = '{2 * PATIENCE:.0f}s'")
+        cursor.execute(f"SET lock_timeout = '{PATIENCE * 1000:.0f}ms'")
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{PATIENCE * 2000:.0f}ms'")
     connection.commit()

@@ -100,7 +100,9 @@ def write_study(connection: Connection, study: Study, now: float) -> None:
 
 def add(connection: Connection, study: Study, tasks: Sequence[Task]) -> int:
     """Add the tasks that are not there, and return how many those were."""
-    wanting = {task.key: task for task in tasks[::-1]}  # of two alike the first one is kept
+    wanting: dict[str, Task] = {}
+    for task in tasks:
+        wanting.setdefault(task.key, task)
     for key in find(connection, list(wanting)):
         del wanting[key]
     rows = [
@@ -115,7 +117,7 @@ def add(connection: Connection, study: Study, tasks: Sequence[Task]) -> int:
             "wanted": 0 if task.gold is not None else study.overlap,
             "open": int(task.gold is None),
         }
-        for key, task in reversed(wanting.items())
+        for key, task in wanting.items()
     ]
     if rows:
         connection.execute(insert(TASKS), rows)
