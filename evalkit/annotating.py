@@ -3,11 +3,12 @@
 import secrets
 import socket
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -26,6 +27,7 @@ from rewards.errors import ConfigError, MissingExtraError, MissingFileError
 if TYPE_CHECKING:  # imported where they are used: they need the extra `web`
     from fastapi import FastAPI
 
+    from judges.human.admin_page import AdminPage
     from judges.human.store import Store
 
 QUESTIONS: dict[Screen, str] = {
@@ -65,8 +67,8 @@ def run(config: Annotate) -> None:
             app = _application(store, config, admin_token, reach)
             console.print(f"Figures for you alone: {admin_link(reached, admin_token)}", soft_wrap=True)
             _warn(reach, reached, console)
-            console.print(f"The page is at {reached}; Ctrl-C stops it.", soft_wrap=True)
-            serve(app, listening)
+            told = f"The page is at {reached}; Ctrl-C stops it."
+            serve(app, listening, lambda: console.print(told, soft_wrap=True))
     console.print("stopped; everything is kept, and the same command goes on from there")
 
 
@@ -191,12 +193,34 @@ def _invite(store: "Store", config: Annotate, reached: str, console: Console) ->
 
 
 def _application(store: "Store", config: Annotate, admin_token: str, reach: Reach) -> "FastAPI":
-    from evalkit.study_numbers import StudyNumbers
-    from judges.human.admin_page import AdminPage
     from judges.human.app import make_app
 
-    figures = AdminPage(StudyNumbers(store, config.verdicts), store)
-    return make_app(store, admin_token, figures, reach)
+    return make_app(store, admin_token, _Figures(store, sources(config.verdicts)), reach)
+
+
+class _Figures:
+    """The admin view's figures: what makes them takes a second to load, and is when they are asked for."""
+
+    def __init__(self, store: "Store", verdicts: Sequence[str]) -> None:
+        self._store = store
+        self._verdicts = verdicts
+        self._lock = Lock()
+        self._page: AdminPage | None = None
+
+    def overview(self) -> Mapping[str, object]:
+        return self._made().overview()
+
+    def disagreements(self, page: int) -> Mapping[str, object]:
+        return self._made().disagreements(page)
+
+    def _made(self) -> "AdminPage":
+        with self._lock:
+            if self._page is None:
+                from evalkit.study_numbers import StudyNumbers
+                from judges.human.admin_page import AdminPage
+
+                self._page = AdminPage(StudyNumbers(self._store, self._verdicts), self._store)
+            return self._page
 
 
 def _warn(reach: Reach, reached: str, console: Console) -> None:

@@ -3,7 +3,7 @@
 import errno
 import signal
 import socket
-from contextlib import suppress
+from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
@@ -50,10 +50,15 @@ def listening_socket(host: str, port: int) -> socket.socket:
     return listening
 
 
-def serve(app: ASGIApp, listening: socket.socket) -> None:
+def serve(app: ASGIApp, listening: socket.socket, announce: Callable[[], None]) -> None:
     """Serve until told to stop; returns on SIGTERM, and raises KeyboardInterrupt on Ctrl-C.
 
     Nothing is logged of a request, as its address may hold a link's token.
+
+    Args:
+        app: What is served.
+        listening: Where.
+        announce: Called as soon as it can be stopped; whoever connects then is answered in a moment.
     """
     config = uvicorn.Config(
         app,
@@ -69,18 +74,15 @@ def serve(app: ASGIApp, listening: socket.socket) -> None:
         server_header=False,
         timeout_graceful_shutdown=PATIENCE,
     )
-    # The server stops gracefully, and then hands the signal on to whom it would have met without it.
-    before = signal.signal(signal.SIGTERM, _terminate)
+    server = uvicorn.Server(config)
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # as signals call it
+        server.should_exit = True
+
+    # Once it serves, the server has handlers of its own, stops gracefully, and hands the signal on to these.
+    before = signal.signal(signal.SIGTERM, stop)
     try:
-        with suppress(_TerminatedError):
-            uvicorn.Server(config).run(sockets=[listening])
+        announce()
+        server.run(sockets=[listening])
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-class _TerminatedError(Exception):
-    """SIGTERM came."""
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # as signals call it
-    raise _TerminatedError
