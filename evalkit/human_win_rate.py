@@ -59,7 +59,7 @@ def systems_compared(
         config: Level, resamples, and the half-width for which the labels still needed are told.
         overlap: Answers that each task is to have.
     """
-    sample = np.array(sorted({task for group in groups for task in group.answers}), dtype=np.int64)
+    sample = np.array(sorted({task for group in groups for task in group.sample}), dtype=np.int64)
     readable = np.isin(verdicts.tasks, sample) & (verdicts.place < overlap)
     rows = replace(verdicts.table, ids=np.arange(len(verdicts.table)).astype(object))
     found = []
@@ -101,6 +101,8 @@ def _compared(
         )
     rate = win_rate(values, prompts, config.level, config.seed, config.bootstrap)
     more, more_why = _more_labels(values[told], prompts[told], config, overlap)
+    if more is not None and more > (tasks - measured) * overlap:
+        more_why = "which takes more tasks than there are"
     why = "one prompt does not tell how far the win rate may be off" if rate.low is None else ""
     return SystemsCompared(
         every.first, every.second, every.axis, tasks, measured, rate, why, more, more_why, beside

@@ -134,6 +134,8 @@ class StudyNumbers:
         said, verdicts = _gathered(self._store.labels(), self._asked)
         answers = by_task(said, self._asked)
         groups = measured(states, answers, self._asked, study.overlap)
+        # Further answers are asked for where people disagree, and would count those tasks for more.
+        evenly = {task: told[: max(2, study.overlap)] for task, told in answers.items()}
         config = WinRates(
             verdicts="",
             out="",
@@ -150,7 +152,7 @@ class StudyNumbers:
             time=now,
             counts=counts_of(states, said, self._asked, now),
             annotators=annotator_numbers(said, self._asked, wanted.level, names),
-            agreement=tuple(people_agreement(answers, self._asked, wanted.resampling)),
+            agreement=tuple(people_agreement(evenly, self._asked, wanted.resampling)),
             compared=tuple(compared),
             qualities=tuple(self._qualities(groups)),
             splits=tuple(splits_of(answers, self._asked)),

@@ -64,16 +64,16 @@ class Finding:
             "second": self.second,
             "judge": self.judge,
             "axis": self.axis,
-            "win_rate": _plain(self.win_rate),
-            "outcomes": _plain(self.outcomes),
+            "win_rate": plain_values(self.win_rate),
+            "outcomes": plain_values(self.outcomes),
             "left_out": self.left_out,
             "missing": self.missing,
-            "position": _plain(self.position),
-            "shown_first": _plain(self.shown_first),
-            "length_controlled": _plain(self.length_controlled),
+            "position": plain_values(self.position),
+            "shown_first": plain_values(self.shown_first),
+            "length_controlled": plain_values(self.length_controlled),
             "length_note": self.length_note,
             "enough_prompts": self.enough_prompts,
-            "human": _plain(self.human),
+            "human": plain_values(self.human),
             "human_gain": None
             if self.human is None or not self.human.corrected
             else self.human.corrected.gain,
@@ -195,16 +195,16 @@ def _length_controlled(
     return controlled, ""
 
 
-def _plain(value: object) -> object:
+def plain_values(value: object) -> object:
     """Return a result and its parts as JSON can hold them; a number that is none becomes null."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: plain_values(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {name: _plain(one) for name, one in value.items()}
+        return {name: plain_values(one) for name, one in value.items()}
     if isinstance(value, tuple):
-        return [_plain(one) for one in value]
+        return [plain_values(one) for one in value]
     if isinstance(value, np.ndarray):
-        return _plain(tuple(value.tolist()))
+        return plain_values(tuple(value.tolist()))
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -14,6 +14,8 @@ from judges.human.tasks import Task
 
 NONE = "-"
 """What stands where there is no number."""
+NARROW = 0.1
+"""Width of an interval below which a tenth of a percent says something."""
 LONGEST_QUOTE = 120
 
 
@@ -34,7 +36,8 @@ def bar(
 ) -> Bar:
     """Return a figure for a drawing: a share in percent, or with `ends` a number on that scale."""
     least, most = ends or (0.0, 1.0)
-    digits = "{:.2f}" if ends else "{:.0%}"
+    narrow = low is not None and high is not None and high - low < NARROW
+    digits = "{:.2f}" if ends else "{:.1%}" if narrow else "{:.0%}"
     words = "" if low is None or high is None else f"{digits.format(low)} to {digits.format(high)}"
 
     def place(value: float) -> float:

@@ -155,7 +155,9 @@ def _judge(one: JudgeBeside) -> dict[str, object]:
 def _more(labels: int | None, why: str) -> str:
     if labels is None:
         return why or NONE
-    return "there already" if labels == 0 else f"about {labels:,} more"
+    if labels == 0:
+        return "reached"
+    return f"about {labels:,} more{', ' if why else ''}{why}"
 
 
 def _coefficient(one: PeopleAgreement) -> Bar | None:

@@ -8,7 +8,9 @@ import numpy as np
 from judges.human.answers import Answer, BestAnswer, RankingAnswer
 from judges.human.measured import Measured
 from judges.human.said import Asked
-from rewards.intervals import Estimate, Resampling, clustered_mean
+from judges.statistics.bootstrap import codes_of, mean_interval, prompt_totals
+from judges.statistics.win_rate import WinRate, win_rate
+from rewards.intervals import Estimate, Resampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +20,7 @@ class SystemQuality:
     screen: str
     axis: str
     system: str
-    best: Estimate
+    best: WinRate
     """Share of tasks in which it is chosen, or ranked first; systems that share a place share the task."""
     quality: Estimate | None
     """Mean rating, 1 to 5; None where people only rank."""
@@ -45,8 +47,8 @@ def system_qualities(group: Measured, asked: dict[int, Asked], resampling: Resam
             group.screen,
             group.axis,
             system,
-            _estimate(values, resampling),
-            _estimate(quality[system], resampling) if system in quality else None,
+            _share(values, resampling),
+            _rating(quality[system], resampling) if system in quality else None,
         )
         for system, values in best.items()
     ]
@@ -61,6 +63,15 @@ def _best(answer: Answer, place: int) -> float:
     return 0.0
 
 
-def _estimate(values: Sequence[tuple[float, int]], resampling: Resampling) -> Estimate:
-    numbers, prompts = zip(*values, strict=True)
-    return clustered_mean(numbers, prompts, resampling)
+def _share(values: Sequence[tuple[float, int]], resampling: Resampling) -> WinRate:
+    shares, prompts = zip(*values, strict=True)
+    return win_rate(shares, prompts, resampling.level, resampling.seed, resampling.resamples)
+
+
+def _rating(values: Sequence[tuple[float, int]], resampling: Resampling) -> Estimate:
+    """Return a mean rating; its interval ends with the scale."""
+    ratings, prompts = zip(*values, strict=True)
+    totals = prompt_totals(np.array(ratings), codes_of(prompts))
+    interval = mean_interval(totals, resampling, "identity")
+    low, high = (None, None) if interval is None else (max(1.0, interval.low), min(5.0, interval.high))
+    return Estimate(totals.mean, low, high, len(ratings), totals.prompts, resampling.level)
