@@ -65,7 +65,7 @@ class HumanJudge:
         The verdict of everybody holds each person's own in its `reply`, see `judges.jury.member_verdicts`.
         """
         tasks = [comparison_task(one, self.axis, self.repeat) for one in comparisons]
-        self.store.add_tasks({task.key: task for task in tasks}.values())
+        self.store.add_tasks(tasks)
         ids = self.store.find({task.key for task in tasks})
         labels: dict[int, list[Label]] = defaultdict(list)
         for label in self.store.labels(set(ids.values())):
