@@ -143,6 +143,24 @@ def test_an_unexpected_error_tells_neither_the_page_nor_the_log_what_it_held(stu
     assert text not in caplog.text
 
 
+def test_no_trace_of_a_request_is_made_which_would_hold_a_links_token(fort, monkeypatch):
+    trace = pytest.importorskip("opentelemetry.trace", reason="only newer FastAPI makes traces")
+    made = []
+
+    class Tracer(trace.NoOpTracer):
+        def start_span(self, *given, **more):
+            made.append((given, more))
+            return super().start_span(*given, **more)
+
+    class Configured(trace.TracerProvider):
+        def get_tracer(self, *_, **__):
+            return Tracer()
+
+    monkeypatch.setattr(trace, "get_tracer_provider", Configured)
+    assert fort.client().get(f"/sign-in/{fort.credentials['ann']}").status_code == 303
+    assert made == []
+
+
 def test_a_store_that_is_gone_is_told_as_such_and_asked_again(study, ann, monkeypatch):
     def gone(*_):
         raise StoreUnavailableError("study.db: the disk is full; make room there")
