@@ -25,8 +25,8 @@ class JudgeFiles(AskingConfig):
     second_name: str = ""
     """Name of the second system."""
     order: Literal["both", "one", "given"] = "both"
-    """Ask with either side shown first, in one seeded order, or with the first system always first; people are
-    asked once, each with the sides in an order of their own."""
+    """Ask with either side shown first, in one seeded order, or with the first system always first;
+    people are asked once, each with the sides in an order of their own."""
     repeats: int = 1
     """Times that everything is asked; more than one tells how much a judge contradicts itself."""
     axes: list[str] = field(default_factory=list)
