@@ -99,7 +99,8 @@ def _failure(error: Exception) -> _Failure | None:
         if code.startswith(begin):
             return failure
     refused = isinstance(error, DBAPIError) and re.search(
-        "password authentication failed|no password supplied", str(cause)
+        'password authentication failed|no password supplied|role ".*" (does not exist|is not permitted)',
+        str(cause),
     )
     if refused:
         return _FAILURES["28"]
