@@ -20,7 +20,7 @@ except ImportError:
 
 from judges.human.mathematics import LONGEST_FORMULA, mathml
 
-NESTING = 60
+NESTING = 30
 """Lists and quotes in one another; what lies deeper the parser would leave out."""
 MOST_FORMULAS = 1000
 """Formulas of one text that are set as MathML; later ones are shown as their source."""

@@ -24,7 +24,8 @@ _OPENS = re.compile(r"\{|\\begin\b|\\left\b")
 _CLOSES = re.compile(r"\}|\\end\b|\\right\b")
 
 # Sizes reach two digits and hardly below zero, so that no formula covers what is beside it.
-_SIZE = re.compile(r"\d{0,2}(\.\d{1,4})?(em|ex|px|pt|mu|cm|mm)?|-0?\.\d{1,4}(em|ex)")
+_LENGTH = r"\+?\d{0,2}(\.\d{1,4})?(em|ex|px|pt|mu|cm|mm)?|-0?\.\d{1,4}(em|ex)"
+_SIZE = re.compile(rf"({_LENGTH})( ({_LENGTH}))*")
 _WORDS = re.compile(r"[a-z -]{1,60}|[0-2]")
 _ELEMENTS = frozenset({
     "math", "menclose", "mfrac", "mi", "mmultiscripts", "mn", "mo", "mover", "mpadded", "mphantom", "mroot",
@@ -48,6 +49,7 @@ REFUSALS: tuple[type[Exception], ...] = (
     AttributeError,
     LookupError,
     RuntimeError,
+    StopIteration,
     TypeError,
     ValueError,
 )

@@ -58,6 +58,7 @@ def page_context(
             {"place": place, "html": html, "raw": as_written(step)}
             for place, (step, html) in enumerate(zip(task.steps, render_alike(task.steps), strict=True))
         ],
+        "aspects": [visible(aspect) for aspect in task.aspects],
         "axis": visible(task.axis),
     }
 

@@ -15,7 +15,7 @@ except ImportError as error:
 
 from judges.human.markdown import NESTING, parser
 
-LONGEST_RENDERED = 50_000
+LONGEST_RENDERED = 30_000
 """Characters; a longer text is shown plain and whole, as reading it as Markdown could take seconds."""
 
 # What the eye cannot see or what reorders what it sees: controls but tab and line ends, lone surrogates,
@@ -77,7 +77,8 @@ def unseen(text: str) -> list[tuple[int, str]]:
 
 def marked(html: str) -> Markup:
     """Return escaped HTML with the numbers that `visible` put in set apart from the text."""
-    return Markup(_SHOWN.sub(r'<span class="unseen">\1</span>', html))
+    # A plain string: what is put between pieces of Markup would be escaped.
+    return Markup(_SHOWN.sub(r'<span class="unseen">\1</span>', str(html)))
 
 
 def _named(match: re.Match[str]) -> str:
