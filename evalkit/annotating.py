@@ -199,7 +199,7 @@ def _application(store: "Store", config: Annotate, admin_token: str, reach: Reac
 
 
 class _Figures:
-    """The admin view's figures: what makes them takes a second to load, and is when they are asked for."""
+    """The admin view's figures, loaded when they are first asked for, as that takes a second."""
 
     def __init__(self, store: "Store", verdicts: Sequence[str]) -> None:
         self._store = store

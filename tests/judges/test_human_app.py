@@ -2,6 +2,7 @@
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 
 import pytest
@@ -11,7 +12,7 @@ from judges.human.labels import Posted
 from judges.human.page import environment
 from judges.human.reach import Reach
 from judges.human.study import Study
-from tests.judges.human_site import ADMIN_TOKEN, PAGE, Person, pair, site
+from tests.judges.human_site import ADMIN_TOKEN, PAGE, Person, pair, raw, served, site
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -290,6 +291,19 @@ def test_one_post_sent_twice_counts_once_and_says_so(study):
     body = ann.body()
     states = [ann.post(body=body).json()["state"] for _ in range(3)]
     assert states == ["recorded", "repeated", "repeated"]
+    assert len(study.labels()) == 1
+
+
+def test_one_post_sent_many_times_at_once_counts_once(study):
+    ann = study.person("ann")
+    body = json.dumps(ann.body()).encode()
+    with served(study.app) as port, ThreadPoolExecutor(12) as senders:
+        headers = "".join(f"{name}: {value}\r\n" for name, value in ann.headers().items())
+        cookie = f"Cookie: evalkit_annotator={study.credentials['ann']}\r\nContent-Length: {len(body)}\r\n"
+        head = f"POST /answer HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nConnection: close\r\n{headers}{cookie}\r\n"
+        said = list(senders.map(lambda _: raw(port, head.encode() + body), range(12)))
+    states = sorted(json.loads(one.rpartition(b"\r\n")[2])["state"] for one in said)
+    assert states == ["recorded"] + ["repeated"] * 11
     assert len(study.labels()) == 1
 
 
