@@ -73,14 +73,16 @@ def systems_compared(
 
 def _counts(group: Group, groups: Sequence[Measured]) -> tuple[int, int]:
     """Return how many tasks are about two systems, and how many of them are in the samples."""
-    wanted = {group.first, group.second}
-    named = wanted != {"first", "second"}
-    of_these = [
-        one
-        for one in groups
-        if one.axis == group.axis and (wanted <= set(one.systems) if named else not one.systems)
-    ]
+    table = group.table
+    names = {table.systems[side[0]] for side in (table.first_system, table.second_system)}
+    of_these = [one for one in groups if one.axis == group.axis and _about(one, names)]
     return sum(one.tasks for one in of_these), sum(len(one.sample) for one in of_these)
+
+
+def _about(group: Measured, names: set[str]) -> bool:
+    """Say whether tasks compare two systems, among others where they are ranked; no name is an empty one."""
+    there = set(group.systems or ("",))
+    return names == there if group.screen == "pairwise" else group.screen == "ranking" and names <= there
 
 
 def _compared(

@@ -29,8 +29,9 @@ from judges.verdicts import read_verdicts
 from rewards.intervals import Resampling
 from rewards.records import Prompt
 
-PATIENCE = 4.0
-"""How many times as long as they took to make, figures stay as they are while labels come in."""
+PATIENCE = 9.0
+"""How many times as long as they took to make, figures stay as they are while labels come in: making them
+takes a tenth of one processor at most, and leaves the rest to annotators' posts."""
 
 
 class LabelStore(Protocol):
@@ -85,7 +86,7 @@ STANDARD = Wanted()
 
 
 class StudyNumbers:
-    """Makes the figures of one store; safe to be asked by several threads, which share one computation."""
+    """Makes the figures of one store, for any number of threads: who asks while they are made has the old."""
 
     def __init__(
         self,
@@ -105,20 +106,30 @@ class StudyNumbers:
         self._again = 0.0
 
     def __call__(self) -> Numbers:
-        """Return the figures: those there are, where nothing changed since, or they were made just now."""
-        with self._lock:
-            state = self._state()
-            if self._made is not None and (self._made[0] == state or time.monotonic() < self._again):
-                return self._made[1]
-            start = time.monotonic()
-            numbers = self._numbers()
-            end = time.monotonic()
-            self._made, self._again = (state, numbers), end + PATIENCE * (end - start)
-            return numbers
+        """Return the figures, made anew where something changed, unless they were or are made just now."""
+        made = self._made
+        if made is None:
+            self._lock.acquire()
+        elif not self._lock.acquire(blocking=False):
+            return made[1]
+        try:
+            return self._current()
+        finally:
+            self._lock.release()
 
     def judge_words(self, prompt: Prompt, responses: Sequence[str]) -> Sequence[JudgeWord]:
         """Return what judges said of a comparison, each judge once."""
         return self._judges.words(prompt, responses)
+
+    def _current(self) -> Numbers:
+        state = self._state()
+        if self._made is not None and (self._made[0] == state or time.monotonic() < self._again):
+            return self._made[1]
+        start = time.monotonic()
+        numbers = self._numbers()
+        end = time.monotonic()
+        self._made, self._again = (state, numbers), end + PATIENCE * (end - start)
+        return numbers
 
     def _state(self) -> tuple[object, ...]:
         """Return what changes with all that the figures tell, and is quickly read."""
@@ -172,7 +183,7 @@ class StudyNumbers:
 
     def _qualities(self, groups: Iterable[Measured]) -> Iterator[SystemQuality]:
         for group in groups:
-            if group.screen in ("best", "ranking") and group.systems:
+            if group.screen in ("best", "ranking") and all(group.systems or ("",)):
                 yield from system_qualities(group, self._asked, self._wanted.resampling)
 
 
@@ -223,7 +234,7 @@ def _gathered(labels: Iterable[Label], asked: Mapping[int, Asked]) -> tuple[list
                 continue
             said.append(said_of(label))
             of = asked[label.task_id]
-            told = of.screen == "pairwise" or (of.screen == "ranking" and of.systems)
+            told = of.screen == "pairwise" or (of.screen == "ranking" and of.named)
             if of.gold is None and told:
                 for verdict in label_verdicts(label):
                     tasks.append(label.task_id)
@@ -248,6 +259,8 @@ def _notes(
             if pairs
             else "No win rate: it takes the screen pairwise or ranking, on which two answers are compared."
         )
+    if any(group.screen in ("best", "ranking") and not all(group.systems or ("",)) for group in groups):
+        yield "Some answers are shown together without the names of their systems, of which no table tells."
     if study.overlap < 2 and groups:
         yield "No task is given to two people (overlap 1), so that only a raised overlap tells agreement."
     if judges and not screens & {"pairwise", "ranking"} and groups:

@@ -54,6 +54,8 @@ def bar(
 
 def response_name(task: Task, place: int) -> str:
     """Return what a response is called here, where it may be told who wrote it."""
+    if len(task.responses) == 1:
+        return next(filter(None, task.systems), "answer")
     letter = chr(ord("A") + place) if place < 26 else str(place + 1)
     return f"{letter} · {task.systems[place]}" if task.systems and task.systems[place] else letter
 

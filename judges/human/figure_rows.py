@@ -10,6 +10,7 @@ from judges.human.progress import AnnotatorNumbers, Counts
 from judges.human.qualities import SystemQuality
 from judges.human.shares import Share
 
+NO_ENDS = "too few prompts yet to tell an interval"
 RATED = (1.0, 5.0)
 """Ends of the scale of quality."""
 ALPHA = (0.0, 1.0)
@@ -77,6 +78,7 @@ def quality_tables(qualities: Sequence[SystemQuality]) -> list[dict[str, object]
             {
                 "system": one.system,
                 "tasks": f"{one.best.n:,}",
+                "why": NO_ENDS if one.best.low is None else "",
                 "best": bar(one.best.mean, one.best.low, one.best.high),
                 "quality": None
                 if one.quality is None
@@ -96,7 +98,7 @@ def agreement_rows(agreement: Sequence[PeopleAgreement]) -> list[dict[str, objec
             "coefficient": one.coefficient,
             "value": _coefficient(one),
             "tasks": "" if one.found is None else f"{one.found.n:,}",
-            "why": one.why,
+            "why": one.why or (NO_ENDS if one.found is not None and one.found.low is None else ""),
         }
         for one in agreement
     ]

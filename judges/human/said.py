@@ -67,6 +67,11 @@ class Asked:
         """Screen and axis."""
         return self.screen, self.axis
 
+    @property
+    def named(self) -> bool:
+        """Whether it is known who wrote each response."""
+        return all(self.systems or ("",))
+
 
 @dataclass(frozen=True, slots=True)
 class Said:

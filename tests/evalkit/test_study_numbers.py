@@ -3,6 +3,7 @@
 import json
 import math
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from evalkit.cli import main
 from evalkit.study_numbers import JudgeVerdicts, StudyNumbers, Wanted
+from judges.human.admin_page import overview
 from judges.human.answers import BestAnswer, PairwiseAnswer, RankingAnswer
 from judges.human.labels import Annotator, Label, Progress
 from judges.human.numbers import text_digest
@@ -162,6 +164,28 @@ def test_rankings_tell_every_pair_of_systems():
     assert means == {("A", "B"): 1.0, ("A", "C"): 1.0, ("B", "C"): 0.5}
 
 
+def test_ranked_and_compared_tasks_of_the_same_systems_count_together():
+    tasks = [Task("ranking", "p", ("x", "y", "z"), systems=("new", "old", "C")), pair(1), pair(2, systems=())]
+    store = Memory(tasks, {0: [1.0], 1: [1.0], 2: [0.0]}, overlap=1)
+    store.make = lambda vote: PairwiseAnswer(WINNER[vote])
+    labels = [*store.labels()]
+    store.labels = lambda: iter([replace(labels[0], answer=RankingAnswer((2, 1, 3))), *labels[1:]])
+    found = {
+        (one.first, one.second): (one.tasks, one.measured, one.rate.mean) for one in figures(store).compared
+    }
+    assert found[("new", "old")] == (2, 2, 0.5)
+    assert found[("new", "C")] == (1, 1, 1.0)
+    assert found[("first", "second")] == (1, 1, 0.0)
+
+
+def test_a_ranking_of_answers_nobody_is_named_for_tells_no_system_anything():
+    tasks = [Task("ranking", "p", ("x", "y", "z"), systems=("A", "B", ""))]
+    store = Memory(tasks, {0: [0]}, overlap=1, answers=lambda _: RankingAnswer((1, 2, 2)))
+    found = figures(store)
+    assert (found.compared, found.qualities) == ((), ())
+    assert any("without the names" in note for note in found.notes)
+
+
 def test_best_of_k_has_a_table_and_no_win_rate():
     task = Task("best", "p", ("x", "y"), systems=("A", "B"))
     store = Memory([task], {0: [0]}, overlap=1, answers=lambda _: BestAnswer(0, (5, 2)))
@@ -211,6 +235,31 @@ def test_the_corrected_win_rate_is_that_of_the_measured_labels(study):
     agree = np.mean([*(truth[:30] == judge[:30]), False])  # a tie is not what the judge said
     assert beside.agreement.percent.value == pytest.approx(agree)
     assert beside.agreement.percent.n == 31
+
+
+def test_the_admin_page_shows_what_was_found_and_why_something_was_not(study):
+    page = pytest.importorskip("judges.human.page")
+    store, source, *_ = study
+    show = page.environment().get_template("numbers.html").render
+    found = figures(store, source)
+    html = show(overview(found))
+    rate, corrected = found.compared[0].rate, found.compared[0].judges[0].corrected
+    for words in (
+        f"{rate.mean:.0%}",
+        f"{corrected.low:.0%} to {corrected.high:.0%}",
+        "openai:m",
+        "31 of 90 tasks",
+    ):
+        assert words in html
+    behind = show(overview(figures(Memory([pair(0), pair(1)], {1: [1.0]}))))
+    assert "head of the random order" in behind
+    assert "no verdicts of judges" in behind
+    other = Memory([pair(0, systems=("new", "third"))], {0: [1.0]})
+    assert "on other systems" in show(overview(figures(other, source)))
+    best = Task("best", "p", ("x", "y"), systems=("A", "B"))
+    table = show(overview(figures(Memory([best], {0: [0]}, answers=lambda _: BestAnswer(0, (5, 2))))))
+    assert "Chosen best" in table
+    assert "too few prompts yet" in table
 
 
 def test_the_correction_is_told_for_the_side_that_people_are_asked_about_first(study, tmp_path):
@@ -290,10 +339,35 @@ def test_labels_that_stream_in_do_not_keep_it_computing(monkeypatch):
     numbers = StudyNumbers(store, (), QUICK, clock=lambda: 0.0)
     first = numbers()
     store.event += 1
-    now[0] += 7
+    now[0] += 17
     assert numbers() is first
     now[0] += 2
     assert numbers() is not first
+
+
+def test_who_asks_while_figures_are_made_has_the_old_ones_at_once():
+    store = Memory([pair(0)], {0: [1.0]}, overlap=1)
+    numbers = StudyNumbers(store, (), QUICK, clock=lambda: 0.0)
+    first = numbers()
+    numbers._again = 0.0
+    store.event += 1
+    labels, begun, end = store.labels, threading.Event(), threading.Event()
+
+    def held():
+        begun.set()
+        assert end.wait(10)
+        return labels()
+
+    store.labels = held
+    made = []
+    thread = threading.Thread(target=lambda: made.append(numbers()))
+    thread.start()
+    assert begun.wait(10)
+    assert numbers() is first
+    end.set()
+    thread.join()
+    assert made[0] is not first
+    assert numbers() is made[0]
 
 
 def test_the_win_rate_so_far_is_unbiased_while_needed_tasks_come_first():

@@ -404,6 +404,26 @@ def test_the_disagreements_say_who_said_what_and_who_wrote_it(pages):
     assert "Page 1 of 2" in html
 
 
+def test_steps_tell_who_called_each_what_and_who_wrote_them():
+    page = pytest.importorskip("judges.human.page")
+    study = Study(1)
+    study.all = [Task("steps", "p", ("ab",), steps=("a", "b"), systems=("DPO",), id="s")]
+    answers = (StepsAnswer(("positive", "negative")), StepsAnswer(("positive", "positive")))
+    study.told = [
+        Label(0, study.all[0], name, answer, (0,), "", 3.0, 0.0, name)
+        for name, answer in zip(("ann", "bob"), answers, strict=True)
+    ]
+    context = AdminPage(study, study).disagreements(1)
+    (item,) = context["items"]
+    assert [step["said"] for step in item["steps"]] == [
+        {"ann": "positive", "bob": "positive"},
+        {"ann": "negative", "bob": "positive"},
+    ]
+    html = page.environment().get_template("disagreements.html").render(context)
+    assert "DPO" in html
+    assert "mark-negative" in html
+
+
 def test_a_page_that_there_is_not_is_the_nearest():
     study = Study()
     admin = AdminPage(study, study)
