@@ -1,10 +1,9 @@
 """What a page posts, read strictly: known fields, finite numbers, texts that every database can hold."""
 
 import json
-import math
 import re
 from collections.abc import Mapping
-from typing import NoReturn, cast
+from typing import cast
 
 from judges.human.answers import LONGEST_NOTE
 from judges.human.labels import Posted, PostedKind
@@ -31,9 +30,7 @@ def read_post(body: bytes) -> dict[str, object]:
             nesting, or a character that a database cannot store (NUL, half of a surrogate pair).
     """
     try:
-        value: object = json.loads(
-            body.decode("utf-8"), parse_constant=_no_number, object_pairs_hook=_distinct
-        )
+        value: object = json.loads(body.decode("utf-8"), object_pairs_hook=_distinct)
     except PostError:
         raise
     except (ValueError, RecursionError):
@@ -91,8 +88,8 @@ def _check(value: object, depth: int) -> None:
         raise PostError(f"expected at most {DEEPEST} levels of nesting")
     if isinstance(value, str) and _UNSTORABLE.search(value):
         raise PostError("a text holds NUL or half of a surrogate pair, which cannot be stored")
-    if isinstance(value, int | float) and not (math.isfinite(value) and abs(value) <= LARGEST_NUMBER):
-        raise PostError("a number is too large")
+    if isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER:  # a NaN is not, either
+        raise PostError("a number is too large, or none at all")
     if isinstance(value, dict):
         for name, item in value.items():
             _check(name, depth)
@@ -107,7 +104,3 @@ def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(found) < len(pairs):
         raise PostError("a field is given twice")
     return found
-
-
-def _no_number(_: str) -> NoReturn:
-    raise PostError("NaN and Infinity are no numbers of JSON")

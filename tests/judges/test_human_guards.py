@@ -406,6 +406,7 @@ GOOD = {"handle": "h", "nonce": "n", "answer": {"winner": "tie"}, "comment": "c"
         {"answer": []},
         {"comment": None},
         {"comment": {}},
+        {"comment": "x" * 10_001},
         {"seconds": "2"},
         {"seconds": True},
         {"seconds": -1},
