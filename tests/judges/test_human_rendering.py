@@ -1,6 +1,7 @@
 import re
 import time
 from pathlib import Path
+from xml.etree.ElementTree import Element, SubElement
 
 import pytest
 from hypothesis import example, given, settings
@@ -61,6 +62,8 @@ HOSTILE = [
     "⟦U+202E⟧ written by hand",
     "[a]: javascript:alert(1)\n\n[a] [b]\n\n[b]: <javascript:x> 'title'",
     "[//]: # (a remark that Markdown would hide)",
+    "~~~<img src=x onerror=alert(1)>\nx\n~~~",
+    r"\(\right<img src=x onerror=alert(1)>\) $\right<b>$",
 ]
 
 
@@ -142,15 +145,25 @@ def test_prices_code_and_escaped_dollars_are_no_formulas():
         assert "<math" not in render(text)
 
 
-@pytest.mark.parametrize(
-    "latex",
-    [r"\frac", "x^", r"\left(", "x_1_2", r"\begin{matrix}", r"\genfrac", r"\text", "{", r"\sqrt[", r"\over"],
-)
+REFUSED = [
+    r"\frac", "x^", r"\left(", "x_1_2", r"\begin{matrix}", r"\genfrac", r"\verb", r"\skew1\intop", r"\begin",
+    r"\text", "{", r"\sqrt[", r"\over",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("latex", REFUSED)
 def test_a_formula_that_is_refused_is_shown_as_its_source(latex):
     assert mathml(latex, block=False) is None
     html = render(f"so \\({latex}\\) is")
     assert check(html).strip() == f"so \\({latex}\\) is"
     assert '<code class="formula source">' in html
+
+
+def test_an_element_that_is_not_known_is_refused(monkeypatch):
+    tree = Element("math")
+    SubElement(SubElement(tree, "mrow"), "script").text = "alert(1)"
+    monkeypatch.setattr(mathematics.Converter, "convert_to_element", lambda *_: tree)
+    assert mathml("x", block=False) is None
 
 
 def test_every_error_of_latex2mathml_is_a_refusal():
@@ -206,6 +219,12 @@ def test_links_open_elsewhere_and_tell_nothing():
     assert set(found.values("target")) == {"_blank"}
 
 
+def test_links_are_told_as_they_were_written():
+    found = read_html(render("<https://xn--80ak6aa92e.example/?a=1&copy=2>"))
+    assert found.text.strip() == "https://xn--80ak6aa92e.example/?a=1&copy=2"
+    assert found.values("href") == ["https://xn--80ak6aa92e.example/?a=1&copy=2"]
+
+
 def test_images_are_named_and_not_loaded():
     html = render("![a <b> cat](https://e.vil/p.png)")
     assert "img" not in read_html(html).tags
@@ -214,6 +233,7 @@ def test_images_are_named_and_not_loaded():
 
 def test_what_markdown_would_hide_is_shown():
     assert "(a remark)" in check(render("[//]: # (a remark)"))
+    assert "a remark" in check(render("[x]: https://a.example 'a remark'"))
     assert "hidden" in check(render("```py hidden\nx\n```"))
     assert "<!-- hidden -->" in check(render("<!-- hidden -->"))
 

@@ -3,6 +3,7 @@
 import { single } from "./cards.js";
 import { SpanCaret } from "./span_caret.js";
 import { SpanText } from "./span_text.js";
+import { storable } from "./unsent.js";
 
 const COLORS = 8;
 const LONGEST_QUOTE = 80;
@@ -54,7 +55,7 @@ export class Spans {
   }
 
   answer() {
-    const typed = this.missingInput.value.trim();
+    const typed = storable(this.missingInput.value).trim();
     const spans = [...this.spans].sort((a, b) => a.start - b.start || a.end - b.end);
     return {
       spans: spans.map(({ start, end, aspect }) => ({ start, end, aspect, label: Number(aspect.startsWith("+")) })),
@@ -122,7 +123,7 @@ export class Spans {
   }
 
   addMissing() {
-    const typed = this.missingInput.value.trim();
+    const typed = storable(this.missingInput.value).trim();
     if (!typed) return;
     this.missing.push(typed);
     this.missingInput.value = "";

@@ -4,7 +4,7 @@ import { Clock } from "./clock.js";
 import { Drafts } from "./drafts.js";
 import { listenToKeys } from "./keys.js";
 import { SCREENS } from "./screens.js";
-import { newNonce, Unsent } from "./unsent.js";
+import { newNonce, storable, Unsent } from "./unsent.js";
 import { startView } from "./view.js";
 
 const LOOK_AGAIN = 30_000;
@@ -25,7 +25,7 @@ const drafts = screen ? new Drafts(page, said) : null;
 const unsent = new Unsent(page, onSent);
 
 function said() {
-  return { answer: screen.answer(), comment: comment.value, seconds: clock.seconds() };
+  return { answer: screen.answer(), comment: storable(comment.value), seconds: clock.seconds() };
 }
 
 function tell(text) {

@@ -10,6 +10,12 @@ export function newNonce() {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+// What somebody pasted, without the characters that no database holds.
+export function storable(text) {
+  const well = text.toWellFormed?.() ?? text;
+  return well.replaceAll("\0", "");
+}
+
 export function post(path, body, csrf, leaving = false) {
   const text = JSON.stringify(body);
   return fetch(path, {
