@@ -32,6 +32,8 @@ from rewards.records import Prompt
 PATIENCE = 9.0
 """How many times as long as they took to make, figures stay as they are while labels come in: making them
 takes a tenth of one processor at most, and leaves the rest to annotators' posts."""
+SOON = 1.0
+"""Seconds; figures that are made in less are made whenever they are asked for."""
 
 
 class LabelStore(Protocol):
@@ -127,8 +129,9 @@ class StudyNumbers:
             return self._made[1]
         start = time.monotonic()
         numbers = self._numbers()
-        end = time.monotonic()
-        self._made, self._again = (state, numbers), end + PATIENCE * (end - start)
+        took = time.monotonic() - start
+        self._made = state, numbers
+        self._again = start + took * (1 + PATIENCE) if took > SOON else start
         return numbers
 
     def _state(self) -> tuple[object, ...]:
