@@ -5,6 +5,7 @@ import { storage } from "./unsent.js";
 const RAW = "evalkit.raw";
 const APART = "evalkit.apart";
 const READ = "evalkit.read.";
+const LINE = 24; // Pixels, of a wheel that counts in lines.
 
 export function startView(page) {
   const raw = document.getElementById("raw");
@@ -49,6 +50,7 @@ function openInstructions(page) {
 function scrollTogether(panes, on) {
   const expected = new Map();
   for (const pane of panes) {
+    pane.addEventListener("wheel", (event) => on() && turnLongest(panes, event), { passive: false });
     pane.addEventListener("scroll", () => {
       // The echo of what was set below moves nobody.
       if (Math.abs((expected.get(pane) ?? -9) - pane.scrollTop) < 2) {
@@ -65,6 +67,17 @@ function scrollTogether(panes, on) {
       }
     }, { passive: true });
   }
+}
+
+// By the wheel the longest pane is scrolled, whichever is pointed at: a pane that has hardly more than it
+// shows would carry the others to their ends at one turn. At its end, the page goes on.
+function turnLongest(panes, event) {
+  if (event.ctrlKey || event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) return;
+  const room = (pane) => pane.scrollHeight - pane.clientHeight;
+  const longest = [...panes].sort((a, b) => room(b) - room(a))[0];
+  const before = longest.scrollTop;
+  longest.scrollTop += event.deltaY * (event.deltaMode === WheelEvent.DOM_DELTA_LINE ? LINE : 1);
+  if (longest.scrollTop !== before) event.preventDefault();
 }
 
 // Scroll the panes by a key that was pressed outside of them; false where they do not scroll.
