@@ -5,12 +5,24 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, make_url, select, text
+from sqlalchemy import (
+    Connection,
+    Engine,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    insert,
+    inspect,
+    make_url,
+    select,
+)
+from sqlalchemy import text as sql
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
@@ -25,7 +37,9 @@ _TRIES = 8
 _CREATING = 7_310_528
 """Number of PostgreSQL's lock under which tables are made; any that others do not use."""
 
-_QUEUE = select(STORE.c.id).with_for_update()
+_QUEUE = select(
+    STORE.c.id, func.set_config("idle_in_transaction_session_timeout", bindparam("patience"), True)
+).with_for_update()
 """Makes PostgreSQL's writers wait for each other, of all processes; each reads what the last one wrote."""
 
 T = TypeVar("T")
@@ -77,12 +91,16 @@ class Turns:
                 return
             mine = threading.Event()
             self._waiting.append(mine)
-        if mine.wait(self._patience):
-            return
-        with self._guard:
-            if mine in self._waiting:
-                self._waiting.remove(mine)
-                raise StoreUnavailableError("too many want to write at once; wait and try again")
+        try:
+            mine.wait(self._patience)
+        finally:
+            # Also an interrupted thread leaves the queue: a turn given to it would end with it.
+            with self._guard:
+                late = mine in self._waiting
+                if late:
+                    self._waiting.remove(mine)
+        if late:
+            raise StoreUnavailableError("too many want to write at once; wait and try again")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -107,11 +125,10 @@ class Database:
             raise MissingFileError(f"{self.name}: no such store of labels; `evalkit annotate` makes one")
         self._engine = _engine(self.url, self._sqlite)
         self._driver_error: type[Exception] = self._engine.dialect.loaded_dbapi.Error
-        try:
+        with ExitStack() as failed:
+            failed.callback(self._engine.dispose)
             self._open(create)
-        except BaseException:
-            self._engine.dispose()
-            raise
+            failed.pop_all()
         self._opening = False
 
     def close(self) -> None:
@@ -145,7 +162,8 @@ class Database:
             connection = plain.execution_options(writes=True)
             with connection.begin():
                 if not self._sqlite:  # whose writers queue at their BEGIN IMMEDIATE
-                    connection.execute(_QUEUE)
+                    # A process that hangs in the middle must not hold up the others for ever.
+                    connection.execute(_QUEUE, {"patience": f"{PATIENCE * 1000:.0f}ms"})
                 return action(connection)
 
     def _open(self, create: bool) -> None:
@@ -175,14 +193,14 @@ class Database:
                         "labels; name another database"
                     )
                 return None
-            return connection.execute(text(f"SELECT version FROM {STORE.name}")).scalar()
+            return connection.execute(sql(f"SELECT version FROM {STORE.name}")).scalar()
 
     def _create(self) -> None:
         with self._engine.connect() as plain:
             connection = plain.execution_options(writes=True)
             with connection.begin():
                 if not self._sqlite:
-                    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _CREATING})
+                    connection.execute(sql("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _CREATING})
                 if inspect(connection).has_table(STORE.name):
                     return
                 METADATA.create_all(connection, checkfirst=False)
@@ -227,7 +245,5 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _set_up_postgres(connection: Any, _: object) -> None:  # noqa: ANN401 - any driver's
     with connection.cursor() as cursor:
-        # One server that hangs in the middle must not hold up the others for ever.
         cursor.execute(f"SET lock_timeout = '{PATIENCE * 1000:.0f}ms'")
-        cursor.execute(f"SET idle_in_transaction_session_timeout = '{PATIENCE * 2000:.0f}ms'")
     connection.commit()

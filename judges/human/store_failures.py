@@ -48,6 +48,7 @@ _FAILURES = {
     "55P03": _Failure(ConfigError, "another program holds it; end that, or wait and try again"),
     "57014": _Failure(ConfigError, "the server took too long; wait and try again"),
     "40": _Failure(ConfigError, "others write to it all the time; wait and try again"),
+    "25P03": _Failure(ConfigError, "the server gave up on a process that hung; try again"),
     "25006": _Failure(ConfigError, "it is read-only; name a server that takes writes"),
     "28": _Failure(ConfigError, "the server refuses the name or password; correct them in the URL"),
     "3D000": _Failure(ConfigError, "there is no such database; make it first, with createdb"),

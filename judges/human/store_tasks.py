@@ -94,8 +94,7 @@ def write_study(connection: Connection, study: Study, now: float) -> None:
     if before.seed != study.seed:
         _reorder(connection, study.seed)
     if (before.overlap, before.tiebreak) != (study.overlap, study.tiebreak):
-        for ids in batches(connection.execute(select(TASKS.c.id)).scalars().all()):
-            recount(connection, study, ids)
+        _want(connection, before, study)
 
 
 def add(connection: Connection, study: Study, tasks: Sequence[Task]) -> int:
@@ -187,6 +186,15 @@ def recount(connection: Connection, study: Study, ids: Sequence[int]) -> None:
     if rows:
         connection.execute(_COUNT, rows)
         connection.execute(_TOTAL, {"more_answers": answers, "more_wanted": wanted})
+
+
+def _want(connection: Connection, before: Study, study: Study) -> None:
+    # What nobody has answered, most of it as a rule, goes by a statement.
+    fresh = update(TASKS).where(TASKS.c.gold == 0, TASKS.c.answers == 0).values(wanted=study.overlap)
+    more = connection.execute(fresh).rowcount * (study.overlap - before.overlap)
+    connection.execute(_TOTAL, {"more_answers": 0, "more_wanted": more})
+    for ids in batches(connection.execute(select(TASKS.c.id).where(TASKS.c.answers > 0)).scalars().all()):
+        recount(connection, study, ids)
 
 
 def _reorder(connection: Connection, seed: int) -> None:

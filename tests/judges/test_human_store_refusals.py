@@ -229,6 +229,7 @@ def test_a_store_that_another_holds_is_told(url: str, monkeypatch: pytest.Monkey
             assert go_on.wait(60)
 
         with Store(url) as other, ThreadPoolExecutor(1) as pool:
+            monkeypatch.undo()
             holding = pool.submit(store._database.write, hold)
             assert held.wait(60)
             with pytest.raises(StoreUnavailableError, match="another program holds it") as caught:
@@ -237,6 +238,30 @@ def test_a_store_that_another_holds_is_told(url: str, monkeypatch: pytest.Monkey
             go_on.set()
             holding.result()
             assert other.record(ann, given.handle, answer(given, "n")) == "recorded"
+
+
+def test_a_process_that_hangs_while_it_writes_is_given_up(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store(postgres) as store, Store(postgres) as hung:
+        ann, given = begun(store)
+        monkeypatch.setattr(store_database, "PATIENCE", 0.05)
+        held, told = threading.Event(), threading.Event()
+
+        def hang(_: object) -> None:
+            held.set()
+            assert told.wait(60)
+
+        with ThreadPoolExecutor(1) as pool:
+            hanging = pool.submit(hung._database.write, hang)
+            assert held.wait(60)
+            monkeypatch.undo()
+            # It goes through although the other never ends its transaction.
+            assert store.record(ann, given.handle, answer(given, "n")) == "recorded"
+            told.set()
+            error = hanging.exception()
+        assert isinstance(error, StoreUnavailableError)
+        one_line(error)
 
 
 def test_a_mistake_in_this_package_is_not_told_as_the_database_s(url: str) -> None:
