@@ -72,6 +72,11 @@ def test_parts_of_a_configuration_are_set_one_by_one(tmp_path):
 
 
 FILLED = {
+    "annotate": ["--db", "d", "--data", "o", "--aspects", "[irrelevant,+insightful]", "--overlap", "2"],
+    "labels export": ["--db", "d", "--out", "o", "--form", "steps", "--neutral", "half"],
+    "labels import": ["--data", "d", "--db", "o"],
+    "labels invite": ["--db", "d", "--annotators", "[ann,bob]", "--renew", "true"],
+    "labels status": ["--db", "d", "--out", "o", "--width", "0.05"],
     "quickstart": ["--seed", "3"],
     "train outcome": [
         "--data",
@@ -252,7 +257,10 @@ def test_an_interruption_says_of_each_command_what_it_keeps(command, monkeypatch
     with pytest.raises(SystemExit) as stopped:
         main(command.split())
     assert stopped.value.code == 130
-    anew = command in ("select", "fit", "winrate", "rank", "agreement", "pairs", "ledger export")
+    anew = command in (
+        "select", "fit", "winrate", "rank", "agreement", "pairs", "ledger export", "labels export",
+        "labels status",
+    )  # fmt: skip
     assert ("starts anew" in capsys.readouterr().err) is anew
 
 
