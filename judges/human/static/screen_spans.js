@@ -26,6 +26,10 @@ export class Spans {
 
   listen() {
     document.addEventListener("selectionchange", () => this.selectionChanged());
+    // What is selected would be dragged away, where somebody means to select a part of it.
+    this.box.addEventListener("mousedown", (event) => {
+      if (event.button === 0 && event.detail === 1 && !event.shiftKey) document.getSelection().removeAllRanges();
+    });
     for (const button of this.buttons) {
       // Taking the focus would take the selection away, on touch screens before the click arrives.
       button.addEventListener("pointerdown", (event) => event.preventDefault());
@@ -71,7 +75,10 @@ export class Spans {
   }
 
   key(event) {
-    if (event.target === this.box && this.caret.key(event)) return true;
+    if (event.target === this.box) {
+      this.selectionChanged();
+      if (this.caret.key(event)) return true;
+    }
     if (!single(event)) return false;
     const aspect = Number(event.key) - 1;
     if (aspect >= 0 && aspect < this.page.aspects.length) this.mark(aspect);
@@ -94,6 +101,8 @@ export class Spans {
   }
 
   mark(aspect) {
+    // The browser tells of a new selection a little later; a quick hand has pressed the next key by then.
+    this.selectionChanged();
     if (!this.pending) {
       this.hooks.tell("Select the text to be marked first.");
       return;
