@@ -17,18 +17,18 @@ from evalkit.annotation_config import Annotate
 from evalkit.links import check_free, hand_out
 from evalkit.terminal import for_people
 from judges.human.priorities import disagreements, prioritised
-from judges.human.reach import Reach, admin_link, checked_address, own_address, sign_in_link
-from judges.human.reading import Reading, read_tasks
+from judges.human.rows.reading import Reading, read_tasks
 from judges.human.study import Study
 from judges.human.tasks import Screen, Task
+from judges.human.web.reach import Reach, admin_link, checked_address, own_address, sign_in_link
 from judges.verdicts import read_verdicts
 from rewards.errors import ConfigError, MissingExtraError, MissingFileError
 
 if TYPE_CHECKING:  # imported where they are used: they need the extra `web`
     from fastapi import FastAPI
 
-    from judges.human.admin_page import AdminPage
     from judges.human.store import Store
+    from judges.human.web.admin_page import AdminPage
 
 QUESTIONS: dict[Screen, str] = {
     "pairwise": Study().title,
@@ -144,7 +144,7 @@ def _check(store: "Store", config: Annotate, data: _Data) -> None:
         ConfigError: There is nothing to label, or a name cannot be one.
         OutputExistsError: The file for links is there, and somebody is new.
     """
-    from judges.human.store_people import check_name
+    from judges.human.database.people import check_name
 
     for name in config.annotators:
         check_name(name)
@@ -193,7 +193,7 @@ def _invite(store: "Store", config: Annotate, reached: str, console: Console) ->
 
 
 def _application(store: "Store", config: Annotate, admin_token: str, reach: Reach) -> "FastAPI":
-    from judges.human.app import make_app
+    from judges.human.web.app import make_app
 
     return make_app(store, admin_token, _Figures(store, sources(config.verdicts)), reach)
 
@@ -217,7 +217,7 @@ class _Figures:
         with self._lock:
             if self._page is None:
                 from evalkit.study_numbers import StudyNumbers
-                from judges.human.admin_page import AdminPage
+                from judges.human.web.admin_page import AdminPage
 
                 self._page = AdminPage(StudyNumbers(self._store, self._verdicts), self._store)
             return self._page

@@ -9,8 +9,8 @@ from evalkit.judging_config import WinRates
 from evalkit.verdict_groups import Floats, Group, Integers, groups_of
 from evalkit.winrate_correction import comparison_keys, human_check, means_by_key
 from evalkit.winrate_findings import enough_prompts
-from judges.human.measured import Measured
-from judges.human.numbers import JudgeBeside, SystemsCompared
+from judges.human.figures.measured import Measured
+from judges.human.figures.numbers import JudgeBeside, SystemsCompared
 from judges.statistics.raters import RaterAgreement, pairwise_agreement
 from judges.statistics.win_rate import win_rate
 from judges.verdict_table import VerdictTable
@@ -54,7 +54,7 @@ def systems_compared(
 
     Args:
         verdicts: People's.
-        groups: Which tasks and how many answers to each may be read, as `judges.human.measured` says.
+        groups: Which tasks and how many answers to each may be read, as `judges.human.figures.measured` says.
         judges: Verdicts of judges, by pair of systems, axis and judge.
         config: Level, resamples, and the half-width for which the labels still needed are told.
         overlap: Answers that each task is to have.

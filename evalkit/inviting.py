@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from evalkit.annotation_config import LabelsInvite
 from evalkit.links import check_free, hand_out
 from evalkit.terminal import for_people
-from judges.human.reach import checked_address, sign_in_link
+from judges.human.web.reach import checked_address, sign_in_link
 from rewards.errors import ConfigError
 
 if TYPE_CHECKING:  # imported where it is used: it needs the extra `web`
@@ -21,8 +21,8 @@ def run(config: LabelsInvite) -> None:
         ConfigError: Nobody is named, a name cannot be one, or nobody of that name has a link to renew.
         OutputExistsError: The file for links is there.
     """
+    from judges.human.database.people import check_name
     from judges.human.store import Store
-    from judges.human.store_people import check_name
 
     names = list(dict.fromkeys(config.annotators))
     if not names:

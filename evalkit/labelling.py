@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.annotation_config import LabelsExport, LabelsImport
-from judges.human.export import (
+from judges.human.labels import Label
+from judges.human.rows.export import (
     label_verdicts,
     preference_rows,
     ranking_rows,
@@ -19,9 +20,8 @@ from judges.human.export import (
     step_label_rows,
     why_nothing,
 )
-from judges.human.importing import read_labels
-from judges.human.label_rows import label_row
-from judges.human.labels import Label
+from judges.human.rows.importing import read_labels
+from judges.human.rows.label_rows import label_row
 from judges.verdicts import verdict_row
 from rewards.errors import ConfigError, DataError, OutputExistsError
 from rewards.files import write_rows

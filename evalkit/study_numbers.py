@@ -12,15 +12,15 @@ import numpy as np
 from evalkit.human_win_rate import PEOPLE, HumanVerdicts, systems_compared
 from evalkit.judging_config import WinRates
 from evalkit.verdict_groups import Group, groups_of
-from judges.human.export import label_verdicts
+from judges.human.figures.measured import Measured, measured
+from judges.human.figures.numbers import JudgeWord, Numbers, comparison_digest, text_digest
+from judges.human.figures.people_agreement import people_agreement
+from judges.human.figures.progress import annotator_numbers, counts_of
+from judges.human.figures.qualities import SystemQuality, system_qualities
+from judges.human.figures.said import Asked, Said, TaskState, asked_of, by_task, said_of
+from judges.human.figures.splits import splits_of
 from judges.human.labels import Annotator, Label, Progress
-from judges.human.measured import Measured, measured
-from judges.human.numbers import JudgeWord, Numbers, comparison_digest, text_digest
-from judges.human.people_agreement import people_agreement
-from judges.human.progress import annotator_numbers, counts_of
-from judges.human.qualities import SystemQuality, system_qualities
-from judges.human.said import Asked, Said, TaskState, asked_of, by_task, said_of
-from judges.human.splits import splits_of
+from judges.human.rows.export import label_verdicts
 from judges.human.study import Study
 from judges.human.tasks import Task
 from judges.judge import Verdict

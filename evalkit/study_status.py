@@ -16,10 +16,10 @@ from evalkit.runs import atomic_write, json_text
 from evalkit.study_numbers import StudyNumbers, Wanted
 from evalkit.terminal import for_people
 from evalkit.winrate_findings import plain_values
-from judges.human.admin_words import duration
-from judges.human.numbers import JudgeBeside, Numbers, SystemsCompared
-from judges.human.people_agreement import PeopleAgreement
-from judges.human.progress import Counts
+from judges.human.figures.numbers import JudgeBeside, Numbers, SystemsCompared
+from judges.human.figures.people_agreement import PeopleAgreement
+from judges.human.figures.progress import Counts
+from judges.human.web.admin_words import duration
 from rewards.errors import ConfigError, OutputExistsError
 
 

@@ -37,8 +37,8 @@ from evalkit.runs import atomic_write
 from evalkit.study_numbers import StudyNumbers
 from judges.human.answers import PairwiseAnswer
 from judges.human.assignment import Candidate, choose, random_order, wants_needed
+from judges.human.figures.numbers import Numbers
 from judges.human.labels import Label
-from judges.human.numbers import Numbers
 from judges.human.study import Study
 from judges.human.tasks import Task
 from judges.judge import Comparison, Verdict, Winner

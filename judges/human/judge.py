@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from judges.annotation import ORDER, in_order
-from judges.human.export import PERSON, label_verdicts
 from judges.human.labels import Label
+from judges.human.rows.export import PERSON, label_verdicts
 from judges.human.tasks import comparison_task, turned
 from judges.judge import Comparison, Judge, Usage, Verdict
 from judges.jury import majority

@@ -12,19 +12,23 @@ except ImportError as error:
 
     raise MissingExtraError("sqlalchemy", "web") from error
 
-from judges.human import store_giving, store_labels, store_people, store_posting, store_tasks
-from judges.human.labels import Annotator, Given, Label, Posted, Progress
-from judges.human.store_database import Database
-from judges.human.store_failures import (
+from judges.human.database import giving as store_giving
+from judges.human.database import labels as store_labels
+from judges.human.database import people as store_people
+from judges.human.database import posting as store_posting
+from judges.human.database import tasks as store_tasks
+from judges.human.database.connection import Database
+from judges.human.database.failures import (
     AlreadyAnsweredError,
     NonceReusedError,
     NotGivenError,
     StoreUnavailableError,
 )
-from judges.human.store_people import Invitation
-from judges.human.store_posting import Recorded, Undone
-from judges.human.store_schema import EVENTS, STORE, TASKS
-from judges.human.store_tasks import Added, TaskState, batches, read_study
+from judges.human.database.people import Invitation
+from judges.human.database.posting import Recorded, Undone
+from judges.human.database.schema import EVENTS, STORE, TASKS
+from judges.human.database.tasks import Added, TaskState, batches, read_study
+from judges.human.labels import Annotator, Given, Label, Posted, Progress
 from judges.human.study import Study
 from judges.human.tasks import Task
 

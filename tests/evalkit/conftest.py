@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.evalkit.browser import chromium, serve, visit  # noqa: F401 -- fixtures
+
 CONTEXT = 48
 TEMPLATE = (
     "{% for message in messages %}[{{ message['role'] }}]{{ message['content'] }}{{ eos_token }}{% endfor %}"

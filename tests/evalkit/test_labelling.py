@@ -7,7 +7,7 @@ import pytest
 
 from evalkit.cli import main
 from judges.human.answers import BestAnswer, PairwiseAnswer, RankingAnswer, SpansAnswer, StepsAnswer
-from judges.human.reading import Reading, read_tasks
+from judges.human.rows.reading import Reading, read_tasks
 from judges.human.store import Store
 from rewards.files import preference, ranking, read_rows, span_labels, step_labels, write_rows
 from rewards.records import Span

@@ -11,12 +11,12 @@ import pytest
 
 from evalkit.cli import main
 from evalkit.study_numbers import JudgeVerdicts, StudyNumbers, Wanted
-from judges.human.admin_page import overview
 from judges.human.answers import BestAnswer, PairwiseAnswer, RankingAnswer
+from judges.human.figures.numbers import text_digest
 from judges.human.labels import Annotator, Label, Progress
-from judges.human.numbers import text_digest
 from judges.human.study import Study
 from judges.human.tasks import Task, task_comparison
+from judges.human.web.admin_page import overview
 from judges.judge import Verdict
 from judges.statistics.correction import human_corrected_win_rate
 from judges.statistics.win_rate import win_rate
@@ -238,7 +238,7 @@ def test_the_corrected_win_rate_is_that_of_the_measured_labels(study):
 
 
 def test_the_admin_page_shows_what_was_found_and_why_something_was_not(study):
-    page = pytest.importorskip("judges.human.page")
+    page = pytest.importorskip("judges.human.web.page")
     store, source, *_ = study
     show = page.environment().get_template("numbers.html").render
     found = figures(store, source)

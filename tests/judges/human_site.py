@@ -14,11 +14,11 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from evalkit.study_numbers import StudyNumbers
-from judges.human.admin_page import AdminPage
-from judges.human.app import make_app
-from judges.human.reach import Reach
 from judges.human.store import Store
 from judges.human.tasks import Task
+from judges.human.web.admin_page import AdminPage
+from judges.human.web.app import make_app
+from judges.human.web.reach import Reach
 
 BASE = "http://127.0.0.1:8000"
 ADMIN_TOKEN = "an-admin-token-of-this-test-0123456789abcdef"

@@ -9,9 +9,9 @@ import pytest
 
 from judges.human.answers import PairwiseAnswer
 from judges.human.labels import Posted
-from judges.human.page import environment
-from judges.human.reach import Reach
 from judges.human.study import Study
+from judges.human.web.page import environment
+from judges.human.web.reach import Reach
 from tests.judges.human_site import ADMIN_TOKEN, PAGE, Person, pair, raw, served, site
 
 HOSTILE = [

@@ -14,7 +14,8 @@ from judges.human.answers import (
     StepsAnswer,
     check_answer,
 )
-from judges.human.export import (
+from judges.human.labels import Label
+from judges.human.rows.export import (
     label_verdicts,
     preference_rows,
     ranking_rows,
@@ -22,9 +23,8 @@ from judges.human.export import (
     span_label_rows,
     step_label_rows,
 )
-from judges.human.importing import read_labels
-from judges.human.label_rows import label_of, label_row
-from judges.human.labels import Label
+from judges.human.rows.importing import read_labels
+from judges.human.rows.label_rows import label_of, label_row
 from judges.human.tasks import Task, comparison_task
 from judges.judge import Comparison, Verdict
 from judges.verdicts import verdict_row

@@ -7,10 +7,10 @@ from contextlib import closing
 
 import pytest
 
-from judges.human.guards import HEADERS, LARGEST_BODY
-from judges.human.posting import DEEPEST, PostError, nonce_of, posted_of, read_post
-from judges.human.reach import Reach, checked_address
-from judges.human.store_failures import StoreUnavailableError
+from judges.human.database.failures import StoreUnavailableError
+from judges.human.web.guards import HEADERS, LARGEST_BODY
+from judges.human.web.posting import DEEPEST, PostError, nonce_of, posted_of, read_post
+from judges.human.web.reach import Reach, checked_address
 from rewards.errors import ConfigError
 from tests.judges.human_site import ADMIN_TOKEN, BASE, pair, raw, served, site
 

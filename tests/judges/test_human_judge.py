@@ -186,7 +186,7 @@ def test_a_bad_specification_is_told(spec, told):
 
 
 def test_a_password_is_in_no_name(monkeypatch):
-    from judges.human import store_database
+    from judges.human.database import connection as store_database
 
     monkeypatch.setattr(store_database.Database, "_open", lambda *_: None)
     judge = HumanJudge("postgresql://ann:secret@localhost/labels")

@@ -6,9 +6,9 @@ import pytest
 
 from judges.human.answers import PairwiseAnswer
 from judges.human.labels import Annotator, Given, Progress
-from judges.human.page import STATIC, TEMPLATES, environment, page_context, rest_context
 from judges.human.study import Study
 from judges.human.tasks import SCREENS, Task
+from judges.human.web.page import STATIC, TEMPLATES, environment, page_context, rest_context
 from rewards.records import Message
 from tests.judges.html_check import Found, read_html
 

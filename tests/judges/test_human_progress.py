@@ -7,8 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judges.human.admin_page import PER_PAGE, AdminPage
-from judges.human.admin_words import answer_words, bar, duration
 from judges.human.answers import (
     BestAnswer,
     PairwiseAnswer,
@@ -16,16 +14,18 @@ from judges.human.answers import (
     SpansAnswer,
     StepsAnswer,
 )
+from judges.human.figures.measured import measured
+from judges.human.figures.numbers import JudgeWord, Numbers, comparison_digest, text_digest
+from judges.human.figures.people_agreement import NOBODY_TWICE, UNDEFINED, people_agreement
+from judges.human.figures.progress import annotator_numbers, counts_of
+from judges.human.figures.qualities import system_qualities
+from judges.human.figures.said import Said, asked_of, by_task, said_of
+from judges.human.figures.shares import share_of
+from judges.human.figures.splits import splits_of
 from judges.human.labels import Label
-from judges.human.measured import measured
-from judges.human.numbers import JudgeWord, Numbers, comparison_digest, text_digest
-from judges.human.people_agreement import NOBODY_TWICE, UNDEFINED, people_agreement
-from judges.human.progress import annotator_numbers, counts_of
-from judges.human.qualities import system_qualities
-from judges.human.said import Said, asked_of, by_task, said_of
-from judges.human.shares import share_of
-from judges.human.splits import splits_of
 from judges.human.tasks import Task
+from judges.human.web.admin_page import PER_PAGE, AdminPage
+from judges.human.web.admin_words import answer_words, bar, duration
 from rewards.errors import ConfigError
 from rewards.intervals import Resampling
 from rewards.records import Span
@@ -368,7 +368,7 @@ class Study:
 
 @pytest.fixture(scope="module")
 def pages():
-    page = pytest.importorskip("judges.human.page")
+    page = pytest.importorskip("judges.human.web.page")
     study = Study()
     admin = AdminPage(study, study)
     read = page.environment().get_template
@@ -405,7 +405,7 @@ def test_the_disagreements_say_who_said_what_and_who_wrote_it(pages):
 
 
 def test_steps_tell_who_called_each_what_and_who_wrote_them():
-    page = pytest.importorskip("judges.human.page")
+    page = pytest.importorskip("judges.human.web.page")
     study = Study(1)
     study.all = [Task("steps", "p", ("ab",), steps=("a", "b"), systems=("DPO",), id="s")]
     answers = (StepsAnswer(("positive", "negative")), StepsAnswer(("positive", "positive")))

@@ -16,8 +16,8 @@ from judges.human.answers import (
     SpansAnswer,
     StepsAnswer,
 )
-from judges.human.reading import IDENTICAL, Reading, read_tasks
-from judges.human.row_answers import split_steps
+from judges.human.rows.reading import IDENTICAL, Reading, read_tasks
+from judges.human.rows.row_answers import split_steps
 from judges.human.tasks import Task
 from judges.judge import Comparison, Verdict
 from judges.verdicts import verdict_row

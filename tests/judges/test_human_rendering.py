@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from judges.human import mathematics
-from judges.human.markdown import MOST_FORMULAS
-from judges.human.mathematics import LONGEST_FORMULA, mathml
-from judges.human.rendering import LONGEST_RENDERED, as_written, render, render_alike, unseen, visible
+from judges.human.web import mathematics
+from judges.human.web.markdown import MOST_FORMULAS
+from judges.human.web.mathematics import LONGEST_FORMULA, mathml
+from judges.human.web.rendering import LONGEST_RENDERED, as_written, render, render_alike, unseen, visible
 from tests.judges.html_check import read_html
 
 FORMULA_TAGS = {

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from judges.human.database.connection import Turns
 from judges.human.labels import Given
 from judges.human.store import Store, StoreUnavailableError
-from judges.human.store_database import Turns
 from judges.human.study import Study
 from tests.judges.label_store import DATABASES, annotate, annotating, answer, database, execute, pairs, people
 

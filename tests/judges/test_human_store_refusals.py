@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from judges.human import store_database
+from judges.human.database import connection as store_database
 from judges.human.labels import Annotator, Given
 from judges.human.store import Store, StoreUnavailableError
 from judges.human.study import Study

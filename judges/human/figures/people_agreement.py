@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from judges.human.answers import RankingAnswer, SpansAnswer, StepsAnswer, said
-from judges.human.said import Asked, Said, kinds_of
+from judges.human.figures.said import Asked, Said, kinds_of
 from judges.statistics.agreement import Agreement, Coefficient, agreement
 from rewards.intervals import Resampling
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from judges.human.labels import Annotator
-from judges.human.reach import Reach
+from judges.human.web.reach import Reach
 
 COOKIE = "evalkit_annotator"
 CSRF_HEADER = "X-CSRF-Token"

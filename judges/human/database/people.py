@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select, update
 
+from judges.human.database.schema import ANNOTATORS
 from judges.human.labels import Annotator
-from judges.human.store_schema import ANNOTATORS
 from rewards.errors import ConfigError
 
 LONGEST_NAME = 200

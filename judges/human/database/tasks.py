@@ -10,7 +10,7 @@ from typing import TypeVar
 from sqlalchemy import BindParameter, Connection, bindparam, func, insert, select, update
 
 from judges.human.assignment import answers_wanted, random_order
-from judges.human.store_schema import ASSIGNMENTS, STANDING, STORE, STUDY, TASKS
+from judges.human.database.schema import ASSIGNMENTS, STANDING, STORE, STUDY, TASKS
 from judges.human.study import Study
 from judges.human.tasks import Task, task_of, task_row
 from rewards.errors import DataError

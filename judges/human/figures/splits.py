@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from judges.human.answers import Answer, RankingAnswer, SpansAnswer, StepsAnswer, said
-from judges.human.said import Asked, Said
+from judges.human.figures.said import Asked, Said
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from judges.human.admin_words import answer_words, bar, names_of, response_name
-from judges.human.figure_rows import (
+from judges.human.figures.numbers import JudgeWord, Numbers, NumbersSource, text_digest
+from judges.human.figures.splits import Split
+from judges.human.labels import Label
+from judges.human.tasks import Task
+from judges.human.web.admin_words import answer_words, bar, names_of, response_name
+from judges.human.web.figure_rows import (
     agreement_rows,
     annotator_rows,
     compared_rows,
@@ -14,11 +18,7 @@ from judges.human.figure_rows import (
     stages,
     tiles,
 )
-from judges.human.labels import Label
-from judges.human.numbers import JudgeWord, Numbers, NumbersSource, text_digest
-from judges.human.rendering import render
-from judges.human.splits import Split
-from judges.human.tasks import Task
+from judges.human.web.rendering import render
 from rewards.records import Message
 
 PER_PAGE = 10

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from judges.human.assignment import measured_prefix
-from judges.human.said import Asked, Said, TaskState
+from judges.human.figures.said import Asked, Said, TaskState
 
 
 @dataclass(frozen=True, eq=False)

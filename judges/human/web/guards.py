@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from judges.human.reach import Reach
+from judges.human.web.reach import Reach
 
 LARGEST_BODY = 1 << 18
 """Bytes of what a page posts: over ten comments of the longest kind, written in escapes."""

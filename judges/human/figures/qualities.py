@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from judges.human.answers import Answer, BestAnswer, RankingAnswer
-from judges.human.measured import Measured
-from judges.human.said import Asked
+from judges.human.figures.measured import Measured
+from judges.human.figures.said import Asked
 from judges.statistics.bootstrap import codes_of, mean_interval, prompt_totals
 from judges.statistics.win_rate import WinRate, win_rate
 from rewards.intervals import Estimate, Resampling

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from judges.human.people_agreement import PeopleAgreement
-from judges.human.progress import AnnotatorNumbers, Counts
-from judges.human.qualities import SystemQuality
-from judges.human.splits import Split
+from judges.human.figures.people_agreement import PeopleAgreement
+from judges.human.figures.progress import AnnotatorNumbers, Counts
+from judges.human.figures.qualities import SystemQuality
+from judges.human.figures.splits import Split
 from judges.statistics.correction import HumanCorrectedWinRate
 from judges.statistics.raters import RaterAgreement
 from judges.statistics.win_rate import WinRate
@@ -42,7 +42,7 @@ class SystemsCompared:
     tasks: int
     """Comparisons of these that people are asked about."""
     measured: int
-    """Of them, how many the win rate is read from; see `judges.human.measured`."""
+    """Of them, how many the win rate is read from; see `judges.human.figures.measured`."""
     rate: WinRate | None
     """Of `first`; one value a comparison, the mean of its people, and prompts are clusters."""
     why: str

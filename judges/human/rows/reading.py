@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from judges.human.answers import Answer, AnswerError
-from judges.human.gold import EXPECTED, gold_answer
-from judges.human.row_answers import PAIRS, Answers, one_answer, says, several_answers, unfit
+from judges.human.rows.gold import EXPECTED, gold_answer
+from judges.human.rows.row_answers import PAIRS, Answers, one_answer, says, several_answers, unfit
 from judges.human.tasks import SCREENS, Screen, Task
 from judges.verdicts import COLUMNS as VERDICT_COLUMNS
 from rewards.errors import ConfigError, DataError

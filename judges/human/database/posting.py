@@ -10,11 +10,11 @@ from sqlalchemy import BindParameter, Connection, Row, bindparam, delete, insert
 
 from judges.human.answers import LONGEST_NOTE, Answer, AnswerError, answer_of, as_given, as_payload, said
 from judges.human.answers import check_answer as check_against
+from judges.human.database.failures import AlreadyAnsweredError, NonceReusedError, NotGivenError
+from judges.human.database.giving import has_room, hold_on, next_turn
+from judges.human.database.schema import ASSIGNMENTS, EVENTS, STANDING, TASKS
+from judges.human.database.tasks import read_task, recount
 from judges.human.labels import Annotator, Posted
-from judges.human.store_failures import AlreadyAnsweredError, NonceReusedError, NotGivenError
-from judges.human.store_giving import has_room, hold_on, next_turn
-from judges.human.store_schema import ASSIGNMENTS, EVENTS, STANDING, TASKS
-from judges.human.store_tasks import read_task, recount
 from judges.human.study import Study
 
 Recorded = Literal["recorded", "repeated"]

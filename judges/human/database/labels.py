@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from judges.human.answers import answer_of, as_given, as_payload, check_answer, said
+from judges.human.database.people import people
+from judges.human.database.posting import add_event, event_body, let_stand
+from judges.human.database.schema import ANNOTATORS, ASSIGNMENTS, EVENTS, STANDING, STORE, TASKS
+from judges.human.database.tasks import Added, add, batches, find, read_task, recount
 from judges.human.labels import Label
-from judges.human.store_people import people
-from judges.human.store_posting import add_event, event_body, let_stand
-from judges.human.store_schema import ANNOTATORS, ASSIGNMENTS, EVENTS, STANDING, STORE, TASKS
-from judges.human.store_tasks import Added, add, batches, find, read_task, recount
 from judges.human.study import Study
 from judges.human.tasks import turned
 

@@ -18,7 +18,7 @@ except ImportError:
 
     raise MissingExtraError("markdown-it-py", "web") from None
 
-from judges.human.mathematics import LONGEST_FORMULA, mathml
+from judges.human.web.mathematics import LONGEST_FORMULA, mathml
 
 NESTING = 30
 """Lists and quotes in one another; what lies deeper the parser would leave out."""

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from judges.annotation import ORDER
 from judges.human.answers import AnswerError, PairwiseAnswer, SpansAnswer
-from judges.human.export import PERSON
-from judges.human.gold import EXPECTED, gold_answer
-from judges.human.label_rows import COLUMNS, label_of
 from judges.human.labels import Label
-from judges.human.reading import Reading, row_task
+from judges.human.rows.export import PERSON
+from judges.human.rows.gold import EXPECTED, gold_answer
+from judges.human.rows.label_rows import COLUMNS, label_of
+from judges.human.rows.reading import Reading, row_task
 from judges.human.tasks import Screen, comparison_task
 from judges.judge import Verdict
 from judges.jury import member_verdicts
@@ -34,7 +34,7 @@ _TOLD = ("annotator", "aspects", "missing", "systems", "system", "labels", "axis
 def read_labels(source: str | Path, annotator: str, now: float, passed: Counter[str]) -> Iterator[Label]:
     """Stream the labels of rows.
 
-    Read are the rows of `judges.human.label_rows`, all files of verdicts that `judges.verdicts` reads, and
+    Read are rows of `judges.human.rows.label_rows`, all files of verdicts that `judges.verdicts` reads, and
     {prompt, responses, ranks}, {prompt, completions, labels} or {prompt, response, spans}. Verdicts of judges
     that are no people, and of majorities beside which stand the people's own, are passed over. What has no
     nonce keeps none: a store then makes one of the content, so that importing it twice adds nothing.

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from judges.human.answers import PairwiseAnswer, agrees_with
-from judges.human.said import Asked, Said, TaskState
-from judges.human.shares import Share, share_of
+from judges.human.figures.said import Asked, Said, TaskState
+from judges.human.figures.shares import Share, share_of
 
 LATELY = 3600.0
 """Seconds of which the speed is told."""

@@ -8,14 +8,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from judges.human.answers import AnswerError
-from judges.human.guards import BODY, READING, RefusedError
+from judges.human.database.failures import AlreadyAnsweredError, NonceReusedError, NotGivenError
 from judges.human.labels import PostedKind
-from judges.human.page import page_context, rest_context
-from judges.human.posting import PostError, nonce_of, posted_of, read_post
-from judges.human.reach import Reach
-from judges.human.sign_in import COOKIE, SignedIn, proves, set_cookie, who
 from judges.human.store import Store
-from judges.human.store_failures import AlreadyAnsweredError, NonceReusedError, NotGivenError
+from judges.human.web.guards import BODY, READING, RefusedError
+from judges.human.web.page import page_context, rest_context
+from judges.human.web.posting import PostError, nonce_of, posted_of, read_post
+from judges.human.web.reach import Reach
+from judges.human.web.sign_in import COOKIE, SignedIn, proves, set_cookie, who
 
 Act = Callable[[SignedIn, Mapping[str, object]], str]
 

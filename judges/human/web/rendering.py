@@ -13,7 +13,7 @@ except ImportError as error:
 
     raise MissingExtraError("markdown-it-py", "web") from error
 
-from judges.human.markdown import NESTING, parser
+from judges.human.web.markdown import NESTING, parser
 
 LONGEST_RENDERED = 30_000
 """Characters; a longer text is shown plain and whole, as reading it as Markdown could take seconds."""

@@ -10,8 +10,8 @@ from jinja2 import Environment
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from judges.human.guards import READING, RefusedError
-from judges.human.reach import Reach
+from judges.human.web.guards import READING, RefusedError
+from judges.human.web.reach import Reach
 
 COOKIE = "evalkit_admin"
 PATH = "/admin"

@@ -11,9 +11,9 @@ except ImportError:
     raise MissingExtraError("jinja2", "web") from None
 
 from judges.human.labels import Annotator, Given, Progress
-from judges.human.rendering import as_written, render, render_alike, unseen, visible
 from judges.human.study import Study
 from judges.human.tasks import Task
+from judges.human.web.rendering import as_written, render, render_alike, unseen, visible
 from rewards.records import Message
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -11,9 +11,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from judges.human.admin_routes import AdminRoutes, NumbersProvider
-from judges.human.annotator_routes import AnnotatorRoutes
-from judges.human.guards import (
+from judges.human.database.failures import StoreUnavailableError
+from judges.human.store import Store
+from judges.human.web.admin_routes import AdminRoutes, NumbersProvider
+from judges.human.web.annotator_routes import AnnotatorRoutes
+from judges.human.web.guards import (
     READING,
     Hardened,
     KnownHosts,
@@ -23,10 +25,8 @@ from judges.human.guards import (
     WholeBodies,
     refusal,
 )
-from judges.human.page import STATIC, environment
-from judges.human.reach import Reach
-from judges.human.store import Store
-from judges.human.store_failures import StoreUnavailableError
+from judges.human.web.page import STATIC, environment
+from judges.human.web.reach import Reach
 
 THREADS = 16
 """Requests worked on at once; more would only wait for one another, in the database and for the processor."""

@@ -10,9 +10,9 @@ from sqlalchemy import BindParameter, Connection, bindparam, case, exists, func,
 
 from judges.human.answers import answer_of, as_payload, as_shown
 from judges.human.assignment import Candidate, choose, order_shown, wants_gold, wants_needed
+from judges.human.database.schema import ASSIGNMENTS, EVENTS, STANDING, TASKS
+from judges.human.database.tasks import read_task
 from judges.human.labels import Annotator, Given
-from judges.human.store_schema import ASSIGNMENTS, EVENTS, STANDING, TASKS
-from judges.human.store_tasks import read_task
 from judges.human.study import Study
 from judges.human.tasks import Task
 

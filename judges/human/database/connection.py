@@ -1,6 +1,7 @@
 """A database that one writes to at a time: SQLite's file or PostgreSQL's server, opened and checked."""
 
 import random
+import sqlite3
 import threading
 import time
 from collections import deque
@@ -26,8 +27,8 @@ from sqlalchemy import text as sql
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from judges.human.store_failures import StoreUnavailableError, masked, retried, telling
-from judges.human.store_schema import METADATA, STORE, VERSION
+from judges.human.database.failures import StoreUnavailableError, masked, retried, telling
+from judges.human.database.schema import METADATA, STORE, VERSION
 from rewards.errors import ConfigError, DataError, MissingExtraError, MissingFileError
 
 PATIENCE = 30.0
@@ -234,8 +235,22 @@ def _engine(url: URL, sqlite: bool) -> Engine:
 def _set_up_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401 - any driver's
     # The driver's own idea of when a transaction begins is switched off; _begin_sqlite says it.
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    _write_ahead(connection)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _write_ahead(connection: Any) -> None:  # noqa: ANN401 - any driver's
+    # SQLite waits for nobody when it changes the mode, which others may be doing at this moment.
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+        time.sleep(random.uniform(0.001, 0.02))
 
 
 def _begin_sqlite(connection: Connection) -> None:

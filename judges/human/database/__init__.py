@@ -1,0 +1,1 @@
+"""Where labels are kept, behind `judges.human.store`: the only SQL, and how one writes at a time."""

@@ -1,0 +1,1 @@
+"""How a study goes: speed, checks, sides, agreement, and which labels are a fair sample. Pure."""
