@@ -16,7 +16,7 @@ from rich.console import Console
 from evalkit.annotation_config import Annotate
 from evalkit.links import check_free, hand_out
 from evalkit.terminal import for_people
-from judges.human.priorities import disagreements, prioritised
+from judges.human.priorities import disagreements, priorities
 from judges.human.rows.reading import Reading, read_tasks
 from judges.human.study import Study
 from judges.human.tasks import Screen, Task
@@ -57,8 +57,10 @@ def run(config: Annotate) -> None:
     console = for_people()
     with listening_socket(config.host, config.port) as listening:
         data = _Data(config)
-        reach = Reach(config.host, address, () if config.host == "127.0.0.1" else (socket.gethostname(),))
-        reached = address or own_address(_called(config.host), listening.getsockname()[1])
+        port = listening.getsockname()[1]
+        names = () if config.host == "127.0.0.1" else (socket.gethostname(),)
+        reach = Reach(config.host, address, names, port)
+        reached = address or own_address(_called(config.host), port)
         admin_token = secrets.token_urlsafe(32)
         with _opened(config) as store:
             _check(store, config, data)
@@ -80,15 +82,15 @@ class _Data:
         self.identical: Counter[str] = Counter()
         self.count = self.checks = 0
         self.screen: Screen | None = None
-        self._disagreement = disagreements(chain.from_iterable(map(read_verdicts, sources(config.verdicts))))
+        self.disagreement = disagreements(chain.from_iterable(map(read_verdicts, sources(config.verdicts))))
         for task in self._read(self.identical):
             self.screen = self.screen or task.screen
             self.count += 1
             self.checks += task.gold is not None
 
     def tasks(self) -> Iterable[Task]:
-        """Yield the tasks; those on which judges disagree with their priority."""
-        return prioritised(self._read(), self._disagreement)
+        """Yield the tasks."""
+        return self._read()
 
     def _read(self, passed: Counter[str] | None = None) -> Iterator[Task]:
         config = self._config
@@ -163,16 +165,19 @@ def _prepare(
     if data.screen and "title" not in given and before.title in QUESTIONS.values():
         given = given | {"title": QUESTIONS[data.screen]}
     store.set_study(replace(before, **given))  # type: ignore[arg-type]  # checked as Study(**given)
-    if not config.data:
-        console.print(f"{store.name}: opened as it is", soft_wrap=True)
-        return
-    added = store.add_tasks(data.tasks())
-    checks = f", {data.checks} of them checks whose answer is known" if data.checks else ""
-    console.print(
-        f"{store.name}: {added.new} tasks added, {added.known} were there already{checks}", soft_wrap=True
-    )
+    if config.data:
+        added = store.add_tasks(data.tasks())
+        checks = f", {data.checks} of them checks whose answer is known" if data.checks else ""
+        told = f"{added.new} tasks added, {added.known} were there already{checks}"
+    else:
+        told = "opened as it is"
+    console.print(f"{store.name}: {told}", soft_wrap=True)
     for reason, count in data.identical.items():
         console.print(f"{count} rows {reason}, are not asked", soft_wrap=True)
+    if data.disagreement:
+        # Those that were there, too: verdicts may be newer than the tasks.
+        judged = store.prioritise(list(priorities(store.tasks(), data.disagreement)))
+        console.print(f"{judged} tasks have verdicts of judges; where those disagree comes first")
 
 
 def _invite(store: "Store", config: Annotate, reached: str, console: Console) -> None:

@@ -1,6 +1,6 @@
 """How much a person's word on a comparison is needed: how far the judges are from agreeing on it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from judges.human.tasks import Task, comparison_task
@@ -30,11 +30,19 @@ def disagreements(verdicts: Iterable[Verdict]) -> dict[str, float]:
     return {key: 4 * mean * (1 - mean) for key, mean in means.items()}
 
 
-def prioritised(tasks: Iterable[Task], disagreement: Mapping[str, float]) -> Iterable[Task]:
-    """Yield tasks with the disagreement on them as priority; those that no judge saw stay as they are."""
-    for task in tasks:
+def priorities(
+    tasks: Iterable[tuple[int, Task]], disagreement: Mapping[str, float]
+) -> Iterator[tuple[int, float]]:  # fmt: skip
+    """Yield the ids of the tasks that judges saw, and how far they disagree on each.
+
+    Args:
+        tasks: Tasks with their ids in the store.
+        disagreement: As `disagreements` returns it.
+    """
+    for task_id, task in tasks:
         found = disagreement.get(question(task)) if task.screen == "pairwise" else None
-        yield task if found is None else replace(task, priority=found)
+        if found is not None:
+            yield task_id, found
 
 
 def question(task: Task) -> str:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -112,6 +113,20 @@ class Store:
             with self._database.read() as connection:
                 for row in connection.execution_options(yield_per=200).execute(wanted):
                     yield row.id, store_tasks.read_task(row.body)
+
+    def prioritise(self, priorities: Iterable[tuple[int, float]]) -> int:
+        """Say anew how much a label is needed on tasks, by id and in [0, 1]; return how many were told.
+
+        It decides which tasks come first, and is no part of what is asked.
+
+        Raises:
+            DataError: A priority is out of its range.
+        """
+        told = 0
+        for some in batches(priorities):
+            self._database.write(partial(store_tasks.prioritise, priorities=some))
+            told += len(some)
+        return told
 
     def find(self, keys: Iterable[str]) -> dict[str, int]:
         """Return the ids of the tasks that there are, by `Task.key`."""

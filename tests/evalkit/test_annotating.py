@@ -324,9 +324,17 @@ def test_comparisons_on_which_judges_disagree_come_first(tmp_path, monkeypatch):
     verdicts = tmp_path / "verdicts.jsonl"
     verdicts.write_text("".join(json.dumps(row) + "\n" for row in rows))
     serving_nothing(monkeypatch)
-    main(["annotate", "--data", data, "--db", str(db), "--port", "0", "--verdicts", str(verdicts)])
-    with Store(str(db)) as store:
-        assert {task.id: task.priority for _, task in store.tasks()} == {"row-0": 0, "row-1": 1, "row-2": 1}
+    command = ["annotate", "--data", data, "--db", str(db), "--port", "0"]
+
+    def priorities():
+        with Store(str(db)) as store:
+            names = {number: task.id for number, task in store.tasks()}
+            return {names[state.id]: state.priority for state in store.task_states()}
+
+    main(command)
+    assert set(priorities().values()) == {0}
+    main([*command, "--verdicts", str(verdicts)])  # of tasks that were there before the judges
+    assert priorities() == {"row-0": 0, "row-1": 1, "row-2": 1}
 
 
 def test_who_lets_other_machines_in_is_warned(tmp_path, capsys, monkeypatch):

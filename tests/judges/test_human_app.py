@@ -224,6 +224,26 @@ def test_a_forged_link_or_cookie_opens_nothing(study):
         assert "question" not in response.text
 
 
+def test_two_studies_on_one_machine_do_not_sign_each_others_people_out(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    with (
+        site(tmp_path / "a", [pair(1)], reach=Reach(port=8000)) as one,
+        site(tmp_path / "b", [pair(1)], reach=Reach(port=8001)) as other,
+    ):
+        # A browser has one jar of cookies for all ports of a host.
+        jar = ""
+        for study in (one, other):
+            client = study.client()
+            assert client.get(f"/sign-in/{study.credentials['ann']}").status_code == 303
+            assert client.get(f"/admin/sign-in/{ADMIN_TOKEN}").status_code == 303
+            jar += "".join(f"{cookie.name}={cookie.value}; " for cookie in client.cookies.jar)
+        for study in (one, other):
+            for path in ("/", "/admin"):
+                assert study.client().get(path, headers={"Cookie": jar}).status_code == 200
+    assert Reach(address="https://labels.example.org", port=8000).cookie("name") == "name"
+
+
 def test_what_is_wrong_with_a_forged_link_is_not_told(study):
     number, token = study.credentials["ann"].split(".")
     texts = {study.client().get(f"/sign-in/{one}").text for one in (f"{number}.no", f"99.{token}", "1.a")}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from judges.human.priorities import disagreements, prioritised
+from judges.human.priorities import disagreements, priorities
 from judges.human.tasks import Task, comparison_task
 from judges.judge import Comparison, Verdict
 
@@ -15,8 +15,7 @@ def verdict(winner, preference=None, prompt="q", identity="", axis="", swap=Fals
 
 def priority(verdicts, task=None):
     task = task or comparison_task(Comparison("q", "a", "b", "other id"))
-    [found] = prioritised([task], disagreements(verdicts))
-    return found.priority
+    return dict(priorities([(7, task)], disagreements(verdicts))).get(7)
 
 
 @pytest.mark.parametrize(
@@ -38,16 +37,16 @@ def test_priority_is_how_evenly_the_judges_are_split(said, expected, swapped):
     assert priority(verdicts, swapped_task) == pytest.approx(expected, abs=1e-12)
 
 
-def test_what_no_judge_saw_keeps_its_priority():
-    task = Task("pairwise", "another", ("a", "b"), priority=0.25)
-    assert priority([verdict("tie")], task) == 0.25
-    assert priority([verdict(None)], task) == 0.25
-    assert priority([verdict("tie", prompt="another", texts=("a", "a"))], task) == 0.25
-    ranking = Task("ranking", "q", ("a", "b"), priority=0.25)
-    assert priority([verdict("tie")], ranking) == 0.25
+def test_of_what_no_judge_saw_nothing_is_told():
+    task = Task("pairwise", "another", ("a", "b"))
+    assert priority([verdict("tie")], task) is None
+    assert priority([verdict(None)], task) is None
+    assert priority([verdict("tie", prompt="another", texts=("a", "a"))], task) is None
+    ranking = Task("ranking", "q", ("a", "b"))
+    assert priority([verdict("tie")], ranking) is None
 
 
 def test_verdicts_on_another_quality_tell_nothing():
     task = comparison_task(Comparison("q", "a", "b"), axis="harmless")
-    assert priority([verdict("tie")], task) == 0
+    assert priority([verdict("tie")], task) is None
     assert priority([verdict("tie", axis="harmless"), verdict("first")], task) == 1

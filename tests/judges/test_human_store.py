@@ -292,6 +292,18 @@ def test_the_most_needed_comes_first_and_a_skipped_task_goes_to_another(store: S
     assert [state.held for state in store.task_states()] == [0, 0, 0, 0, 1]
 
 
+def test_a_priority_told_later_counts_and_one_out_of_range_changes_nothing(store: Store) -> None:
+    store.set_study(Study(needed_every=1))
+    store.add_tasks(pairs(3))
+    ids = {task.id: number for number, task in store.tasks()}
+    assert store.prioritise([(ids["1"], 0.5), (ids["2"], 0.25)]) == 2
+    with pytest.raises(DataError, match="priority"):
+        store.prioritise([(ids["0"], 1.0), (ids["1"], 1.5)])
+    given = store.next_task(people(store, "ann")[0])
+    assert given is not None
+    assert given.task.id == "1"
+
+
 def test_a_link_that_was_renewed_is_dead_at_once(store: Store, url: str) -> None:
     made = store.invite("ann")
     assert made.token is not None

@@ -36,6 +36,7 @@ _COUNT = (
         open=bindparam("more"),
     )
 )  # fmt: skip
+_PRIORITISE = update(TASKS).where(TASKS.c.id == bindparam("task")).values(priority=bindparam("needed"))
 _TOTAL = update(STORE).values(
     answers=STORE.c.answers + bindparam("more_answers"), wanted=STORE.c.wanted + bindparam("more_wanted")
 )
@@ -132,6 +133,15 @@ def find(connection: Connection, keys: Sequence[str]) -> dict[str, int]:
         rows = connection.execute(select(TASKS.c.key, TASKS.c.id).where(TASKS.c.key.in_(some)))
         found.update({row.key: row.id for row in rows})
     return found
+
+
+def prioritise(connection: Connection, priorities: Sequence[tuple[int, float]]) -> None:
+    """Say anew how much a label is needed on some tasks."""
+    for task, priority in priorities:
+        if not 0 <= priority <= 1:
+            raise DataError(f"task {task}: priority is in [0, 1], got {priority!r}")
+    rows = [{"task": task, "needed": float(priority)} for task, priority in priorities]
+    connection.execute(_PRIORITISE, rows)
 
 
 def read_task(body: str) -> Task:

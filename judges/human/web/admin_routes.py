@@ -41,6 +41,7 @@ class AdminRoutes:
         self._token = token
         self._templates = templates
         self._reach = reach
+        self._cookie = reach.cookie(COOKIE)
 
     def add_to(self, app: FastAPI) -> None:
         """Add the routes."""
@@ -57,7 +58,7 @@ class AdminRoutes:
         self._check(token)
         response = RedirectResponse(PATH, 303)
         response.set_cookie(
-            COOKIE, token, path=PATH, secure=self._reach.secure, httponly=True, samesite="lax"
+            self._cookie, token, path=PATH, secure=self._reach.secure, httponly=True, samesite="lax"
         )
         return response
 
@@ -76,7 +77,7 @@ class AdminRoutes:
         return self._show(request, "disagreements.html", lambda: self._numbers.disagreements(page))
 
     def _show(self, request: Request, template: str, context: Context) -> Response:
-        self._check(request.cookies.get(COOKIE, ""))
+        self._check(request.cookies.get(self._cookie, ""))
         return HTMLResponse(self._templates.get_template(template).render(context()))
 
     def _check(self, token: str) -> None:

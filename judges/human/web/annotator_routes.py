@@ -94,7 +94,7 @@ class AnnotatorRoutes:
         return self._store.undo(signed_in.annotator, nonce_of(post))
 
     def _signed_in(self, request: Request) -> SignedIn:
-        found = who(self._store, request.cookies.get(COOKIE, ""))
+        found = who(self._store, request.cookies.get(self._reach.cookie(COOKIE), ""))
         if found is None:
             raise RefusedError(401, "You are not signed in. Open your personal link.")
         return found

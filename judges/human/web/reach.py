@@ -27,6 +27,16 @@ class Reach:
     """How people reach the page, where it is not by host and port; no path, no slash at its end."""
     names: tuple[str, ...] = ()
     """Further names of this machine."""
+    port: int = 0
+    """Port that people's browsers see; 0 where that is not known."""
+
+    def cookie(self, name: str) -> str:
+        """Return what a cookie is called here.
+
+        Browsers send a cookie to every port of a host, so that two studies on one machine would sign each
+        other's people out. Behind an address of its own a page has one name, whichever server answers.
+        """
+        return f"{name}_{self.port}" if self.port and not self.address else name
 
     @property
     def secure(self) -> bool:

@@ -62,6 +62,12 @@ def proves(request: Request, signed_in: SignedIn) -> bool:
 def set_cookie(response: Response, credential: str, reach: Reach) -> Response:
     """Let a browser sign in by itself from now on, and no script read by what."""
     response.set_cookie(
-        COOKIE, credential, max_age=KEPT, path="/", secure=reach.secure, httponly=True, samesite="lax"
+        reach.cookie(COOKIE),
+        credential,
+        max_age=KEPT,
+        path="/",
+        secure=reach.secure,
+        httponly=True,
+        samesite="lax",
     )
     return response
