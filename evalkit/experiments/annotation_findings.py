@@ -1,4 +1,7 @@
-"""What the commands of an annotation study found, beside what is true in its world: a table and a figure."""
+"""What the commands of an annotation study found beside what is true in its world: table and figure.
+
+Win rates are the first system's.
+"""
 
 import csv
 import json
@@ -78,7 +81,7 @@ def _by_person(work: Path) -> Iterator[Known]:
         said = [(kind.share, votes(person, place)) for place, kind in enumerate(KINDS)]
         truth = sum(share * (vote["first"] + vote["tie"] / 2) for share, vote in said)
         row = rows[PERSON + person.name]
-        yield _known(f"{person.name}: win rate of the first system", "winrate", truth, row, "win_rate", "")
+        yield _known(f"{person.name}: win rate", "winrate", truth, row, "win_rate", "")
 
 
 def _agreement(work: Path, status: Mapping[str, Any]) -> Iterator[Known]:
@@ -99,7 +102,7 @@ def _agreement(work: Path, status: Mapping[str, Any]) -> Iterator[Known]:
 def _win_rates(work: Path, status: Mapping[str, Any], halfway: Mapping[str, Any]) -> Iterator[Known]:
     judged = _rows(work / "corrected" / "winrate.csv")[0]
     people, flattered = people_win_rate(), JUDGE.win_rate()
-    of = "win rate of the first system by"
+    of = "win rate by"
     yield _known("judge: what stands first wins", "winrate", JUDGE.first_share(), judged, "shown_first")
     yield _known(f"{of} the judge, as it judges", "winrate", flattered, judged, "win_rate", "")
     yield _known(f"{of} the judge, taken for people's", "winrate", people, judged, "win_rate", "", miss=True)
@@ -163,8 +166,8 @@ def draw(studies: Sequence[Sequence[Known]], level: float, path: Path) -> None:
         axes.plot([truth, truth], [place - 0.42, place + 0.42], color="black", linewidth=1.4)
     axes.set_yticks(range(len(rows)), [told[0].name for told, _ in rows], fontsize=9)
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlim(0, 1)
-    axes.set_xlabel(
+    axes.set_xlim(-0.05, 1)
+    figure.supxlabel(
         f"{level:.0%} intervals of {len(studies)} studies; the black stroke is the truth, orange misses it",
         fontsize=10,
     )

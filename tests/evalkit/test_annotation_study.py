@@ -27,7 +27,7 @@ def test_every_interval_holds_the_truth(done):
 
 def test_the_judge_alone_is_wrong_and_corrected_by_people_it_is_not(done):
     _, known = done
-    of = "win rate of the first system by"
+    of = "win rate by"
     plain = known[f"{of} the judge, taken for people's"]
     corrected = known[f"{of} the judge, corrected by people"]
     assert people_win_rate() < 0.5 < JUDGE.win_rate()
