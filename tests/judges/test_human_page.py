@@ -193,6 +193,12 @@ def test_no_instructions_no_box_for_them():
     assert 'id="instructions"' not in page(task("pairwise"), study=Study())
 
 
+def test_lines_of_instructions_run_on_as_in_their_file_and_those_of_an_answer_do_not():
+    html = page(task("pairwise", responses=("one\ntwo", "three")), study=Study(instructions="four\nfive"))
+    assert re.search(r"<p>four\s+five</p>", html)
+    assert re.search(r"<p>one<br ?/?>\s*two</p>", html)
+
+
 @pytest.mark.parametrize("name", ["done.html", "waiting.html"])
 def test_the_last_answer_can_be_undone_where_nothing_is_left(name):
     context = rest_context(Study(), Annotator(3, "Ann"), Progress(5, 0, 0), "csrf-1")

@@ -24,7 +24,7 @@ def tiles(counts: Counts) -> list[dict[str, str]]:
     if not missing:
         left = ("none", "all answers wanted are there" if counts.wanted else "no answers are wanted yet")
     elif counts.hours_left is None:
-        left = (NONE, "nobody has answered in the last hour")
+        left = (NONE, "too few answers in the last hour to tell")
     else:
         left = (duration(3600 * counts.hours_left), f"for {missing:,} answers at this speed")
     lately = NONE if counts.per_hour is None else f"{counts.per_hour:,.0f}"

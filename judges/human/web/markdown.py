@@ -32,10 +32,10 @@ _TRIES = 20
 _ENVIRONMENT = re.compile(r"\\begin\{((?:align|aligned|gather|equation|multline|split|cases)\*?)\}")
 
 
-@lru_cache(maxsize=1)
-def parser() -> MarkdownIt:
-    """Return the parser; tables and struck text beside CommonMark, each line end a line break."""
-    markdown = _Markdown("commonmark", {"html": False, "breaks": True, "maxNesting": NESTING})
+@lru_cache(maxsize=2)
+def parser(breaks: bool = True) -> MarkdownIt:
+    """Return the parser: CommonMark, tables and struck text; with `breaks` each line end is a line break."""
+    markdown = _Markdown("commonmark", {"html": False, "breaks": breaks, "maxNesting": NESTING})
     markdown.enable(["table", "strikethrough"])
     # A definition of a link ([x]: y) shows nothing; the text of an answer is never to be hidden.
     markdown.disable("reference")

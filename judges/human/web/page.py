@@ -73,7 +73,7 @@ def _frame(
 ) -> dict[str, object]:
     return {
         "study": visible(study.title),
-        "instructions": render(study.instructions) if study.instructions.strip() else "",
+        "instructions": render(study.instructions, breaks=False) if study.instructions.strip() else "",
         "annotator": visible(annotator.name),
         "progress": progress,
         "page": {**page, "annotator": annotator.id, "csrf": csrf},

@@ -33,20 +33,24 @@ _FIRST_JOINED = "\u0590"
 _SHOWN = re.compile(r"⟦(U\+[0-9A-F]{4,6})⟧")
 
 
-def render(text: str) -> Markup:
+def render(text: str, breaks: bool = True) -> Markup:
     """Return a text as HTML: Markdown, code, and formulas as MathML; plain and whole where it is too long.
 
     No markup of the text's own gets through, nothing is loaded from anywhere, links are to http or https.
+
+    Args:
+        text: Of whatever origin.
+        breaks: Each line end is one, as those who answer mean it; else lines run on, as in a Markdown file.
     """
-    return render_alike([text])[0]
+    return render_alike([text], breaks)[0]
 
 
-def render_alike(texts: Sequence[str]) -> list[Markup]:
+def render_alike(texts: Sequence[str], breaks: bool = True) -> list[Markup]:
     """Return texts as HTML, all plain where one of them must be.
 
     How a text is shown shall not tell them apart.
     """
-    rendered = [_rendered(text) for text in texts]
+    rendered = [_rendered(text, breaks) for text in texts]
     if None in rendered:
         note = "Too long or too deeply nested to be formatted: shown as it was written, whole."
         return [Markup('<p class="note">{}</p>{}').format(note, as_written(text)) for text in texts]
@@ -108,10 +112,10 @@ def _joined(neighbour: str) -> bool:
 
 
 @lru_cache(maxsize=512)
-def _rendered(text: str) -> Markup | None:
+def _rendered(text: str, breaks: bool) -> Markup | None:
     if len(text) > LONGEST_RENDERED:
         return None
-    markdown = parser()
+    markdown = parser(breaks)
     tokens = markdown.parse(visible(text))
     # Behind this depth the parser leaves out what it reads.
     if _depth(tokens) >= NESTING - 1:
