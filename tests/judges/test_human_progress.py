@@ -124,6 +124,13 @@ def test_an_annotators_checks_sides_and_time():
     assert (new.name, new.answers, new.seconds, new.checks, new.shown_first) == ("new", 0, None, None, None)
 
 
+def test_a_label_that_does_not_say_what_was_shown_first_tells_no_leaning():
+    tasks = asked(pair(0), pair(1))
+    said = [says(0, "ann", FIRST, shown=(), imported=True), says(1, "ann", FIRST)]
+    (ann,) = annotator_numbers(said, tasks)
+    assert (ann.answers, ann.shown_first.n) == (2, 1)
+
+
 def test_alpha_of_choices_is_krippendorffs():
     """Two annotators on 20 comparisons: FF, FF, SS, FS five times over, and one check.
 

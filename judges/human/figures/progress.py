@@ -54,7 +54,8 @@ class AnnotatorNumbers:
     checks: Share | None
     """Planted checks answered right; None before the first."""
     shown_first: Share | None
-    """Choices of the answer shown first, which a page shows on the left, of those that were no ties."""
+    """Choices of the answer shown first, which a page shows on the left, of those that were no ties; an
+    imported label may not say what was shown first, and tells nothing here."""
 
 
 def counts_of(
@@ -140,6 +141,6 @@ def _numbers(name: str, said: Sequence[Said], asked: Mapping[int, Asked], level:
 
 
 def _chose_first(one: Said) -> bool | None:
-    if not isinstance(one.answer, PairwiseAnswer) or one.answer.winner == "tie":
+    if not isinstance(one.answer, PairwiseAnswer) or one.answer.winner == "tie" or not one.shown:
         return None
     return one.shown[0] == ("first", "second").index(one.answer.winner)
