@@ -49,8 +49,8 @@ def run(config: Agree) -> None:
     every = [(one, agreement_on(one, resampling)) for one in rated]
     found = [agreed for _, agreed in every if agreed is not None]
     if not found:
-        raise DataError(_nothing_shared(sources, raters))
-    notes = [_left_out(one) for one, agreed in every if agreed is None]
+        raise DataError("; ".join([_nothing_shared(sources, raters), *_made_of_votes(rated)]))
+    notes = [_left_out(one) for one, agreed in every if agreed is None] + _made_of_votes(rated)
     inputs = {"verdicts": [fingerprint(source) for source in sources]}
     folder = run_folder(config.out, config, config.overwrite, "index.html", inputs)
     rows = [row for one in found for row in agreement_rows(one)]
@@ -81,6 +81,18 @@ def _nothing_shared(sources: Sequence[str], raters: Sequence[Rater]) -> str:
 def _left_out(rated: RatedAxis) -> str:
     by = listed(list(rated.labels))
     return f"{rated.axis or 'overall'}: no comparison was judged by two judges; there are verdicts of {by}."
+
+
+def _made_of_votes(rated: Sequence[RatedAxis]) -> list[str]:
+    """Say whose verdicts are made of which others' votes."""
+    members: dict[str, frozenset[str]] = {}
+    for one in rated:
+        for name, voices in one.members.items():
+            members[name] = members.get(name, frozenset()) | voices
+    return [
+        f"{name} is made of the votes of {listed(sorted(voices))}: it is held against others only."
+        for name, voices in members.items()
+    ]
 
 
 def agreement_rows(one: AxisAgreement) -> Iterator[Mapping[str, object]]:

@@ -196,7 +196,8 @@ class Pairs:
     """Give each preference no margin, or the logit of the judges' mean probability, for the margin of the
     training loss."""
     judge: str = ""
-    """Whose verdicts are taken; empty takes all, but of a file with a jury the jury's own alone."""
+    """Whose verdicts are taken; empty takes all, but of a file with a jury the jury's own alone, and of
+    people what most of them say where that is there."""
     axis: str = ""
     """Quality whose verdicts are taken, `overall` for those on none; empty takes the only one there is."""
     overwrite: bool = False

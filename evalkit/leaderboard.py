@@ -78,7 +78,8 @@ class Unranked:
 def boards_of(table: VerdictTable, config: Rank, source: str) -> tuple[list[Board], list[Unranked]]:
     """Return for each axis the board of all judges together, then those of each where there are several.
 
-    Where there are juries, they are all judges: their members' verdicts have boards by themselves.
+    Where there are juries, they are all judges: their members' verdicts have boards by themselves. So have
+    those of people who stand beside what most of them say.
 
     Args:
         table: The verdicts, with counts of style where the configuration asks for it.
@@ -97,7 +98,8 @@ def boards_of(table: VerdictTable, config: Rank, source: str) -> tuple[list[Boar
         judges = list(_by_name(table.judges, chosen.judge))
         # A jury's members stand beside it in the file; their votes are in its verdicts already.
         juries = [judge for judge in judges if table.judges[judge].startswith(JURY)]
-        voices = juries or judges
+        held = set().union(*chosen.members.values())
+        voices = juries or [judge for judge in judges if table.judges[judge] not in held]
         alone = table.judges[voices[0]] if len(voices) == 1 else ALL_JUDGES
         try:
             counted = chosen.select(np.isin(chosen.judge, voices))

@@ -8,7 +8,7 @@ from pathlib import Path
 from evalkit.judging_config import Pairs
 from judges.export import verdict_preferences, verdict_rankings
 from judges.judge import Verdict
-from judges.jury import JURY
+from judges.jury import JURY, members_in
 from judges.verdicts import read_verdicts
 from rewards.errors import ConfigError, DataError, OutputExistsError
 from rewards.files import to_row, write_rows
@@ -56,22 +56,25 @@ class _Chosen:
     def of(self, source: str) -> Iterator[Verdict]:
         """Yield the verdicts of a file that are taken."""
         jury = False
+        members: frozenset[str] = frozenset()
         for verdict in read_verdicts(source):
             jury |= verdict.judge.startswith(JURY)  # which stands before its members
-            reason = self._reason(verdict, jury)
+            members |= members_in(verdict)
+            held = (jury and not verdict.judge.startswith(JURY)) or verdict.judge in members
+            reason = self._reason(verdict, held)
             if reason:
                 self.passed[reason] += 1
             else:
                 self.taken += 1
                 yield verdict
 
-    def _reason(self, verdict: Verdict, jury: bool) -> str:
+    def _reason(self, verdict: Verdict, held: bool) -> str:
         """Say why a verdict is passed over; empty where it is not."""
         config = self._config
         if config.judge and verdict.judge != config.judge:
             return "of another judge"
-        if not config.judge and jury and not verdict.judge.startswith(JURY):
-            return "of a jury's member, which the jury's own holds already"
+        if not config.judge and held:
+            return "of a jury's member, or of one of several people, which their majority's own holds already"
         if config.axis and (verdict.axis or OVERALL) != config.axis:
             return "on another axis"
         return ""

@@ -49,14 +49,17 @@ class AxisAgreement:
     missing: dict[str, dict[str, int]]
     """By rater, verdicts without a winner, by reason."""
     pairs: tuple[Compared, ...]
-    """Raters who judged nothing in common are not there."""
+    """Raters who judged nothing in common are not there, nor is one with those whose votes it is made of."""
     rest: tuple[RaterAgreement, ...]
-    """Each rater and the majority of the others; empty for two."""
+    """Each rater and the majority of the others; empty for two, and without those made of others' votes."""
     together: tuple[Together, ...]
+    """Without those either, who would count votes twice; empty where no two are left."""
     order: dict[str, Agreement]
     """By rater, agreement of its verdicts in both orders."""
     repeats: dict[str, Agreement]
     """By rater, agreement of its verdicts on the same question, asked again."""
+    members: dict[str, frozenset[str]]
+    """By rater whose verdicts are made of the votes of raters here, who those are."""
 
 
 COEFFICIENTS: tuple[tuple[str, Coefficient, str], ...] = (
@@ -75,9 +78,16 @@ def agreement_on(rated: RatedAxis, resampling: Resampling) -> AxisAgreement | No
     labels = {name: column.tolist() for name, column in rated.labels.items()}
     if len(labels) < 2:
         return None
-    pairs = pairwise_agreement(labels, rated.prompts, resampling)
+    members = rated.members
+    pairs = [
+        one
+        for one in pairwise_agreement(labels, rated.prompts, resampling)
+        if one.second not in members.get(one.first, ()) and one.first not in members.get(one.second, ())
+    ]
     if not pairs:
         return None
+    voices = {name: column for name, column in labels.items() if name not in members}
+    table = np.stack([rated.labels[name] for name in voices])
     return AxisAgreement(
         rated.axis,
         rated.systems,
@@ -85,10 +95,11 @@ def agreement_on(rated: RatedAxis, resampling: Resampling) -> AxisAgreement | No
         rated.without,
         rated.missing,
         tuple(Compared(one, _counts(rated.labels[one.first], rated.labels[one.second])) for one in pairs),
-        agreement_with_rest(labels, rated.prompts, resampling) if len(labels) > 2 else (),
-        tuple(_together(rated, *coefficient, resampling) for coefficient in COEFFICIENTS),
+        agreement_with_rest(voices, rated.prompts, resampling) if len(voices) > 2 else (),
+        tuple(_together(table, rated.prompts, *coefficient, resampling) for coefficient in COEFFICIENTS),
         _with_itself(rated.both_orders, resampling),
         _with_itself(rated.repeats, resampling),
+        members,
     )
 
 
@@ -99,13 +110,14 @@ def _counts(first: Floats, second: Floats) -> Integers:
 
 
 def _together(
-    rated: RatedAxis, name: str, coefficient: Coefficient, metric: str, resampling: Resampling
+    table: Floats, prompts: Integers, name: str, coefficient: Coefficient, metric: str, resampling: Resampling
 ) -> Together:
-    table = np.stack(list(rated.labels.values()))
     given = (~np.isnan(table)).sum(axis=0)
+    if not (given > 1).any():
+        return Together(name, None, "no comparison has labels of two judges who stand by themselves")
     if coefficient == "fleiss" and not (given == len(table)).any():
         return Together(name, None, "no comparison has a label of every judge")
-    found = agreement(table, coefficient, metric, rated.prompts, resampling)
+    found = agreement(table, coefficient, metric, prompts, resampling)
     return Together(name, found, UNDEFINED if found.value is None else "")
 
 

@@ -23,6 +23,8 @@ class Rater:
     table: VerdictTable
     comparisons: Integers
     """[n], a number for each verdict's comparison, the same for every rater."""
+    members: frozenset[str] = frozenset()
+    """Raters whose votes make up this one's verdicts, as of a jury or of several people."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +56,8 @@ class RatedAxis:
     """By rater, comparisons that it was asked about and has no label for."""
     missing: dict[str, dict[str, int]]
     """By rater, verdicts without a winner, by reason."""
+    members: dict[str, frozenset[str]]
+    """By rater whose verdicts are made of the votes of raters here, who those are."""
 
 
 def read_tables(sources: Sequence[str]) -> list[VerdictTable]:
@@ -85,10 +89,15 @@ def raters_of(tables: Sequence[VerdictTable], names: Sequence[str]) -> list[Rate
     codes = comparison_codes(table)
     questions = _questions(table, codes)
     raters = []
+    called: dict[str, list[str]] = {}
     for judge in np.unique(table.judge).tolist():
         mine = table.judge == judge
         for name, chosen in _parts(table.judges[judge], mine, file, questions, names):
+            called.setdefault(table.judges[judge], []).append(name)
             raters.append(Rater(name, table.select(chosen), codes[chosen]))
+    for judge, members in table.members.items():
+        voices = frozenset(name for member in members for name in called.get(member, ()))
+        raters = [replace(one, members=voices) if one.name in called[judge] else one for one in raters]
     raters.sort(key=lambda rater: rater.name)
     if len(raters) < 2:
         raise ConfigError(
@@ -133,7 +142,8 @@ def _rated(raters: Sequence[Rater], axis: str) -> RatedAxis:
     for rater in raters:
         on_axis = np.array(rater.table.axes, object)[rater.table.axis] == axis
         if on_axis.any():
-            chosen.append(Rater(rater.name, rater.table.select(on_axis), rater.comparisons[on_axis]))
+            own = rater.comparisons[on_axis]
+            chosen.append(replace(rater, table=rater.table.select(on_axis), comparisons=own))
     every = np.unique(np.concatenate([rater.comparisons for rater in chosen]))
     prompts = np.zeros(len(every), dtype=np.int64)
     for rater in chosen:
@@ -158,7 +168,9 @@ def _rated(raters: Sequence[Rater], axis: str) -> RatedAxis:
     asked = {rater.name: len(np.unique(rater.comparisons)) for rater in chosen}
     without = {name: asked[name] - int(np.count_nonzero(~np.isnan(labels[name]))) for name in asked}
     missing = {rater.name: rater.table.missing() for rater in chosen}
-    return RatedAxis(axis, tuple(sorted(used)), labels, prompts, both, repeats, without, missing)
+    members = {rater.name: rater.members & labels.keys() for rater in chosen}
+    members = {name: voices for name, voices in members.items() if voices}
+    return RatedAxis(axis, tuple(sorted(used)), labels, prompts, both, repeats, without, missing, members)
 
 
 def _voted(items: Integers, labels: Floats, count: int) -> Floats:

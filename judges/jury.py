@@ -188,6 +188,16 @@ def load_jury(spec: Spec, session: Session | None = None) -> Judge:
     return Jury(members, _distinct(names), int(quorum), spec.text)
 
 
+def members_in(verdict: Verdict) -> frozenset[str]:
+    """Return the judges whose votes a verdict was made of; none for that of a single judge."""
+    if not verdict.reply.startswith("[{"):
+        return frozenset()
+    try:
+        return frozenset(member.judge for member in member_verdicts(verdict))
+    except DataError:
+        return frozenset()
+
+
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:
     seen: Counter[str] = Counter()
     distinct = []

@@ -3,7 +3,7 @@
 import hashlib
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from judges.annotation import ORDER, PROMPT_ID
 from judges.judge import REASONS, Verdict
+from judges.jury import members_in
 from judges.verdicts import read_verdicts
 from rewards.errors import ConfigError
 from rewards.records import prompt_key
@@ -58,6 +59,8 @@ class VerdictTable:
     first_measures: NDArray[np.float64]
     """[n, k] numbers of each response, as asked for; k is 0 where none were."""
     second_measures: NDArray[np.float64]
+    members: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By judge whose verdicts are made of others' votes (a jury, or several people), who those are."""
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -166,7 +169,11 @@ def join_tables(tables: Sequence[VerdictTable]) -> VerdictTable:
     for name, value in vars(tables[0]).items():
         if isinstance(value, np.ndarray) and name not in columns:
             columns[name] = np.concatenate([getattr(table, name) for table in tables])
-    return VerdictTable(**columns)
+    members: dict[str, frozenset[str]] = {}
+    for table in tables:
+        for judge, voices in table.members.items():
+            members[judge] = members.get(judge, frozenset()) | voices
+    return VerdictTable(**columns, members=members)
 
 
 def prompt_code(verdict: Verdict) -> int:
@@ -185,6 +192,7 @@ class _Columns:
         self._ids: list[str] = []
         self._last_id = ""
         self._codes: dict[str, dict[str, int]] = {"systems": {}, "judges": {}, "axes": {}}
+        self._members: dict[str, frozenset[str]] = {}
         self._whole = {
             name: array("q")
             for name in ("prompts", "first_system", "second_system", "judge", "axis", "repeat")
@@ -207,6 +215,8 @@ class _Columns:
         for side in ("first_system", "second_system"):
             whole[side].append(self._code("systems", str(extra.get(side, ""))))
         whole["judge"].append(self._code("judges", verdict.judge))
+        if names := members_in(verdict):
+            self._members[verdict.judge] = self._members.get(verdict.judge, frozenset()) | names
         whole["axis"].append(self._code("axes", verdict.axis))
         whole["repeat"].append(verdict.repeat)
         self._small["swapped"].append(-1 if extra.get(ORDER) == "unknown" else verdict.swapped)
@@ -244,7 +254,9 @@ class _Columns:
         ids = np.array(self._ids, object)
         identical = np.array(self._small["identical"], bool)
         columns: dict[str, Any] = names | whole | small | real | measures
-        return VerdictTable(ids=ids, prompts=prompts, identical=identical, **columns)
+        return VerdictTable(
+            ids=ids, prompts=prompts, identical=identical, members=dict(self._members), **columns
+        )
 
 
 def _number(value: object) -> float:

@@ -18,7 +18,8 @@ METHOD = (
     "A judge has one label for a comparison: what both orders say, a tie where they disagree, and none where "
     "an order that was asked has no verdict. Of several repetitions it is the label of more than half, else "
     "a tie. Judges are held against each other on the comparisons for which they have labels; comparisons "
-    "match by prompt, id and the names of the systems.",
+    "match by prompt, id and the names of the systems. One whose verdicts are made of others' votes (a jury, "
+    "several people) is neither held against those others nor counted among all: no vote counts twice.",
     "Percent agreement is the share of comparisons with the same label. Kappa (Cohen for two judges, Fleiss "
     "for all) and Krippendorff's alpha take off what judges with these shares of labels would agree on by "
     "chance: 1 is full agreement, 0 that of chance. Ordinal alpha counts a tie as between the two sides, so "
@@ -72,7 +73,8 @@ def in_short(one: AxisAgreement) -> str:
             f"{counted(pair.percent.n, 'comparison')}; Cohen's kappa is {with_interval(pair.kappa)}."
         )
     alpha = next(each for each in one.together if each.name == "Krippendorff's alpha, nominal")
-    words = f"{len(one.judged)} judges: Krippendorff's alpha is {together_value(alpha)}."
+    several = counted(len(one.judged) - len(one.members), "judge")
+    words = f"{several}: Krippendorff's alpha is {together_value(alpha)}."
     known = [pair.agreement for pair in one.pairs if pair.agreement.kappa.value is not None]
     if not known:
         return words

@@ -167,6 +167,52 @@ def test_each_judge_is_held_against_the_majority_of_the_rest(write_rows, tmp_pat
     assert len(values(report, "two judges", "cohen")) == 6
 
 
+def made_of(item, name, votes):
+    """A majority's verdict, and behind it those that it was made of."""
+    winners = [winner for _, winner in votes]
+    winner = max(winners, key=winners.count) if len(set(winners)) < len(winners) else "tie"
+    told = [
+        {"judge": judge, "winner": one, "preference": None, "reason": "", "detail": "", "reply": ""}
+        | {"usage": {}, "swapped": None}
+        for judge, one in votes
+    ]
+    own = [verdict(item, one, judge) for judge, one in votes]
+    return [verdict(item, winner, name, reply=json.dumps(told)), *own]
+
+
+def test_votes_count_once_where_a_majority_stands_beside_its_members(write_rows, tmp_path, capsys):
+    generator = np.random.default_rng(3)
+    rows, alone = [], []
+    for n in range(40):
+        votes = [(judge, str(generator.choice(["first", "second"]))) for judge in ("ann", "bob", "cleo")]
+        both = [*made_of(n, "people", votes), verdict(n, str(generator.choice(["first", "second"])), "model")]
+        rows += both
+        alone += [row for row in both if row["judge"] != "people"]
+    report = agree(tmp_path / "with", write_rows("with.jsonl", rows))
+    without = agree(tmp_path / "without", write_rows("without.jsonl", alone))
+    for kind, coefficient in (("all judges", "krippendorff"), ("judge and rest", "cohen")):
+        assert values(report, kind, coefficient) == values(without, kind, coefficient)
+    pairs = values(report, "two judges", "cohen")
+    # What most people say is still held against who is not one of them.
+    assert pairs.keys() == values(without, "two judges", "cohen").keys() | {("model", "people")}
+    assert report["notes"] == [
+        "people is made of the votes of ann, bob and cleo: it is held against others only."
+    ]
+    assert "4 judges: Krippendorff's alpha" in capsys.readouterr().out
+
+
+def test_a_majority_of_one_is_not_held_against_itself(write_rows, tmp_path, capsys):
+    rows = [row for n in range(4) for row in made_of(n, "people", [("ann", "first")])]
+    message = refused(capsys, "--verdicts", write_rows("one.jsonl", rows), "--out", str(tmp_path / "out"))
+    assert "people is made of the votes of ann" in message
+    # Two who never met, and a model that both met: no alpha of all without a comparison of two's.
+    rows = made_of(0, "people", [("ann", "first")]) + made_of(1, "people", [("bob", "second")])
+    rows += [verdict(2, "first", "model"), verdict(3, "first", "people"), verdict(3, "first", "model")]
+    report = agree(tmp_path, write_rows("apart.jsonl", rows))
+    assert values(report, "two judges", "percent") == {("model", "people"): 1.0}
+    assert values(report, "all judges", "krippendorff") == {}
+
+
 def test_axes_are_apart_and_one_with_a_single_judge_is_named(write_rows, tmp_path, capsys):
     rows = [
         verdict(n, "first" if n % 3 else "second", judge, axis="helpful") for n in range(9) for judge in "ab"

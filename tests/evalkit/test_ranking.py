@@ -263,3 +263,22 @@ def test_a_jury_is_not_counted_twice_by_its_members(tmp_path):
     main(["rank", "--verdicts", str(path), "--out", str(tmp_path / "out"), "--prior", "1"])
     boards = json.loads((tmp_path / "out" / "leaderboard.json").read_text())["boards"]
     assert [(board["judge"], board["n"]) for board in boards] == [("jury:m,n", 6), ("m", 6), ("n", 6)]
+
+
+def test_people_are_not_counted_beside_what_most_of_them_say(tmp_path):
+    vote = {"preference": None, "reason": "", "detail": "", "reply": "", "usage": {}, "swapped": None}
+    votes = [vote | {"judge": judge, "winner": "first"} for judge in ("human:ann", "human:bo")]
+    rows = [
+        {"prompt": f"p{n}", "first": "x", "second": "y", "first_system": "a", "second_system": "b",
+         "judge": judge, "winner": "first", "reply": json.dumps(votes) if judge == "human:l.db" else ""}
+        for n in range(6) for judge in ("human:l.db", "human:ann", "human:bo", "model")
+    ]  # fmt: skip
+    path = tmp_path / "verdicts.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    main(["rank", "--verdicts", str(path), "--out", str(tmp_path / "out"), "--prior", "1"])
+    together, *_ = json.loads((tmp_path / "out" / "leaderboard.json").read_text())["boards"]
+    assert together["n"] == 12  # the model's and most people's
+    pairs = ["pairs", "--verdicts", str(path), "--out", str(tmp_path / "pairs.jsonl")]
+    main(pairs)
+    made = [json.loads(line) for line in (tmp_path / "pairs.jsonl").read_text().splitlines()]
+    assert [row["verdicts"] for row in made] == [2] * 6
