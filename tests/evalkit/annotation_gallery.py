@@ -1,9 +1,27 @@
-"""One task of each screen in one study, whatever its texts are."""
+"""Studies that several files of browser tests share."""
 
 from collections.abc import Iterator, Sequence
 
 from judges.human.tasks import SCREENS, Task
-from tests.evalkit.browser import Person
+from tests.evalkit.browser import Person, Serve, Study
+
+PAIRS = [
+    {"id": f"pair-{n}", "prompt": f"Question {n}", "first": f"copper {n}", "second": f"zinc {n}"}
+    | {"first_system": "system-alpha", "second_system": "system-beta"}
+    for n in range(3)
+]
+
+
+def pairs(serve: Serve) -> Study:
+    """Comparisons that each person is asked."""
+    return serve("pairs", rows=PAIRS)
+
+
+def choose(person: Person, wanted: str) -> str:
+    """Say by key that the answer which begins with this word is better; return the task's id."""
+    task = f"pair-{person.prompt().removeprefix('Question ')}"
+    person.press_on("1" if person.shown()[0].startswith(wanted) else "2")
+    return task
 
 
 def tasks(texts: Sequence[str], aspects=("wrong", "+good"), axis: str = "") -> list[Task]:

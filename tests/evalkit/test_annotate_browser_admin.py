@@ -4,22 +4,13 @@ import re
 
 import pytest
 
-from tests.evalkit.browser import EVERYBODY, Person, Serve, Study, Visit
-
-ROWS = [
-    {"id": f"row-{n}", "prompt": f"Question {n}", "first": f"copper {n}", "second": f"zinc {n}"}
-    | {"first_system": "system-alpha", "second_system": "system-beta"}
-    for n in range(3)
-]
+from tests.evalkit.annotation_gallery import PAIRS, choose
+from tests.evalkit.browser import EVERYBODY, Serve, Study, Visit
 
 
 @pytest.fixture
 def study(serve: Serve) -> Study:
-    return serve("admin", EVERYBODY, rows=ROWS)
-
-
-def choose(person: Person, wanted: str) -> None:
-    person.press_on("1" if person.shown()[0].startswith(wanted) else "2")
+    return serve("admin", EVERYBODY, rows=PAIRS)
 
 
 def test_figures_follow_the_labels_and_disagreements_can_be_read(study: Study, visit: Visit):
@@ -30,7 +21,7 @@ def test_figures_follow_the_labels_and_disagreements_can_be_read(study: Study, v
     people = admin.page.get_by_role("table").filter(has_text="Median time")
     for name, wanted in (("ann", "copper"), ("ben", "zinc")):
         person = visit(study, name).ready()
-        for _ in ROWS:
+        for _ in PAIRS:
             choose(person, wanted)
         admin.page.clock.fast_forward(60_000)
         row = people.get_by_role("row").filter(has_text=name)

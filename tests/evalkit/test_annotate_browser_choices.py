@@ -3,14 +3,10 @@
 import pytest
 
 from judges.human.answers import BestAnswer, PairwiseAnswer, RankingAnswer
-from tests.evalkit.browser import Person, Serve, Study, Visit
+from tests.evalkit.annotation_gallery import PAIRS, pairs
+from tests.evalkit.browser import Person, Serve, Visit
 
-PAIRS = [
-    {"id": f"pair-{n}", "prompt": f"Question {n}", "first": f"copper {n}", "second": f"zinc {n}"}
-    | {"first_system": "system-alpha", "second_system": "system-beta"}
-    for n in range(4)
-]
-BETTER = {"pair-0": "copper", "pair-1": "zinc", "pair-2": "", "pair-3": "zinc"}
+BETTER = {"pair-0": "copper", "pair-1": "zinc", "pair-2": ""}
 """What people mean to say; nothing is a tie."""
 WINNERS = {"copper": "first", "zinc": "second", "": "tie"}
 
@@ -29,10 +25,6 @@ ORDERS = [
     for n in range(3)
 ]
 MEANT_RANKS = {"row-0": (4, 1, 3, 2), "row-1": (2, 1, 2, 4), "row-2": (1, 1, 1, 1)}
-
-
-def pairs(serve: Serve) -> Study:
-    return serve("pairs", rows=PAIRS)
 
 
 def task_of(person: Person) -> str:
@@ -55,7 +47,7 @@ def pair_by_pointer(person: Person, better: str) -> None:
 @pytest.mark.parametrize("way", [pair_by_keys, pair_by_pointer])
 def test_pairs_are_told_as_they_were_given_whichever_side_each_person_saw_first(serve, visit, way):
     study = pairs(serve)
-    names = [f"{name} {way.__name__}" for name in ("ann", "ben")]
+    names = [f"{name} {way.__name__}" for name in ("ann", "dee")]
     orders = []
     for name in names:
         person = visit(study, name).ready()

@@ -2,24 +2,13 @@
 
 import re
 
-from judges.human.answers import PairwiseAnswer, SpansAnswer
-from rewards.records import Span
-from tests.evalkit.browser import EVERYBODY, Person, Serve, Study, Visit
+from judges.human.answers import PairwiseAnswer
+from tests.evalkit.annotation_gallery import PAIRS, choose, pairs
+from tests.evalkit.browser import Person, Serve, Study, Visit
 
-ROWS = [
-    {"id": f"Question {n}", "prompt": f"Question {n}", "first": f"copper {n}", "second": f"zinc {n}"}
-    for n in range(3)
-]
 CHECKS = ("--gold_every", "0")
 UNREACHED = "Failed to load resource: net::ERR_"
 BANNER = "#banner"
-
-
-def choose(person: Person, wanted: str) -> str:
-    """Say that the answer with this word is better; return the task's id."""
-    task = person.prompt()
-    person.press_on("1" if person.shown()[0].startswith(wanted) else "2")
-    return task
 
 
 def first_answer(person: Person) -> str:
@@ -44,7 +33,7 @@ def work(people: list[Person], each) -> None:
 
 
 def test_two_people_at_once_never_hold_the_same_task(serve: Serve, visit: Visit):
-    study = serve("overlap 1", CHECKS, rows=ROWS)
+    study = serve("overlap 1", CHECKS, rows=PAIRS)
     people = [visit(study, name).ready() for name in ("ann", "ben")]
 
     def apart(held):
@@ -52,14 +41,14 @@ def test_two_people_at_once_never_hold_the_same_task(serve: Serve, visit: Visit)
 
     work(people, apart)
     said = [study.answers(name) for name in ("ann", "ben")]
-    assert sorted([*said[0], *said[1]]) == [row["id"] for row in ROWS]
+    assert sorted([*said[0], *said[1]]) == [row["id"] for row in PAIRS]
     assert {len(one) for one in said} == {1, 2}
     assert {*said[0].values(), *said[1].values()} == {PairwiseAnswer("first")}
     assert [person.page.reload() and person.heading() for person in people] == ["All done. Thank you!"] * 2
 
 
 def test_whoever_finds_all_tasks_in_others_hands_waits_and_gets_what_they_leave(serve: Serve, visit: Visit):
-    study = serve("overlap 1, two tasks", CHECKS, rows=ROWS[:1])
+    study = serve("overlap 1, two tasks", CHECKS, rows=PAIRS[:1])
     holder, waiter = visit(study, "ann").ready(), visit(study, "ben")
     waiter.page.clock.install()
     waiter.page.reload()
@@ -70,16 +59,12 @@ def test_whoever_finds_all_tasks_in_others_hands_waits_and_gets_what_they_leave(
 
 
 def test_two_people_at_once_both_answer_all_where_two_answers_are_wanted(serve: Serve, visit: Visit):
-    study = serve("overlap 2", (*CHECKS, "--overlap", "2"), rows=ROWS)
-    people = [visit(study, name).ready() for name in ("ann", "ben")]
+    study = pairs(serve)
+    people = [visit(study, name).ready() for name in ("amy", "bob")]
     work(people, len)
-    for name in ("ann", "ben"):
-        assert study.answers(name) == {row["id"]: PairwiseAnswer("first") for row in ROWS}
-        assert kinds(study, name) == ["answer"] * len(ROWS)
-
-
-def pairs(serve: Serve) -> Study:
-    return serve("sessions", EVERYBODY, rows=ROWS)
+    for name in ("amy", "bob"):
+        assert study.answers(name) == {row["id"]: PairwiseAnswer("first") for row in PAIRS}
+        assert kinds(study, name) == ["answer"] * len(PAIRS)
 
 
 def test_undo_shows_the_answer_and_replaces_it_two_back(serve: Serve, visit: Visit):
@@ -87,11 +72,11 @@ def test_undo_shows_the_answer_and_replaces_it_two_back(serve: Serve, visit: Vis
     person = visit(study, "cleo").ready()
     first, second = choose(person, "copper"), choose(person, "copper")
     person.press_on("u")
-    assert person.prompt() == second
+    assert f"pair-{person.prompt()[-1]}" == second
     assert person.status() == "Taken back: change it and answer again."
     assert person.page.get_by_role("button", pressed=True).inner_text().split()[0] == first_answer(person)
     person.click_on("button", "Undo last U")
-    assert person.prompt() == first
+    assert f"pair-{person.prompt()[-1]}" == first
     assert study.answers("cleo") == {}
     assert choose(person, "zinc") == first
     assert choose(person, "zinc") == second
@@ -102,7 +87,7 @@ def test_undo_shows_the_answer_and_replaces_it_two_back(serve: Serve, visit: Vis
 def test_the_last_answer_of_all_can_still_be_undone(serve: Serve, visit: Visit):
     study = pairs(serve)
     person = visit(study, "dora").ready()
-    last = [choose(person, "copper") for _ in ROWS][-1]
+    last = [choose(person, "copper") for _ in PAIRS][-1]
     assert person.heading() == "All done. Thank you!"
     person.press_on("u")
     assert choose(person, "zinc") == last
@@ -135,52 +120,30 @@ def test_going_back_shows_the_task_in_hand_and_not_one_that_is_answered(serve: S
     done = [choose(person, "copper"), choose(person, "zinc")]
     person.page.go_back()
     person.page.go_forward()
-    assert person.ready().prompt() not in done
+    assert f"pair-{person.ready().prompt()[-1]}" not in done
     choose(person, "zinc")
     assert kinds(study, "gil") == ["answer"] * 3
 
 
-def test_what_is_half_done_outlives_a_reload_and_another_browser(serve: Serve, visit: Visit):
-    row = {"id": "row-0", "prompt": "Tell me", "response": "It is big and cheap."}
-    study = serve("drafts", ("--aspects", "[wrong,odd]", *EVERYBODY), rows=[row])
-    person = visit(study, "ann").ready()
-    person.press("t", "ArrowRight", "1")
-    person.press("c")
-    person.page.keyboard.type("half done, 1 2")
-    person.page.reload()
-    person.ready()
-    assert person.page.locator("#comment").input_value() == "half done, 1 2"
-    assert person.page.locator("#marks li").all_inner_texts() == ["wrong\n“It”\nRemove"]
-    with person.page.expect_response(lambda reply: reply.url.endswith("/draft") and reply.ok):
-        person.page.get_by_label("Something that the answer leaves out").fill("the price")
-    elsewhere = visit(study, "ann").ready()
-    assert elsewhere.page.locator("#comment").input_value() == "half done, 1 2"
-    assert elsewhere.page.locator("#missing-list li").all_inner_texts() == ["the price\nRemove"]
-    elsewhere.click_on("button", "Save and go on Enter")
-    label = study.labels("ann")["row-0"]
-    assert label.answer == SpansAnswer((Span(0, 2, "wrong", 0.0),), ("the price",))
-    assert label.comment == "half done, 1 2"
-
-
 def test_an_answer_to_a_dead_server_is_sent_once_when_it_is_back(serve: Serve, visit: Visit):
     study = pairs(serve)
-    person, reloading = visit(study, "hal").ready(), visit(study, "ida").ready()
+    person, reloading = visit(study, "hal").ready(), visit(study, "lou").ready()
     for one in (person, reloading):
         one.expected = UNREACHED
-    task, other = person.prompt(), reloading.prompt()
+    task, other = (f"pair-{one.prompt()[-1]}" for one in (person, reloading))
     study.kill()
     person.press("1")
     reloading.page.locator("#choose-tie").click()
     for one in (person, reloading):
         one.expect(one.page.locator(BANNER)).to_contain_text("Not saved yet: the server cannot be reached.")
-    assert study.answers("hal") == study.answers("ida") == {}
+    assert study.answers("hal") == study.answers("lou") == {}
     study.start()
     person.leave_by(person.control("button", "Send now").click)
     # A page that was loaded again meanwhile sends what the browser kept.
     reloading.leave_by(reloading.page.reload)
     reloading.expect(reloading.page.locator("#progress-own")).to_have_text("1 done by you")
-    assert [list(study.answers(name)) for name in ("hal", "ida")] == [[task], [other]]
-    assert kinds(study, "hal") == kinds(study, "ida") == ["answer"]
+    assert [list(study.answers(name)) for name in ("hal", "lou")] == [[task], [other]]
+    assert kinds(study, "hal") == kinds(study, "lou") == ["answer"]
 
 
 def test_an_answer_is_sent_again_by_itself(serve: Serve, visit: Visit):

@@ -180,3 +180,24 @@ def test_nothing_wrong_is_an_answer_too(serve: Serve, visit: Visit):
     assert person.status() == "Select the text to be marked first."
     person.press_on("Enter")
     assert only_answer(person, "eve") == SpansAnswer(())
+
+
+def test_what_is_half_done_outlives_a_reload_and_another_browser(serve: Serve, visit: Visit):
+    study = serve("spans", SETTINGS, rows=ROWS)
+    person = visit(study, "fay").ready()
+    person.press("t", "ArrowRight", "1")
+    person.press("c")
+    person.page.keyboard.type("half done, 1 2")
+    person.page.reload()
+    person.ready()
+    assert person.page.locator("#comment").input_value() == "half done, 1 2"
+    assert person.page.locator("#marks li").all_inner_texts() == ["irrelevant\n“Paris”\nRemove"]
+    with person.page.expect_response(lambda reply: reply.url.endswith("/draft") and reply.ok):
+        person.page.get_by_label("Something that the answer leaves out").fill("the price")
+    elsewhere = visit(study, "fay").ready()
+    assert elsewhere.page.locator("#comment").input_value() == "half done, 1 2"
+    assert elsewhere.page.locator("#missing-list li").all_inner_texts() == ["the price\nRemove"]
+    elsewhere.click_on("button", "Save and go on Enter")
+    label = study.labels("fay")["row-0"]
+    assert label.answer == SpansAnswer((span("irrelevant", "Paris"),), ("the price",))
+    assert label.comment == "half done, 1 2"
