@@ -170,7 +170,7 @@ class StudyNumbers:
             compared=tuple(compared),
             qualities=tuple(self._qualities(groups)),
             splits=tuple(splits_of(answers, self._asked)),
-            notes=tuple(_notes(groups, study, self._judges.groups, bool(compared))),
+            notes=tuple(_notes(groups, answers, study, self._judges.groups, bool(compared))),
             width=wanted.width,
             level=wanted.level,
             judged=bool(self._judges.groups),
@@ -250,7 +250,11 @@ def _gathered(labels: Iterable[Label], asked: Mapping[int, Asked]) -> tuple[list
 
 
 def _notes(
-    groups: Sequence[Measured], study: Study, judges: Sequence[Group], compared: bool
+    groups: Sequence[Measured],
+    answers: Mapping[int, Sequence[Said]],
+    study: Study,
+    judges: Sequence[Group],
+    compared: bool,
 ) -> Iterator[str]:
     screens = {group.screen for group in groups}
     if not groups:
@@ -264,7 +268,13 @@ def _notes(
         )
     if any(group.screen in ("best", "ranking") and not all(group.systems or ("",)) for group in groups):
         yield "Some answers are shown together without the names of their systems, of which no table tells."
-    if study.overlap < 2 and groups:
+    more = sum(len(told) > study.overlap + study.tiebreak for told in answers.values())
+    if more:
+        yield (
+            f"Tasks with more answers than are asked for (overlap {study.overlap}), such as imported ones: "
+            f"{more:,}; win rates are read from the first of each, and a raised overlap counts more."
+        )
+    elif study.overlap < 2 and groups:
         yield "No task is given to two people (overlap 1), so that only a raised overlap tells agreement."
     if judges and not screens & {"pairwise", "ranking"} and groups:
         yield "Verdicts of judges are held against people's on comparisons only; there are none here."

@@ -84,7 +84,7 @@ def groups_of(table: VerdictTable, baseline: str = "") -> list[Group]:
         if table.systems[first] == baseline:
             first, second = second, first
         names = (table.systems[first] or "first", table.systems[second] or "second")
-        told = _told(table, first, second)
+        told = verdicts_on(table, table.systems[first], table.systems[second])
         for axis in np.unique(told.axis):
             for judge in np.unique(told.judge[told.axis == axis]):
                 chosen = told.select((told.axis == axis) & (told.judge == judge))
@@ -152,19 +152,24 @@ def comparison_codes(table: VerdictTable) -> Integers:
     return _codes(table.prompts, table.ids, systems[:, 0], systems[:, 1])
 
 
+def verdicts_on(table: VerdictTable, first: str, second: str) -> VerdictTable:
+    """Return the verdicts on two systems, told alike; those that name none are told as they are.
+
+    Raises:
+        ConfigError: There is no such system.
+    """
+    if first != second:
+        return table.between(first, second)
+    code = table.systems.index(first)
+    return table.select((table.first_system == code) & (table.second_system == code))
+
+
 def _pairs(table: VerdictTable) -> Iterator[tuple[int, int]]:
     """Yield the pairs of systems in the order in which they come, told as they come first."""
     pairs = np.column_stack([table.first_system, table.second_system])
     _, first = np.unique(np.sort(pairs, axis=1), axis=0, return_index=True)
     for place in np.sort(first):
         yield int(pairs[place, 0]), int(pairs[place, 1])
-
-
-def _told(table: VerdictTable, first: int, second: int) -> VerdictTable:
-    if first != second:
-        return table.between(table.systems[first], table.systems[second])
-    # Rows that name no systems, or one system against itself: told as they are.
-    return table.select((table.first_system == first) & (table.second_system == second))
 
 
 def _codes(*columns: ArrayLike) -> Integers:

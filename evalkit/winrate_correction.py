@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evalkit.judging_config import WinRates
-from evalkit.verdict_groups import Floats, Group, Integers
+from evalkit.verdict_groups import Floats, Group, Integers, verdicts_on
 from judges.statistics.correction import HumanCorrectedWinRate, human_corrected_win_rate
 from judges.verdict_table import VerdictTable
 from rewards.errors import ConfigError
@@ -57,9 +57,11 @@ def human_check(group: Group, people: VerdictTable, config: WinRates) -> HumanCh
 
 def _of_people(group: Group, people: VerdictTable) -> VerdictTable | None:
     """Return people's verdicts on the group's systems and axis, told alike; None where there are none."""
-    if not {group.first, group.second} <= set(people.systems):
+    table = group.table
+    first, second = (table.systems[column[0]] for column in (table.first_system, table.second_system))
+    if not {first, second} <= set(people.systems):
         return None
-    told = people.between(group.first, group.second)
+    told = verdicts_on(people, first, second)
     if group.axis in people.axes:
         told = told.select(told.axis == people.axes.index(group.axis))
     return told if len(told) else None

@@ -154,7 +154,9 @@ def test_where_there_is_no_figure_it_says_why():
     assert "skipped" in skipped.compared[0].why
     assert "nobody has compared" in figures(Memory([pair(0)], {})).notes[0]
     assert "no tasks" in figures(Memory([], {})).notes[0]
-    assert any("overlap 1" in note for note in figures(Memory([pair(0)], {0: [1.0]}, overlap=1)).notes)
+    assert any("given to two" in note for note in figures(Memory([pair(0)], {0: [1.0]}, overlap=1)).notes)
+    (more,) = figures(Memory([pair(0)], {0: [1.0, 0.0]}, overlap=1)).notes
+    assert "imported ones: 1; win rates are read from the first" in more
 
 
 def test_rankings_tell_every_pair_of_systems():
@@ -235,6 +237,15 @@ def test_the_corrected_win_rate_is_that_of_the_measured_labels(study):
     agree = np.mean([*(truth[:30] == judge[:30]), False])  # a tie is not what the judge said
     assert beside.agreement.percent.value == pytest.approx(agree)
     assert beside.agreement.percent.n == 31
+
+
+def test_a_judge_is_corrected_where_nobody_names_the_systems(study, tmp_path):
+    store, *_, judge = study
+    named = figures(store, judged(tmp_path, store.all, judge)).compared[0].judges[0].corrected
+    store.all = [replace(task, systems=()) for task in store.all]
+    (found,) = figures(store, judged(tmp_path, store.all, judge)).compared
+    assert (found.first, found.judges[0].why) == ("first", "")
+    assert found.judges[0].corrected == named
 
 
 def test_the_admin_page_shows_what_was_found_and_why_something_was_not(study):
