@@ -87,7 +87,7 @@ def run_import(config: LabelsImport) -> None:
         name = store.name
     lines.insert(0, f"{added.new:,} labels added, {added.known:,} were there already")
     if added.kept:
-        lines.append(f"{added.kept:,} not added: another label of that person stands on that task, and stays")
+        lines.append(f"{added.kept:,} not added: a label of that person stands on that task already, and stays")
     lines.append(f"kept in {name}; evalkit labels status --db {name}")
     sys.stdout.write("\n".join(lines) + "\n")
 

@@ -102,7 +102,7 @@ def test_what_is_there_is_never_replaced(capsys):
     run("labels", "import", "--data", "changed.jsonl", "--db", "a.db")
     out = capsys.readouterr().out
     assert "1 labels added, 0 were there already" in out
-    assert "63 not added: another label of that person stands on that task, and stays" in out
+    assert "63 not added: a label of that person stands on that task already, and stays" in out
     run("labels", "export", "--db", "a.db", "--out", "after.jsonl", "--annotators", "[ann,bo,cy]")
     assert Path("after.jsonl").read_bytes() == Path("a.jsonl").read_bytes()
 
@@ -270,6 +270,8 @@ def test_a_bad_import_adds_nothing(capsys):
     assert not Path("b.db").exists()
     told = refused(capsys, "labels", "import", "--data", "data.jsonl", "--db", "b.db")
     assert "data.jsonl:1: not a file of verdicts" in told
+    assert "other labels known are evalkit labels export: task, annotator, answer" in told
+    assert "ranking: prompt, responses, ranks" in told
     write_rows("machine.jsonl", [
         {"prompt": "q", "first": "a", "second": "b", "winner": "first", "judge": "openai:m"}
     ])  # fmt: skip

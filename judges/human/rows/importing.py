@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 from judges.annotation import ORDER
+from judges.formats import Format
 from judges.human.answers import AnswerError, PairwiseAnswer, SpansAnswer
 from judges.human.labels import Label
 from judges.human.rows.export import PERSON
@@ -58,14 +59,29 @@ def read_labels(source: str | Path, annotator: str, now: float, passed: Counter[
     for screen, needed in RECORDS.items():
         if {"prompt", *needed} <= columns:
             return (_record_label(row, screen, annotator, now) for row in every)
-    return _verdict_labels(first, every, annotator, now, passed)
+    return _verdict_labels(_verdict_format(first), first, every, annotator, now, passed)
+
+
+def _verdict_format(first: Row) -> Format:
+    """Return the format of a file of verdicts.
+
+    Raises:
+        DataError: It is none; the message lists all kinds of files that labels come in.
+    """
+    try:
+        return recognise(first)
+    except DataError as error:
+        kinds: dict[str, tuple[str, ...]] = {"evalkit labels export": COLUMNS}
+        kinds |= {screen: ("prompt", *own) for screen, own in RECORDS.items()}
+        known = "; ".join(f"{kind}: {', '.join(columns)}" for kind, columns in kinds.items())
+        raise DataError(f"{error}; other labels known are {known}") from None
 
 
 def _verdict_labels(
-    first: Row, rows: Iterable[Row], annotator: str, now: float, passed: Counter[str]
+    form: Format, first: Row, rows: Iterable[Row], annotator: str, now: float, passed: Counter[str]
 ) -> Iterator[Label]:
     last = [first]  # for the place that an error names; a format may read ahead, never behind
-    for verdict in recognise(first).read(_noted(rows, last)):
+    for verdict in form.read(_noted(rows, last)):
         name = verdict.judge.removeprefix(PERSON)
         if _holds_members(verdict):
             passed["verdicts of a majority or a jury, whose members' own count"] += 1
