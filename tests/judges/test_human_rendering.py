@@ -166,6 +166,23 @@ def test_an_element_that_is_not_known_is_refused(monkeypatch):
     assert mathml("x", block=False) is None
 
 
+@pytest.mark.parametrize(
+    ("latex", "spaces"),
+    [
+        (r"K \log n", 2),
+        (r"\log(n)", 0),
+        (r"x = \sin^2 y", 1),
+        (r"\max_i a_i", 1),
+        ("a b", 0),
+        (r"\frac{\log}{n}", 0),
+    ],
+)
+def test_a_function_by_name_stands_apart_from_what_it_is_of(latex, spaces):
+    # K log n: a thin space before the name and behind it, none at a bracket or a sign, and none between a
+    # base and its index, where it would be taken for the index.
+    assert (mathml(latex, block=False) or "").count("<mspace") == spaces
+
+
 def test_every_error_of_latex2mathml_is_a_refusal():
     from latex2mathml import exceptions
 

@@ -32,6 +32,7 @@ _ELEMENTS = frozenset({
     "mrow", "mspace", "msqrt", "mstyle", "msub", "msubsup", "msup", "mtable", "mtd", "mtext", "mtr", "munder",
     "munderover",
 })  # fmt: skip
+_ROWS = frozenset({"math", "mrow", "mstyle", "mtd"})
 # Colours, links, classes and styles are not among them.
 _ATTRIBUTES: Mapping[str, re.Pattern[str]] = {
     "accent": _WORDS, "accentunder": _WORDS, "columnalign": _WORDS, "columnlines": _WORDS,
@@ -97,10 +98,26 @@ def _written(element: Element) -> Iterator[str]:
     ]
     yield f"<{tag}{''.join(kept)}>"
     yield _escaped(element.text)
+    before: Element | None = None
     for child in element:
+        if before is not None and tag in _ROWS and _apart(before, child):
+            yield '<mspace width="0.17em"></mspace>'
         yield from _written(child)
         yield _escaped(child.tail)
+        before = child
     yield f"</{tag}>"
+
+
+def _apart(left: Element, right: Element) -> bool:
+    """Say whether two neighbours need TeX's thin space, which latex2mathml leaves out: `K log n`."""
+    signs = [one.tag == "mo" and not (one.text or "").isalpha() for one in (left, right)]
+    return not any(signs) and any(map(_is_function, (left, right)))
+
+
+def _is_function(element: Element) -> bool:
+    base = element[0] if element.tag in ("msub", "msup", "msubsup", "munder") and len(element) else element
+    text = base.text or ""
+    return base.tag in ("mi", "mo") and len(text) > 1 and text.isalpha()
 
 
 def _escaped(text: str | None) -> str:
