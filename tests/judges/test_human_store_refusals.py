@@ -171,6 +171,24 @@ def test_a_full_disk_keeps_what_was_confirmed(tmp_path: Path) -> None:
         assert store.record(ann, given.handle, answer(given, "more")) == "recorded"
 
 
+@pytest.mark.parametrize("act", ["moved", "replaced"])
+def test_nothing_is_told_as_kept_in_a_file_that_is_gone(tmp_path: Path, act: str) -> None:
+    url, beside = tmp_path / "labels.db", tmp_path / "beside.db"
+    with Store(str(url)) as store:
+        ann, given = begun(store)
+        url.rename(beside)
+        if act == "replaced":
+            Store(str(url)).close()
+        for doing in (lambda: store.record(ann, given.handle, answer(given, "n")), store.study):
+            with pytest.raises(StoreUnavailableError, match="deleted, moved or replaced") as caught:
+                doing()
+            one_line(caught.value)
+        if act == "moved":
+            assert not url.exists()  # no empty one was made in its place
+            beside.rename(url)
+            assert store.record(ann, given.handle, answer(given, "n")) == "recorded"
+
+
 def test_a_server_whose_disk_is_full_keeps_nothing_by_halves(postgres: str) -> None:
     with Store(postgres) as store:
         ann, given = begun(store)

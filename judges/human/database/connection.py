@@ -123,13 +123,14 @@ class Database:
         self._turns = Turns()
         self._opening = True
         if self._sqlite and not create and not Path(str(self.url.database)).exists():
-            raise MissingFileError(f"{self.name}: no such store of labels; `evalkit annotate` makes one")
+            raise self._missing()
         self._engine = _engine(self.url, self._sqlite)
         self._driver_error: type[Exception] = self._engine.dialect.loaded_dbapi.Error
         with ExitStack() as failed:
             failed.callback(self._engine.dispose)
             self._open(create)
             failed.pop_all()
+        self._opened = self._file()
         self._opening = False
 
     def close(self) -> None:
@@ -139,6 +140,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Give a connection to read by; on SQLite all it reads is of one moment, and it never waits."""
+        self._check_file()
         with telling(self.url, self._opening, self._driver_error), self._engine.begin() as connection:
             yield connection
 
@@ -159,6 +161,7 @@ class Database:
         raise AssertionError("the last try returned or raised")
 
     def _written(self, action: Callable[[Connection], T]) -> T:
+        self._check_file()
         with self._engine.connect() as plain:
             connection = plain.execution_options(writes=True)
             with connection.begin():
@@ -167,11 +170,27 @@ class Database:
                     connection.execute(_QUEUE, {"patience": f"{PATIENCE * 1000:.0f}ms"})
                 return action(connection)
 
+    def _check_file(self) -> None:
+        # SQLite goes on writing to a file that was deleted or replaced, and what it writes ends with it.
+        if not self._opening and self._file() != self._opened:
+            raise StoreUnavailableError(
+                f"{self.name}: its file was deleted, moved or replaced; put it back and start again"
+            )
+
+    def _file(self) -> tuple[int, int] | None:
+        if not self._sqlite:
+            return None
+        try:
+            found = Path(str(self.url.database)).stat()
+        except OSError:  # also the `file:` of a SQLite URI, which is no path
+            return None
+        return found.st_dev, found.st_ino
+
     def _open(self, create: bool) -> None:
         with telling(self.url, True, self._driver_error):
             version = self._version()
             if version is None and not create:
-                raise MissingFileError(f"{self.name}: no such store of labels; `evalkit annotate` makes one")
+                raise self._missing()
             if version is None:
                 self._create()
                 version = self._version()
@@ -182,6 +201,11 @@ class Database:
             )
         # A database that takes no writes is refused now, not at somebody's first answer.
         self.write(lambda connection: connection.execute(STORE.update().values(version=VERSION)))
+
+    def _missing(self) -> MissingFileError:
+        return MissingFileError(
+            f"{self.name}: no such store of labels; `evalkit annotate --data FILE` makes one"
+        )  # fmt: skip
 
     def _version(self) -> int | None:
         with self._engine.connect() as connection:
