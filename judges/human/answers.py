@@ -1,5 +1,6 @@
 """What a person may answer on each screen, checked, and turned from what was shown to how it was given."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast, get_args
@@ -204,7 +205,8 @@ def _best(payload: Mapping[str, object]) -> BestAnswer:
 
 def _ranking(payload: Mapping[str, object]) -> RankingAnswer:
     ranks = tuple(_whole("ranks", rank) for rank in _list("ranks", _fields(payload, "ranks")["ranks"]))
-    if any(rank != 1 + sum(other < rank for other in ranks) for rank in ranks):
+    ordered = sorted(ranks)  # and looked up, as comparing each with each would hold a server up for minutes
+    if any(rank != 1 + bisect_left(ordered, rank) for rank in ranks):
         raise AnswerError(f"ranks count from 1, and equal ones take up places (1, 1, 3), got {ranks}")
     return RankingAnswer(ranks)
 

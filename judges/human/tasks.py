@@ -132,6 +132,7 @@ def task_of(row: Mapping[str, object]) -> Task:
         DataError: It is no such row.
     """
     try:
+        _check_types(row)
         screen = cast(Screen, row["screen"])
         prompt = row["prompt"]
         responses, steps, aspects, systems = (
@@ -172,6 +173,19 @@ def turned(task: Task, first: str) -> bool:
 def gold_winner(task: Task) -> str | None:
     """Return the known winner of a pairwise check, None for a task proper."""
     return task.gold.winner if isinstance(task.gold, PairwiseAnswer) else None
+
+
+_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "prompt": (str, list), "responses": list, "steps": list, "aspects": list, "systems": list, "axis": str,
+    "repeat": int, "id": str, "extra": Mapping, "priority": (int, float),
+}  # fmt: skip
+"""Of a row's fields that nothing else checks: a page fails that is to show a text which is none."""
+
+
+def _check_types(row: Mapping[str, object]) -> None:
+    for name, kind in _TYPES.items():
+        if not isinstance(row[name], kind) or isinstance(row[name], bool):
+            raise TypeError(f"{name} is {row[name]!r:.40}")
 
 
 def _check_count(task: Task, named: str) -> None:
