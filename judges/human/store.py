@@ -28,7 +28,7 @@ from judges.human.database.failures import (
 from judges.human.database.people import Invitation
 from judges.human.database.posting import Recorded, Undone
 from judges.human.database.schema import EVENTS, STORE, TASKS
-from judges.human.database.tasks import Added, TaskState, batches, read_study
+from judges.human.database.tasks import STREAMED, Added, TaskState, batches, read_study, weight
 from judges.human.labels import Annotator, Given, Label, Posted, Progress
 from judges.human.study import Study
 from judges.human.tasks import Task
@@ -99,7 +99,7 @@ class Store:
     def add_tasks(self, tasks: Iterable[Task]) -> Added:
         """Add the tasks that are not there; those that are stay as they are."""
         new = known = 0
-        for some in batches(tasks):
+        for some in batches(tasks, weight):
             added = self._writing(store_tasks.add, some)
             new, known = new + added, known + len(some) - added
         return Added(new, known)
@@ -111,7 +111,7 @@ class Store:
         for some in chosen:
             wanted = statement if some is None else statement.where(TASKS.c.id.in_(some))
             with self._database.read() as connection:
-                for row in connection.execution_options(yield_per=200).execute(wanted):
+                for row in connection.execution_options(yield_per=STREAMED).execute(wanted):
                     yield row.id, store_tasks.read_task(row.body)
 
     def prioritise(self, priorities: Iterable[tuple[int, float]]) -> int:
@@ -221,7 +221,7 @@ class Store:
         stands is not taken, and counted as kept.
         """
         new = known = kept = 0
-        for some in batches(labels):
+        for some in batches(labels, lambda label: weight(label.task)):
             added = self._writing(store_labels.import_some, some)
             new, known, kept = new + added.new, known + added.known, kept + added.kept
         return Added(new, known, kept)

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from rewards.errors import ConfigError
 
+MOST_ANSWERS = 1_000_000
+"""To one task: a database counts only so far."""
+
 
 @dataclass(frozen=True, slots=True)
 class Study:
@@ -33,5 +36,8 @@ class Study:
         ):  # fmt: skip
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} is {least} or more, got {getattr(self, name)}")
+        for name in ("overlap", "tiebreak"):
+            if getattr(self, name) > MOST_ANSWERS:
+                raise ConfigError(f"{name} is at most {MOST_ANSWERS}, got {getattr(self, name)}")
         if not self.lease > 0:
             raise ConfigError(f"lease is more than 0 seconds, got {self.lease}")

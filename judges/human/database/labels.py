@@ -12,7 +12,7 @@ from judges.human.answers import answer_of, as_given, as_payload, check_answer, 
 from judges.human.database.people import people
 from judges.human.database.posting import add_event, event_body, let_stand
 from judges.human.database.schema import ANNOTATORS, ASSIGNMENTS, EVENTS, STANDING, STORE, TASKS
-from judges.human.database.tasks import Added, add, batches, find, read_task, recount
+from judges.human.database.tasks import STREAMED, Added, add, batches, find, read_task, recount
 from judges.human.labels import Label
 from judges.human.study import Study
 from judges.human.tasks import turned
@@ -29,7 +29,7 @@ def numbered_labels(connection: Connection, ids: Sequence[int] | None) -> Iterat
     )
     if ids is not None:
         statement = statement.where(EVENTS.c.task.in_(ids))
-    streaming = connection.execution_options(yield_per=200)
+    streaming = connection.execution_options(yield_per=STREAMED)
     for row in streaming.execute(statement):
         yield row.number, _label(row)
 

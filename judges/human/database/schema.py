@@ -31,8 +31,8 @@ STORE = Table(
     Column("id", Integer, primary_key=True),
     Column("version", Integer, nullable=False),
     # Caches, over the tasks proper.
-    Column("answers", Integer, nullable=False),
-    Column("wanted", Integer, nullable=False),
+    Column("answers", BigInteger, nullable=False),
+    Column("wanted", BigInteger, nullable=False),
 )
 
 STUDY = Table(
@@ -49,7 +49,6 @@ TASKS = Table(
     METADATA,
     Column("id", Integer, primary_key=True),
     Column("key", String(64), nullable=False, unique=True),
-    Column("body", Text, nullable=False),
     Column("gold", Integer, nullable=False),
     Column("priority", Double, nullable=False),
     Column("place", BigInteger, nullable=False),  # in the random order
@@ -58,6 +57,8 @@ TASKS = Table(
     Column("skipped", Integer, nullable=False),
     Column("wanted", Integer, nullable=False),
     Column("open", Integer, nullable=False),  # 1 where answers are still wanted
+    # Last, as SQLite reads through whatever is before a column, and answers may be long.
+    Column("body", Text, nullable=False),
     sqlite_autoincrement=True,
 )
 Index("label_tasks_in_order", TASKS.c.open, TASKS.c.place)

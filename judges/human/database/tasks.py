@@ -1,10 +1,10 @@
 """What is asked, in the store: the study's settings, tasks, and the counts of their answers."""
 
-import itertools
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import TypeVar
 
 from sqlalchemy import BindParameter, Connection, bindparam, func, insert, select, update
@@ -17,6 +17,11 @@ from rewards.errors import DataError
 
 AT_ONCE = 500
 """Rows of one transaction or one list of values: databases take only so many, and others wait."""
+
+HEAVIEST = 8_000_000
+"""Characters that are written at once, whose copies are in memory together."""
+STREAMED = 25
+"""Tasks that are read at once, for the same reason."""
 
 T = TypeVar("T")
 
@@ -73,11 +78,24 @@ class TaskState:
     """Annotators in whose hands it is."""
 
 
-def batches(items: Iterable[T], size: int = AT_ONCE) -> Iterator[list[T]]:
-    """Cut a sequence into lists of at most `size`."""
-    rest = iter(items)
-    while batch := list(itertools.islice(rest, size)):
+def batches(items: Iterable[T], weigh: Callable[[T], int] | None = None) -> Iterator[list[T]]:
+    """Cut a sequence into lists of at most AT_ONCE, and of little more than HEAVIEST by weight."""
+    batch: list[T] = []
+    weight = 0
+    for item in items:
+        batch.append(item)
+        weight += weigh(item) if weigh else 0
+        if len(batch) == AT_ONCE or weight >= HEAVIEST:
+            yield batch
+            batch, weight = [], 0
+    if batch:
         yield batch
+
+
+def weight(task: Task) -> int:
+    """Return the characters of a task's texts."""
+    prompt = (task.prompt,) if isinstance(task.prompt, str) else (turn.content for turn in task.prompt)
+    return sum(map(len, chain(prompt, task.responses, task.steps)))
 
 
 def read_study(connection: Connection) -> Study:
