@@ -83,6 +83,9 @@ class LabelsExport:
     """Quality whose labels are taken, `overall` for those on none; empty takes all."""
     gold: bool = False
     """Take answers to planted checks too; the form labels always has them."""
+    fair: bool = False
+    """Take the labels alone that win rates so far are read from: the first answers to a random sample of the
+    tasks. All labels of a study that is not done lean towards the tasks that were brought forward."""
     each: bool = False
     """Rankings of each person by itself, instead of one for each task by the mean of people's places."""
     neutral: Literal["right", "half", "wrong", "none"] = "right"

@@ -143,8 +143,9 @@ def _beside(pair: _Pair, judge: Group, config: WinRates) -> JudgeBeside:
     if judge.first != people.first:
         turned = judge.table.turned(np.ones(len(judge.table), dtype=bool))
         judge = replace(judge, first=people.first, second=people.second, table=turned)
-    agreement = _agreement(judge, people.table, config)
     measured = people.table.select(pair.measured)
+    # Of the same sample, as judges and people agree less where they were brought forward for disagreeing.
+    agreement = _agreement(judge, measured, config) if len(measured) else None
     check = human_check(judge, measured, config) if len(measured) else None
     if check is None:
         why = "no comparison that people answered can be read yet"

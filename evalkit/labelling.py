@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.annotation_config import LabelsExport, LabelsImport
+from judges.human.figures.measured import measured
+from judges.human.figures.said import asked_of, by_task, said_of
 from judges.human.labels import Label
 from judges.human.rows.export import (
     label_verdicts,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:  # imported where it is used: it needs the extra `web`
     from judges.human.store import Store
 
 JSON_LINES = (".jsonl", ".jsonl.gz")
+LEANING = "until all is answered, these lean to what was brought forward; --fair true takes a fair sample"
 OVERALL = "overall"
 """What the axis without a name is called."""
 
@@ -53,7 +56,7 @@ def run_export(config: LabelsExport) -> None:
     _check_out(config)
     with Store(config.db, create=False) as store:
         _check_names(store, config.annotators)
-        chosen = _Chosen(config)
+        chosen = _Chosen(config, _fair(store) if config.fair else None)
         rows = _rows(config, chosen.of(store.labels()), chosen.left_out)
         first = next(rows, None)
         told = [f"{count:,} left out: {reason}" for reason, count in sorted(chosen.left_out.items())]
@@ -61,8 +64,11 @@ def run_export(config: LabelsExport) -> None:
             why = "; ".join(told) or f"it holds no labels; evalkit annotate --db {store.name} asks for them"
             raise DataError(f"{store.name}: nothing to write as {config.form}: {why}")
         written = write_rows(config.out, chain([first], rows), config.overwrite)
+        leaning = not config.fair and _leans(store)
     told = [f"{count:,} left out: {reason}" for reason, count in sorted(chosen.left_out.items())]
     made = "labels" if config.form == "labels" else f"{config.form} of {chosen.taken:,} labels"
+    if leaning and config.form != "labels":
+        told.append(LEANING)
     lines = [f"{written:,} {made}", *told, f"written to {config.out}"]
     sys.stdout.write("\n".join(lines) + "\n")
 
@@ -87,16 +93,42 @@ def run_import(config: LabelsImport) -> None:
         name = store.name
     lines.insert(0, f"{added.new:,} labels added, {added.known:,} were there already")
     if added.kept:
-        lines.append(f"{added.kept:,} not added: a label of that person stands on that task already, and stays")
+        why = "a label of that person stands on that task already, and stays"
+        lines.append(f"{added.kept:,} not added: {why}")
     lines.append(f"kept in {name}; evalkit labels status --db {name}")
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _fair(store: "Store") -> Callable[[Label], bool]:
+    """Return what says whether win rates are read from a label, or it skips a task of theirs."""
+    states, overlap = store.task_states(), store.study().overlap
+    asked = {number: asked_of(number, task) for number, task in store.tasks()}
+    said = [said_of(label) for label in store.labels() if label.task_id in asked]
+    first: dict[int, set[str]] = {}
+    for group in measured(states, by_task(said, asked), asked, overlap):
+        for number in group.sample:
+            first[number] = {one.annotator for one in group.answers.get(number, ())}
+
+    def fair(label: Label) -> bool:
+        sample = first.get(label.task_id)
+        return sample is not None and (label.answer is None or label.annotator in sample)
+
+    return fair
+
+
+def _leans(store: "Store") -> bool:
+    """Say whether some tasks are brought forward before others, and not all are answered yet."""
+    proper = [state for state in store.task_states() if not state.gold]
+    unlike = len({state.priority for state in proper}) > 1 and store.study().needed_every > 0
+    return unlike and any(state.answers < state.wanted for state in proper)
 
 
 class _Chosen:
     """The labels that a configuration takes, and how many it leaves out, by reason."""
 
-    def __init__(self, config: LabelsExport) -> None:
+    def __init__(self, config: LabelsExport, fair: Callable[[Label], bool] | None) -> None:
         self._config = config
+        self._fair = fair
         self.taken = 0
         self.left_out: Counter[str] = Counter()
 
@@ -119,6 +151,8 @@ class _Chosen:
             return "on another axis"
         if label.task.gold is not None and not config.gold and config.form != "labels":
             return "of planted checks, which --gold true takes too"
+        if self._fair is not None and label.task.gold is None and not self._fair(label):
+            return "outside the fair sample"
         return ""
 
 

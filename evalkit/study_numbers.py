@@ -12,7 +12,7 @@ import numpy as np
 from evalkit.human_win_rate import PEOPLE, HumanVerdicts, systems_compared
 from evalkit.judging_config import WinRates
 from evalkit.verdict_groups import Group, groups_of
-from judges.human.figures.measured import Measured, measured
+from judges.human.figures.measured import Measured, answered_twice, measured
 from judges.human.figures.numbers import JudgeWord, Numbers, comparison_digest, text_digest
 from judges.human.figures.people_agreement import people_agreement
 from judges.human.figures.progress import annotator_numbers, counts_of
@@ -148,8 +148,7 @@ class StudyNumbers:
         said, verdicts = _gathered(self._store.labels(), self._asked)
         answers = by_task(said, self._asked)
         groups = measured(states, answers, self._asked, study.overlap)
-        # Further answers are asked for where people disagree, and would count those tasks for more.
-        evenly = {task: told[: max(2, study.overlap)] for task, told in answers.items()}
+        twice = answered_twice(states, answers, self._asked, study.overlap)
         config = WinRates(
             verdicts="",
             out="",
@@ -166,7 +165,7 @@ class StudyNumbers:
             time=now,
             counts=counts_of(states, said, self._asked, now),
             annotators=annotator_numbers(said, self._asked, wanted.level, names),
-            agreement=tuple(people_agreement(evenly, self._asked, wanted.resampling)),
+            agreement=tuple(people_agreement(twice, self._asked, wanted.resampling)),
             compared=tuple(compared),
             qualities=tuple(self._qualities(groups)),
             splits=tuple(splits_of(answers, self._asked)),

@@ -7,8 +7,10 @@ import pytest
 
 from evalkit.cli import main
 from judges.human.answers import BestAnswer, PairwiseAnswer, RankingAnswer, SpansAnswer, StepsAnswer
+from judges.human.labels import Posted
 from judges.human.rows.reading import Reading, read_tasks
 from judges.human.store import Store
+from judges.human.study import Study
 from rewards.files import preference, ranking, read_rows, span_labels, step_labels, write_rows
 from rewards.records import Span
 from tests.judges.labelled_store import label_all
@@ -90,6 +92,42 @@ def test_labels_carried_elsewhere_and_back_are_the_same_bytes(capsys):
         assert [one.name for one in store.annotators()] == ["ann", "bo", "cy"]
         assert sum(task.gold is not None for _, task in store.tasks()) == 1
         assert len(list(store.events())) == 63
+
+
+def test_a_fair_sample_leaves_out_what_was_brought_forward(here, capsys):
+    given = [{"id": f"{n}", "prompt": f"q{n}", "first": "a", "second": "b"} for n in range(8)]
+    with Store("fair.db") as store:
+        store.add_tasks(tasks(here, "pairwise", given))
+        order = [state.id for state in sorted(store.task_states(), key=lambda state: state.order)]
+        store.prioritise([(order[5], 1.0)])
+        names = [task.id for _, task in sorted(store.tasks(), key=lambda one: order.index(one[0]))]
+        people = {name: store.invite(name).annotator for name in ("ann", "bo", "cy")}
+
+        def act(name, kind):
+            given = store.next_task(people[name])
+            said = {"winner": "tie"} if kind == "answer" else None
+            store.record(people[name], given.handle, Posted(kind, f"{name}-{given.task_id}", said))
+
+        for needed_every, overlap, deeds in (
+            (1, 1, [("ann", "answer")]),
+            (0, 1, [("ann", "answer"), ("bo", "skip"), ("cy", "answer"), ("ann", "answer")]),
+            (0, 2, [("bo", "answer")]),
+            (1, 1, []),
+        ):
+            store.set_study(Study(needed_every=needed_every, overlap=overlap))
+            for name, kind in deeds:
+                act(name, kind)
+    export = ("labels", "export", "--db", "fair.db", "--form", "verdicts", "--out")
+    run(*export, "all.jsonl")
+    assert "lean to what was brought forward" in capsys.readouterr().out
+    assert names[5] in {row["id"] for row in rows("all.jsonl")}
+    run(*export, "fair.jsonl", "--fair", "true")
+    told = capsys.readouterr().out
+    assert "2 left out: outside the fair sample" in told  # what was brought forward, and a second answer
+    assert "lean" not in told
+    answered = {(names[0], "human:ann", "tie"), (names[1], "human:cy", "tie"), (names[2], "human:ann", "tie")}
+    found = {(row["id"], row["judge"], row["winner"]) for row in rows("fair.jsonl")}
+    assert found == answered | {(names[1], "human:bo", None)}
 
 
 def test_what_is_there_is_never_replaced(capsys):

@@ -14,7 +14,7 @@ from judges.human.answers import (
     SpansAnswer,
     StepsAnswer,
 )
-from judges.human.figures.measured import measured
+from judges.human.figures.measured import answered_twice, measured
 from judges.human.figures.numbers import JudgeWord, Numbers, comparison_digest, text_digest
 from judges.human.figures.people_agreement import NOBODY_TWICE, UNDEFINED, people_agreement
 from judges.human.figures.progress import annotator_numbers, counts_of
@@ -157,6 +157,28 @@ def test_agreement_says_why_there_is_none():
     percent, alpha = people_agreement(by_task(alike, tasks), tasks, QUICK)
     assert (percent.found.value, percent.why) == (1.0, "")
     assert (alpha.found.value, alpha.why) == (None, UNDEFINED)
+
+
+def test_agreement_is_read_up_to_the_first_task_that_two_are_still_to_see():
+    """In random order 3, 0, 1, 2, 4: 1 is with its second annotator, so that 2 may be one brought forward."""
+    tasks = asked(*(pair(number) for number in range(5)), pair(5, gold=FIRST))
+    said = [says(task, who, FIRST) for task in (0, 2, 3, 4, 5) for who in ("ann", "bob", "cleo")]
+    said += [says(1, "ann", FIRST)]
+    answers = by_task(said, tasks)
+    order = {3: 0, 0: 1, 1: 2, 2: 3, 4: 4, 5: 5}
+
+    def states(**one):
+        full = {number: {"answers": 3, "wanted": 2} for number in order} | {1: {"wanted": 2, **one}}
+        return [state(number, order=order[number], **told) for number, told in full.items()]
+
+    held = answered_twice(states(answers=1, held=1), answers, tasks, 2)
+    assert {task: len(told) for task, told in held.items()} == {3: 2, 0: 2}
+    # Whoever skipped it has seen it, as long as nobody else has it in hand.
+    skipped = answered_twice(states(answers=1, skipped=1), answers, tasks, 2)
+    assert {task: len(told) for task, told in skipped.items()} == {3: 2, 0: 2, 1: 1, 2: 2, 4: 2}
+    assert answered_twice(states(answers=1, skipped=1, held=1), answers, tasks, 2) == held
+    # No second answer is asked for, so that none was brought forward.
+    assert answered_twice(states(answers=1), answers, tasks, 1).keys() == {0, 1, 2, 3, 4}
 
 
 def test_agreement_on_steps_is_of_steps_that_both_labelled_and_of_the_first_error():

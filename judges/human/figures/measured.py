@@ -50,3 +50,29 @@ def measured(
         first = {task_id: answers[task_id][:overlap] for task_id in sample if task_id in answers}
         found.append(Measured(screen, axis, systems, len(tasks), sample, first))
     return found
+
+
+def answered_twice(
+    states: Iterable[TaskState],
+    answers: Mapping[int, Sequence[Said]],
+    asked: Mapping[int, Asked],
+    overlap: int,
+) -> dict[int, Sequence[Said]]:
+    """Return by task the answers that the agreement of people is read from: of each those given first.
+
+    The tasks that are most needed have their second answers sooner, and people agree less on them than on
+    others. So of each screen and axis the tasks count up to the first in random order that two are still to
+    see. Where no second answer is asked for, all that have one count. Of tasks with further answers, which
+    are asked for where people disagree, no more count than of others.
+    """
+    most = max(2, overlap)
+    if overlap < 2:
+        return {task_id: told[:most] for task_id, told in answers.items()}
+    kinds: dict[tuple[str, str], list[tuple[int, int, bool]]] = {}
+    for state in states:
+        task = asked[state.id]
+        if task.gold is None:
+            seen = state.answers > 1 or (state.answers + state.skipped > 1 and state.held == 0)
+            kinds.setdefault(task.kind, []).append((state.id, state.order, seen))
+    sample = [task_id for tasks in kinds.values() for task_id in measured_prefix(tasks)]
+    return {task_id: answers[task_id][:most] for task_id in sample if task_id in answers}

@@ -29,7 +29,7 @@ class JudgeBeside:
     more_labels: int | None
     """More human verdicts for the wanted half-width, used so; None where nothing tells."""
     agreement: RaterAgreement | None
-    """The judge and what most people say, on all comparisons that both have; None where there is none."""
+    """The judge and what most people say, on the measured tasks that both have; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
