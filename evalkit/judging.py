@@ -13,11 +13,12 @@ from evalkit.judging_config import JudgeFiles
 from evalkit.judging_summary import IDENTICAL, Summary, Watch
 from evalkit.sides import Matching, Side, comparisons, match_sides, side_name
 from evalkit.terminal import for_people
+from judges.annotation import order_known
 from judges.asking.asker import Questioning
 from judges.asking.batch import run_batches
 from judges.human.judge import HumanJudge
 from judges.judge import Comparison, Judge, Verdict, load_judge, shows_second_first
-from judges.jury import Jury, member_verdicts
+from judges.jury import Jury, member_verdicts, members_in
 from judges.plan import make_plan
 from judges.question import Question
 from judges.session import Session
@@ -96,7 +97,8 @@ class Pairs:
                             yield from _ties(comparison, judge, axis, repeat, turned)
                             continue
                         verdict = next(verdicts)
-                        yield from _told(judge, verdict.swap() if turned else verdict)
+                        again = turned and self._config.order == "both"
+                        yield from _told(judge, verdict.swap() if turned else verdict, again)
 
     def _rounds(self) -> list[tuple[str, int]]:
         return rounds(self._config.axes, self._config.repeats)
@@ -207,11 +209,22 @@ def _ties(comparison: Comparison, judge: Judge, axis: str, repeat: int, turned: 
         yield Verdict(comparison, "tie", None, "", name, axis, repeat, turned, detail=IDENTICAL)
 
 
-def _told(judge: Judge, verdict: Verdict) -> Iterator[Verdict]:
-    """Yield a verdict, and behind a jury's those of its members; so, too, of several people."""
+def _told(judge: Judge, verdict: Verdict, again: bool) -> Iterator[Verdict]:
+    """Yield a verdict, and behind a jury's those of its members; so, too, of several people.
+
+    Args:
+        judge: Who gave it.
+        verdict: Told as the comparison was given.
+        again: Whether it is the second order's; people, who are asked once, stand behind the first one's.
+    """
     yield verdict
     if isinstance(judge, Jury) or (isinstance(judge, HumanJudge) and not judge.annotator):
-        yield from member_verdicts(verdict)
+        for member in member_verdicts(verdict):
+            if order_known(member):
+                yield member
+            elif not again:
+                yield member
+                yield from member_verdicts(member) if members_in(member) else ()
 
 
 def _check_paths(config: JudgeFiles, ledger: str) -> None:

@@ -1,6 +1,6 @@
 """What each judge in files of verdicts says of each comparison, one label each, and how it repeats itself."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -95,8 +95,8 @@ def raters_of(tables: Sequence[VerdictTable], names: Sequence[str]) -> list[Rate
         for name, chosen in _parts(table.judges[judge], mine, file, questions, names):
             called.setdefault(table.judges[judge], []).append(name)
             raters.append(Rater(name, table.select(chosen), codes[chosen]))
-    for judge, members in table.members.items():
-        voices = frozenset(name for member in members for name in called.get(member, ()))
+    for judge in table.members:
+        voices = frozenset(name for one in _voices(judge, table.members) for name in called.get(one, ()))
         raters = [replace(one, members=voices) if one.name in called[judge] else one for one in raters]
     raters.sort(key=lambda rater: rater.name)
     if len(raters) < 2:
@@ -105,6 +105,17 @@ def raters_of(tables: Sequence[VerdictTable], names: Sequence[str]) -> list[Rate
             f"{raters[0].name}; name another's file too, as --verdicts [A,B]"
         )
     return raters
+
+
+def _voices(judge: str, members: Mapping[str, frozenset[str]]) -> set[str]:
+    """Return all whose votes a judge's verdicts are made of: of a jury with people in it, these too."""
+    found: set[str] = set()
+    rest = [judge]
+    while rest:
+        new = members.get(rest.pop(), frozenset()) - found
+        found |= new
+        rest += new
+    return found
 
 
 def _questions(table: VerdictTable, codes: Integers) -> Integers:

@@ -107,6 +107,11 @@ def in_order(comparison: Comparison, *, known: bool) -> Comparison:
     return replace(comparison, extra=extra)
 
 
+def order_known(verdict: Verdict) -> bool:
+    """Say whether it is known which side a judge saw first."""
+    return verdict.comparison.extra.get(ORDER) != "unknown"
+
+
 def systems(first: str, second: str, prompt_id: str, **more: object) -> Mapping[str, object]:
     """Return a comparison's `extra`: both systems' names, what names the prompt, and more."""
     return {"first_system": first, "second_system": second, PROMPT_ID: prompt_id, **more}

@@ -10,7 +10,7 @@ from operator import add
 from typing import Any, cast
 from urllib.parse import unquote
 
-from judges.annotation import in_order
+from judges.annotation import in_order, order_known
 from judges.judge import NO_USAGE, REASONS, Comparison, Judge, Reason, Usage, Verdict, Winner, load_judge
 from judges.session import Session
 from rewards.errors import ConfigError, DataError, SpecError
@@ -247,4 +247,6 @@ def _vote(name: str, verdict: Verdict) -> dict[str, object]:
         "detail": verdict.detail,
         "reply": verdict.reply,
         "usage": asdict(verdict.usage),
+        # Several people see no side first that one could name, whichever way the jury is told it.
+        **({} if order_known(verdict) else {"swapped": None}),
     }

@@ -1,6 +1,7 @@
 import json
 import shutil
 import stat
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -409,3 +410,44 @@ def test_people_judge_two_systems_by_commands_alone(here, capsys):
     out = capsys.readouterr().out
     assert "12 not added" in out
     assert "6 passed over: verdicts of a majority or a jury" in out
+
+
+def test_people_in_a_jury_are_told_once_and_each_by_name(here, capsys):
+    for name in ("S", "T"):
+        given = [{"prompt": f"q{n}", "response": f"{name}{n}" + "x" * (n % 3)} for n in range(6)]
+        write_rows(f"{name}.jsonl", given)
+    spec = "jury:human:l.db,reward:rule:length?quorum=1"
+    judge = [
+        "judge",
+        "--first",
+        "S.jsonl",
+        "--second",
+        "T.jsonl",
+        "--judge",
+        spec,
+        "--order",
+        "both",
+        "--out",
+    ]
+    run(*judge, "v.jsonl")
+    people = {"ann": always("first"), "bo": lambda task: PairwiseAnswer("tie" if task.id == "1" else "first")}
+    label_all(here / "l.db", people)
+    run(*judge, "v.jsonl", "--overwrite", "true")
+    capsys.readouterr()
+    told = Counter(row["judge"] for row in rows("v.jsonl"))
+    assert told == {spec: 12, "reward:rule:length": 12, "human:l.db": 6, "human:ann": 6, "human:bo": 6}
+    together = [row for row in rows("v.jsonl") if row["judge"] == "human:l.db"]
+    assert {row["order"] for row in together} == {"unknown"}
+    run("agreement", "--verdicts", "v.jsonl", "--out", "agreement", "--bootstrap", "50")
+    assert "3 judges: Krippendorff's alpha" in capsys.readouterr().out
+    report = json.loads(Path("agreement/agreement.json").read_text())
+    pairs = {(row["first"], row["second"]) for row in report["coefficients"] if row["of"] == "two judges"}
+    assert pairs == {
+        ("human:ann", "human:bo"), ("human:ann", "reward:rule:length"), ("human:bo", "reward:rule:length"),
+        ("human:l.db", "reward:rule:length"),
+    }  # fmt: skip
+    run("labels", "import", "--data", "v.jsonl", "--db", "other.db")
+    assert "12 labels added" in capsys.readouterr().out
+    # In one order they are told whichever that is.
+    run(*judge[:-2], "one", "--out", "one.jsonl")
+    assert Counter(row["judge"] for row in rows("one.jsonl"))["human:ann"] == 6
