@@ -80,9 +80,14 @@ def _counts(group: Group, groups: Sequence[Measured]) -> tuple[int, int]:
 
 
 def _about(group: Measured, names: set[str]) -> bool:
-    """Say whether tasks compare two systems, among others where they are ranked; no name is an empty one."""
+    """Say whether tasks compare two systems, among others where they are ranked; no name is an empty one.
+
+    Rankings of answers for which nobody is named compare no systems.
+    """
     there = set(group.systems or ("",))
-    return names == there if group.screen == "pairwise" else group.screen == "ranking" and names <= there
+    if group.screen == "ranking":
+        return "" not in there and names <= there
+    return group.screen == "pairwise" and names == there
 
 
 def _compared(

@@ -178,6 +178,10 @@ def test_ranked_and_compared_tasks_of_the_same_systems_count_together():
     assert found[("new", "old")] == (2, 2, 0.5)
     assert found[("new", "C")] == (1, 1, 1.0)
     assert found[("first", "second")] == (1, 1, 0.0)
+    store.all.append(Task("ranking", "q", ("x", "y")))  # by nobody who is named
+    store.orders.append(3)
+    unnamed = figures(store).compared[-1]
+    assert (unnamed.first, unnamed.tasks) == ("first", 1)
 
 
 def test_a_ranking_of_answers_nobody_is_named_for_tells_no_system_anything():

@@ -318,6 +318,12 @@ def test_verdicts_of_people_are_their_labels(tmp_path):
     assert passed.total() == 2
 
 
+def test_verdicts_on_overall_are_on_the_axis_without_a_name(tmp_path):
+    verdict = Verdict(Comparison("q", "a", "b"), "first", None, judge="human:ann", axis="overall")
+    (one,), _ = imported(tmp_path, [verdict_row(verdict)])
+    assert one.task.key == comparison_task(Comparison("q", "a", "b")).key
+
+
 def test_verdicts_that_do_not_say_whose_they_are(tmp_path):
     rows = [{"prompt": "q", "first": "a", "second": "b", "winner": "first"}]
     with pytest.raises(DataError, match=r"rows.jsonl:1: whose verdict is it\? --annotator"):

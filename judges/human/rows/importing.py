@@ -115,7 +115,8 @@ def _verdict_label(verdict: Verdict, annotator: str, now: float, row: Row) -> La
     extra = {name: value for name, value in comparison.extra.items() if name != ORDER}
     if not comparison.first.strip() or not comparison.second.strip():
         raise DataError(f"{row.where}: the verdict comes without the answers that it is about")
-    task = comparison_task(replace(comparison, extra=extra), verdict.axis, verdict.repeat)
+    axis = "" if verdict.axis == "overall" else verdict.axis
+    task = comparison_task(replace(comparison, extra=extra), axis, verdict.repeat)
     known = comparison.extra.get(ORDER) != "unknown"
     shown = ((1, 0) if verdict.swapped else (0, 1)) if known else ()
     answer = PairwiseAnswer(verdict.winner) if verdict.winner else None
