@@ -1,18 +1,23 @@
 """A web application on a port: taken before anything else is done, and given back when told to stop."""
 
+import asyncio
 import errno
 import signal
 import socket
 from collections.abc import Callable
 from types import FrameType
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from rewards.errors import ConfigError
 
 PATIENCE = 5
 """Seconds that requests have to end in, once the server is told to stop."""
+SLOWEST = 30.0
+"""Seconds that a request has to arrive in whole."""
 QUEUE = 2048
 """Connections that wait to be taken up."""
 
@@ -50,6 +55,36 @@ def listening_socket(host: str, port: int) -> socket.socket:
     return listening
 
 
+class _Impatient(H11Protocol):
+    """Closes a connection on which no request arrives in time: else a few that dawdle would take up all."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as its parent
+        super().connection_made(transport)
+        self._await_request()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._await_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._end_waiting()
+
+    def _await_request(self) -> None:
+        # Called where something arrived: between two requests the server has a shorter patience of its own.
+        if self.conn.their_state not in (h11.IDLE, h11.SEND_BODY):
+            self._end_waiting()
+        elif self._late is None:
+            self._late = self.loop.call_later(SLOWEST, self.transport.close)
+
+    def _end_waiting(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
 def serve(app: ASGIApp, listening: socket.socket, announce: Callable[[], None]) -> None:
     """Serve until told to stop; returns on SIGTERM, and raises KeyboardInterrupt on Ctrl-C.
 
@@ -63,7 +98,7 @@ def serve(app: ASGIApp, listening: socket.socket, announce: Callable[[], None]) 
     config = uvicorn.Config(
         app,
         loop="asyncio",
-        http="h11",
+        http=_Impatient,
         ws="none",
         lifespan="on",
         log_config=None,
