@@ -5,6 +5,7 @@ import socket
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
+from hashlib import sha256
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
@@ -16,11 +17,13 @@ from rich.console import Console
 from evalkit.annotation_config import Annotate
 from evalkit.links import check_free, hand_out
 from evalkit.terminal import for_people
+from judges.human.answers import PairwiseAnswer
 from judges.human.priorities import disagreements, priorities
 from judges.human.rows.reading import Reading, read_tasks
 from judges.human.study import Study
 from judges.human.tasks import Screen, Task
 from judges.human.web.reach import Reach, admin_link, checked_address, own_address, sign_in_link
+from judges.judge import WINNERS
 from judges.verdicts import read_verdicts
 from rewards.errors import ConfigError, MissingExtraError, MissingFileError
 
@@ -80,13 +83,16 @@ class _Data:
     def __init__(self, config: Annotate) -> None:
         self._config = config
         self.identical: Counter[str] = Counter()
-        self.count = self.checks = 0
+        self.count = 0
+        self.checks: dict[str, object] = {}
+        """What is known of each check, by the task's key."""
         self.screen: Screen | None = None
         self.disagreement = disagreements(chain.from_iterable(map(read_verdicts, sources(config.verdicts))))
         for task in self._read(self.identical):
             self.screen = self.screen or task.screen
             self.count += 1
-            self.checks += task.gold is not None
+            if task.gold is not None:
+                self.checks[task.key] = _known(task)
 
     def tasks(self) -> Iterable[Task]:
         """Yield the tasks."""
@@ -167,17 +173,33 @@ def _prepare(
     store.set_study(replace(before, **given))  # type: ignore[arg-type]  # checked as Study(**given)
     if config.data:
         added = store.add_tasks(data.tasks())
-        checks = f", {data.checks} of them checks whose answer is known" if data.checks else ""
+        checks = f", {len(data.checks)} of them checks whose answer is known" if data.checks else ""
         told = f"{added.new} tasks added, {added.known} were there already{checks}"
+        unlike = sum(data.checks[task.key] != _known(task) for task in _found(store, data.checks))
     else:
-        told = "opened as it is"
+        told, unlike = "opened as it is", 0
     console.print(f"{store.name}: {told}", soft_wrap=True)
+    if unlike:
+        told = "were there before without an answer that is known, or with another"
+        console.print(f"{unlike} checks {told}, and stay so; another id makes new ones", soft_wrap=True)
     for reason, count in data.identical.items():
         console.print(f"{count} rows {reason}, are not asked", soft_wrap=True)
     if data.disagreement:
         # Those that were there, too: verdicts may be newer than the tasks.
         judged = store.prioritise(list(priorities(store.tasks(), data.disagreement)))
         console.print(f"{judged} tasks have verdicts of judges; where those disagree comes first")
+
+
+def _found(store: "Store", keys: Iterable[str]) -> Iterator[Task]:
+    return (task for _, task in store.tasks(store.find(keys).values()))
+
+
+def _known(task: Task) -> object:
+    """Return what is known of a check, whichever answer is told first; None of a task proper."""
+    if isinstance(task.gold, PairwiseAnswer) and task.gold.winner != "tie":
+        better = task.responses[WINNERS.index(task.gold.winner)]
+        return sha256(better.encode("utf-8", "surrogatepass")).digest()  # as the answer may be long
+    return task.gold
 
 
 def _invite(store: "Store", config: Annotate, reached: str, console: Console) -> None:

@@ -14,13 +14,18 @@ OWNER_ONLY = 0o600
 
 
 def check_free(path: str) -> None:
-    """Refuse a file that is there, before anybody is invited whose link could then not be written.
+    """Refuse a file that is there or cannot be made, before anybody is invited whose link would be lost.
 
     Raises:
         OutputExistsError: The file is there; links of others may be in it, which nobody could make again.
+        OSError: It cannot be made.
     """
-    if path and Path(path).exists():
+    if not path:
+        return
+    if Path(path).exists():
         raise OutputExistsError(f"{path}: exists, and links in it cannot be made again; give another --links")
+    _own_file(path).close()
+    Path(path).unlink()
 
 
 def hand_out(links: Iterable[tuple[str, str]], path: str, console: Console) -> list[str]:

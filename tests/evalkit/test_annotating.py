@@ -278,6 +278,44 @@ def test_links_of_others_are_never_written_over(tmp_path, capsys, monkeypatch):
         assert store.study().overlap == 1
 
 
+def test_nobody_is_invited_whose_link_cannot_be_written(tmp_path, capsys):
+    data, db = write_pairs(tmp_path / "pairs.jsonl"), tmp_path / "study.db"
+    told = refused(
+        capsys, "--data", data, "--db", str(db), "--annotators", "[ann]", "--links", f"{data}/l.txt"
+    )
+    assert "a part of this path is a file" in told
+    with Store(str(db)) as store:
+        assert store.annotators() == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "unlike"),
+    [({}, "first", 3), ({"gold": "first"}, "second", 3), ({"gold": "first"}, "first", 0), ({}, None, 0)],
+)
+def test_a_check_that_the_store_knows_otherwise_is_told(tmp_path, capsys, monkeypatch, before, after, unlike):
+    db = str(tmp_path / "study.db")
+    serving_nothing(monkeypatch)
+    old = write_pairs(tmp_path / "old.jsonl", 3, **before)
+    main(["annotate", "--data", old, "--db", db, "--port", "0"])
+    new = write_pairs(tmp_path / "new.jsonl", 5, **({"gold": after} if after else {}))
+    capsys.readouterr()
+    main(["annotate", "--data", new, "--db", db, "--port", "0"])
+    said = capsys.readouterr().out
+    assert f"{unlike} checks were there before" in said if unlike else "were there before" not in said
+
+
+def test_a_check_told_the_other_way_round_is_the_same(tmp_path, capsys, monkeypatch):
+    db, data = str(tmp_path / "study.db"), tmp_path / "pairs.jsonl"
+    serving_nothing(monkeypatch)
+    for first, second, gold in (("a", "b", "first"), ("b", "a", "second")):
+        row = {"prompt": "q", "first": first, "second": second, "gold": gold}
+        data.write_text(json.dumps(row) + "\n")
+        main(["annotate", "--data", str(data), "--db", db, "--port", "0"])
+    said = capsys.readouterr().out
+    assert "1 were there already, 1 of them checks" in said
+    assert "were there before" not in said
+
+
 def test_settings_that_are_not_given_stay(tmp_path, monkeypatch):
     data, db, text = write_pairs(tmp_path / "pairs.jsonl"), tmp_path / "study.db", tmp_path / "how.md"
     text.write_text("# How\nRead *both*.")
