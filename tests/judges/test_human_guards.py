@@ -236,6 +236,13 @@ def test_an_address_with_a_path_or_without_a_scheme_is_refused(address):
         checked_address(address)
 
 
+def test_only_a_port_that_goes_without_saying_is_left_out():
+    addresses = ["http://a.b:80", "https://a.b:80", "http://a.b:8080", "http://[::1]:80", "http://[::80]"]
+    assert [checked_address(address) for address in addresses] == [
+        "http://a.b", "https://a.b:80", "http://a.b:8080", "http://[::1]", "http://[::80]",
+    ]  # fmt: skip
+
+
 # Posts of other sites.
 
 
@@ -266,7 +273,7 @@ def test_a_post_from_the_page_itself_is_taken_by_either_sign(ann):
 
 
 def test_a_page_behind_https_posts_from_its_address():
-    reach = Reach(address="https://labels.example.org")
+    reach = Reach(address=checked_address("https://Labels.example.org:443/"))
     assert reach.knows_origin("https://labels.example.org", "127.0.0.1:8000")
     assert not reach.knows_origin("https://evil.example", "127.0.0.1:8000")
 

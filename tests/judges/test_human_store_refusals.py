@@ -236,6 +236,26 @@ def test_a_lost_connection_is_told_and_the_next_try_goes_through(postgres: str) 
         assert [event["nonce"] for event in store.events()] == ["n"]
 
 
+def test_what_was_kept_as_the_connection_was_lost_is_told_as_repeated(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    psycopg = pytest.importorskip("psycopg")  # as only PostgreSQL needs it
+    with Store(postgres) as store:
+        ann, given = begun(store)
+        commit = psycopg.Connection.commit
+
+        def lost(connection: object) -> None:
+            commit(connection)
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+        monkeypatch.setattr(psycopg.Connection, "commit", lost)
+        with pytest.raises(StoreUnavailableError):
+            store.record(ann, given.handle, answer(given, "n"))
+        monkeypatch.undo()
+        assert store.record(ann, given.handle, answer(given, "n")) == "repeated"
+        assert [label.nonce for label in store.labels()] == ["n"]
+
+
 def test_a_store_that_another_holds_is_told(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with Store(url) as store:
         ann, given = begun(store)

@@ -81,7 +81,8 @@ def checked_address(address: str) -> str:
         there = False
     if not there or bare != f"{parts.scheme}://{parts.netloc}" or "@" in parts.netloc:
         raise ConfigError(f"address is like https://labels.example.org, without a path, got {address!r}")
-    return bare.lower()
+    # Browsers leave out the port that goes without saying.
+    return bare.lower().removesuffix(":443" if parts.scheme == "https" else ":80")
 
 
 def own_address(host: str, port: int) -> str:
