@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
-from judges.human.answers import Answer, PairwiseAnswer, answer_of, as_payload
+from judges.human.answers import Answer, answer_of, as_payload
 from judges.judge import Comparison
 from rewards.errors import DataError
 from rewards.records import Message, Prompt, prompt_key
@@ -168,11 +168,6 @@ def turned(task: Task, first: str) -> bool:
     if first not in task.responses:
         raise DataError(f"id {task.id!r}: the task is about other responses")
     return task.responses[0] != first
-
-
-def gold_winner(task: Task) -> str | None:
-    """Return the known winner of a pairwise check, None for a task proper."""
-    return task.gold.winner if isinstance(task.gold, PairwiseAnswer) else None
 
 
 _TYPES: Mapping[str, type | tuple[type, ...]] = {
