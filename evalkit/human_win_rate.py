@@ -94,7 +94,7 @@ def _compared(
     pair: _Pair, counts: tuple[int, int], judges: Sequence[Group], config: WinRates, overlap: int
 ) -> SystemsCompared:
     every, (tasks, measured) = pair.every, counts
-    beside = tuple(_beside(pair, judge, config) for judge in judges if _same(judge, every))
+    beside = tuple(_beside(pair, judge, config, overlap) for judge in judges if _same(judge, every))
     values, prompts = _task_means(pair)
     told = ~np.isnan(values)
     if not told.any():
@@ -142,7 +142,7 @@ def _more_labels(values: Floats, prompts: Integers, config: WinRates, overlap: i
     return int(np.ceil(labels - 1e-9)), ""
 
 
-def _beside(pair: _Pair, judge: Group, config: WinRates) -> JudgeBeside:
+def _beside(pair: _Pair, judge: Group, config: WinRates, overlap: int) -> JudgeBeside:
     """Return what a judge says beside people, told from the first system of people's pair."""
     people = pair.every
     if judge.first != people.first:
@@ -158,7 +158,8 @@ def _beside(pair: _Pair, judge: Group, config: WinRates) -> JudgeBeside:
     why = check.note
     if not why and check.corrected is not None and check.corrected.low is None:
         why = "people's verdicts so far are all alike, which tells no interval"
-    return JudgeBeside(judge.judge, check.corrected, why, check.comparisons, check.more_labels, agreement)
+    more = None if check.more_labels is None else check.more_labels * overlap  # it counts comparisons
+    return JudgeBeside(judge.judge, check.corrected, why, check.comparisons, more, agreement)
 
 
 def _agreement(judge: Group, people: VerdictTable, config: WinRates) -> RaterAgreement | None:

@@ -152,7 +152,7 @@ def _beside(one: JudgeBeside) -> Iterator[str]:
     agreed = one.agreement
     yield NONE if agreed is None else f"{percent(agreed.percent.value)} of {agreed.percent.n:,}"
     yield NONE if agreed is None else decimal(agreed.kappa.value)
-    yield NONE if one.more_labels is None else f"{one.more_labels:,} more"
+    yield NONE if one.more_labels is None else f"{one.more_labels:,} more answers"
 
 
 def _qualities(numbers: Numbers) -> Table:

@@ -237,7 +237,7 @@ def test_the_corrected_win_rate_is_that_of_the_measured_labels(study):
     assert (beside.judge, beside.shared) == ("openai:m", 31)
     assert beside.corrected.mean == pytest.approx(expected.mean)
     assert (beside.corrected.low, beside.corrected.high) == pytest.approx((expected.low, expected.high))
-    assert beside.more_labels == expected.more_labels(0.03)
+    assert beside.more_labels == 2 * expected.more_labels(0.03)  # two answers to each
     agree = np.mean([*(truth[:30] == judge[:30]), False])  # a tie is not what the judge said
     assert beside.agreement.percent.value == pytest.approx(agree)
     assert beside.agreement.percent.n == 31

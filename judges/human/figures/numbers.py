@@ -27,7 +27,7 @@ class JudgeBeside:
     shared: int
     """Comparisons that people and the judge both have a verdict on."""
     more_labels: int | None
-    """More human verdicts for the wanted half-width, used so; None where nothing tells."""
+    """Answers still needed for the wanted half-width, used so; None where nothing tells."""
     agreement: RaterAgreement | None
     """The judge and what most people say, on the measured tasks that both have; None where there is none."""
 
