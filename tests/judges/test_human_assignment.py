@@ -154,15 +154,10 @@ def test_the_prefix_is_unbiased_while_all_labels_so_far_are_not():
         disputed = rng.random(250) < 0.2
         outcome = rng.random(250) < np.where(disputed, 0.3, 0.8)
         orders = [random_order(seed, f"task {task}") for task in range(250)]
-        answered: set[int] = set()
+        left = [Candidate(task, float(disputed[task]), orders[task], 0) for task in range(250)]
         for done in range(80):
-            open_tasks = [
-                Candidate(task, float(disputed[task]), orders[task], 0)
-                for task in range(250)
-                if task not in answered
-            ]
-            given_task = choose(open_tasks, wants_needed(seed, "ann", done, 2), 1)
-            answered.add(given_task.task_id)
+            left.remove(choose(left, wants_needed(seed, "ann", done, 2), 1))
+        answered = set(range(250)) - {one.task_id for one in left}
         prefix = measured_prefix([(task, orders[task], task in answered) for task in range(250)])
         prefix_means.append(outcome[list(prefix)].mean())
         labelled_means.append(outcome[sorted(answered)].mean())
