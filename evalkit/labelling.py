@@ -33,7 +33,9 @@ if TYPE_CHECKING:  # imported where it is used: it needs the extra `web`
     from judges.human.store import Store
 
 JSON_LINES = (".jsonl", ".jsonl.gz")
-LEANING = "until all is answered, these lean to what was brought forward; --fair true takes a fair sample"
+LEANING = (
+    "these lean to what was brought forward, or asked again to break ties; --fair true takes the others"
+)
 OVERALL = "overall"
 """What the axis without a name is called."""
 
@@ -117,10 +119,11 @@ def _fair(store: "Store") -> Callable[[Label], bool]:
 
 
 def _leans(store: "Store") -> bool:
-    """Say whether some tasks are brought forward before others, and not all are answered yet."""
-    proper = [state for state in store.task_states() if not state.gold]
-    unlike = len({state.priority for state in proper}) > 1 and store.study().needed_every > 0
-    return unlike and any(state.answers < state.wanted for state in proper)
+    """Say whether some tasks are answered before others, or more often, as somebody disagrees on them."""
+    proper, study = [state for state in store.task_states() if not state.gold], store.study()
+    unlike = len({state.priority for state in proper}) > 1 and study.needed_every > 0
+    early = unlike and any(state.answers < state.wanted for state in proper)
+    return early or any(state.answers > study.overlap < state.wanted for state in proper)
 
 
 class _Chosen:

@@ -32,7 +32,9 @@ class HumanJudge:
     - Who sees which side first is drawn anew for each person, so that asking in both orders asks no more.
     - Of several people, what more than half of those who answered say is the verdict; where no such majority
       is, it is a tie. Its preference is the mean of their votes, a tie half a vote: the share of people who
-      prefer `first`, which a win rate averages, where a majority would forget those whom it outvoted.
+      prefer `first`, which a win rate averages, where a majority would forget those whom it outvoted. Those
+      asked to break a tie have no part in it: they are asked where people disagree, and would lean it to the
+      majority's side.
     - A single person's verdict is what they said; nobody is asked for a probability, so it has none.
     - Whoever skips is no vote. A comparison that has none yet is `skipped`, and waits.
     """
@@ -82,16 +84,17 @@ class HumanJudge:
         ]  # fmt: skip
         if self.annotator:
             waits = f"{WAITS}: {self.annotator} has not answered"
-            return own[0] if own else self._everybody(comparison, (), waits)
+            return own[0] if own else self._everybody(comparison, (), wanted, waits)
         answered = sum(one.winner is not None for one in own)
         waits = f"{WAITS}: {answered} of {wanted} answers"
         if len(own) > answered:
             waits += f", {len(own) - answered} skipped it"
-        return self._everybody(comparison, own, waits)
+        return self._everybody(comparison, own, wanted, waits)
 
-    def _everybody(self, comparison: Comparison, own: Sequence[Verdict], waits: str) -> Verdict:
+    def _everybody(self, comparison: Comparison, own: Sequence[Verdict], wanted: int, waits: str) -> Verdict:
         winner = majority(own)
         votes = [vote for vote in (one.outcome() for one in own) if vote is not None]
+        votes = votes[:wanted] if wanted > 1 else votes  # of one answer, no tie is there to break
         seconds = [one.usage.latency for one in own if one.usage.latency is not None]
         return Verdict(
             in_order(comparison, known=False),

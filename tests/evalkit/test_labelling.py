@@ -131,6 +131,21 @@ def test_a_fair_sample_leaves_out_what_was_brought_forward(here, capsys):
     assert found == answered | {(names[1], "human:bo", None)}
 
 
+def test_a_tie_that_was_broken_leans_an_export_and_no_fair_one(here, capsys):
+    given = [{"id": "1", "prompt": "q", "first": "a", "second": "b"}]
+    people = {"ann": always("first"), "bo": always("second"), "cy": always("first")}
+    label_all(here / "tie.db", people, tasks(here, "pairwise", given))
+    export = ("labels", "export", "--db", "tie.db", "--form", "verdicts", "--out")
+    run(*export, "three.jsonl")  # who were all to answer it
+    assert "lean" not in capsys.readouterr().out
+    with Store("tie.db") as store:
+        store.set_study(Study(overlap=2, tiebreak=1))
+    run(*export, "all.jsonl")
+    assert "asked again to break ties" in capsys.readouterr().out
+    run(*export, "two.jsonl", "--fair", "true")
+    assert [row["winner"] for row in rows("two.jsonl")] == ["first", "second"]
+
+
 def test_what_is_there_is_never_replaced(capsys):
     run("labels", "export", "--db", "a.db", "--out", "a.jsonl")
     changed = [

@@ -5,6 +5,7 @@ from judges.human.answers import PairwiseAnswer
 from judges.human.judge import HumanJudge, load_human_judge
 from judges.human.labels import Label
 from judges.human.store import Store
+from judges.human.study import Study
 from judges.human.tasks import comparison_task
 from judges.judge import Comparison, Verdict, ask_both_orders, load_judge
 from judges.jury import member_verdicts
@@ -79,6 +80,14 @@ def test_more_than_half_of_those_who_answer_decide(votes, winner, preference, tm
     # Whose side was where is each person's own, and no order of the majority's.
     assert given.comparison.extra[ORDER] == "unknown"
     assert not given.swapped
+
+
+def test_who_breaks_a_tie_decides_and_does_not_lean_the_share(tmp_path):
+    judge = labelled(tmp_path, {"ann": says("a"), "bo": says("bb"), "cy": says("a")})
+    judge.store.set_study(Study(overlap=2, tiebreak=1))
+    (verdict,) = judge.compare([COMPARISON])
+    assert (verdict.winner, verdict.preference) == ("first", 0.5)
+    assert len(member_verdicts(verdict)) == 3
 
 
 def test_each_person_s_own_verdict_stands_in_everybody_s(tmp_path):
