@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from judges.human.answers import answer_of, as_given, as_payload, check_answer, said
 from judges.human.database.people import people
@@ -16,6 +16,9 @@ from judges.human.database.tasks import STREAMED, Added, add, batches, find, rea
 from judges.human.labels import Label
 from judges.human.study import Study
 from judges.human.tasks import turned
+
+_BODY = select(TASKS.c.body).where(TASKS.c.id == bindparam("id"))
+"""Made once, as making it for each of very many labels takes longer than running it."""
 
 
 def numbered_labels(connection: Connection, ids: Sequence[int] | None) -> Iterator[tuple[int, Label]]:
@@ -139,7 +142,7 @@ def _label(row: Row[Any]) -> Label:
 
 
 def _add(connection: Connection, label: Label, annotator: int, task: int) -> None:
-    body = connection.execute(select(TASKS.c.body).where(TASKS.c.id == task)).scalar_one()
+    body = connection.execute(_BODY, {"id": task}).scalar_one()
     label = _as_kept(label, body)
     answer = label.answer
     number = add_event(
