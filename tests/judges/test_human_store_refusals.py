@@ -103,12 +103,19 @@ def test_a_file_that_is_no_store_is_left_alone(tmp_path: Path) -> None:
     [
         "", ":memory:", "sqlite://", "sqlite:///:memory:", "mysql://me:secret@host/db", "postgresql//x://secret",
         "postgresql://me:sec@ret@host:nonsense/db", "nonsense://me:secret@host/db",
+        "sqlite+aiosqlite:///labels.db", "postgresql://127.0.0.1:1/db?sectional=yes",
     ],
 )  # fmt: skip
 def test_a_url_that_leads_nowhere_is_refused_in_one_line(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
         Store(url)
-    assert "sec" not in one_line(caught.value)
+    assert "secret" not in one_line(caught.value)
+    assert "sec@ret" not in str(caught.value)
+
+
+def test_whichever_driver_is_named_the_one_that_the_extra_installs_is_used(postgres: str) -> None:
+    with Store(postgres.replace("+psycopg", "+psycopg2")) as store:
+        assert store.last_event() == 0
 
 
 def test_a_file_that_cannot_be_made_or_written_is_refused(tmp_path: Path) -> None:

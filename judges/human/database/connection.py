@@ -68,11 +68,14 @@ def store_url(url: str) -> URL:
     if backend == "sqlite":
         if parsed.database in (None, "", ":memory:"):
             raise ConfigError(f"labels are kept in a file or on a server, got {url!r}")
+        if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
+            raise ConfigError(
+                f"SQLite goes by Python's driver, sqlite:///..., got {parsed.drivername}"
+            )
         return parsed
-    if parsed.drivername in ("postgresql", "postgres"):
+    if backend in ("postgresql", "postgres"):
+        # Whichever driver is named: the errors of this one are understood, and the extra installs it.
         return parsed.set(drivername="postgresql+psycopg")
-    if backend == "postgresql":
-        return parsed
     raise ConfigError(f"labels are kept in SQLite or PostgreSQL, got a database of {backend}")
 
 

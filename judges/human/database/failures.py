@@ -107,6 +107,8 @@ def _failure(error: Exception) -> _Failure | None:
         return _FAILURES["28"]
     if 'FATAL:  database "' in str(cause):
         return _FAILURES["3D000"]
+    if re.search("invalid connection option|invalid URI query parameter", str(cause)):
+        return _Failure(ConfigError, "the URL has an option of no meaning here ({text}); leave it out")
     lost = isinstance(error, OperationalError | InterfaceError) or code[:2] in ("08", "57")
     return _UNREACHABLE if lost and not code.startswith("SQLITE_ERROR") else None
 
