@@ -69,9 +69,7 @@ def store_url(url: str) -> URL:
         if parsed.database in (None, "", ":memory:"):
             raise ConfigError(f"labels are kept in a file or on a server, got {url!r}")
         if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
-            raise ConfigError(
-                f"SQLite goes by Python's driver, sqlite:///..., got {parsed.drivername}"
-            )
+            raise ConfigError(f"SQLite goes by Python's driver, sqlite:///..., got {parsed.drivername}")
         return parsed
     if backend in ("postgresql", "postgres"):
         # Whichever driver is named: the errors of this one are understood, and the extra installs it.
