@@ -33,9 +33,7 @@ if TYPE_CHECKING:  # imported where it is used: it needs the extra `web`
     from judges.human.store import Store
 
 JSON_LINES = (".jsonl", ".jsonl.gz")
-LEANING = (
-    "these lean to what was brought forward, or asked again to break ties; --fair true takes the others"
-)
+LEANING = "these lean to what was brought forward, or asked again to break ties; --fair true takes the others"
 OVERALL = "overall"
 """What the axis without a name is called."""
 
