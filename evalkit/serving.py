@@ -18,6 +18,8 @@ PATIENCE = 5
 """Seconds that requests have to end in, once the server is told to stop."""
 SLOWEST = 30.0
 """Seconds that a request has to arrive in whole."""
+KEPT_OPEN = 75
+"""Seconds for which a connection waits for its next request: people read before they answer."""
 QUEUE = 2048
 """Connections that wait to be taken up."""
 
@@ -107,6 +109,7 @@ def serve(app: ASGIApp, listening: socket.socket, announce: Callable[[], None]) 
         # Whoever can send a request could else say where it came from; --address says what is true.
         proxy_headers=False,
         server_header=False,
+        timeout_keep_alive=KEPT_OPEN,
         timeout_graceful_shutdown=PATIENCE,
     )
     server = uvicorn.Server(config)
