@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from jsonargparse import auto_cli
@@ -33,6 +33,7 @@ from evalkit.experiments.annotation_world import (
     people_win_rate,
 )
 from evalkit.experiments.label_memory import Memory
+from evalkit.report.estimate_text import Interval
 from evalkit.runs import atomic_write
 from evalkit.study_numbers import StudyNumbers
 from judges.human.answers import PairwiseAnswer
@@ -59,25 +60,6 @@ class Told(NamedTuple):
     mean: float
     low: float | None
     high: float | None
-
-
-class Interval(Protocol):
-    """An estimate with the ends of its interval."""
-
-    @property
-    def mean(self) -> float:
-        """The estimate."""
-        ...
-
-    @property
-    def low(self) -> float | None:
-        """The lower end, None where there is none."""
-        ...
-
-    @property
-    def high(self) -> float | None:
-        """The upper end."""
-        ...
 
 
 @dataclass(frozen=True)

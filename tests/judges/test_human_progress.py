@@ -397,7 +397,8 @@ class Study:
 
 @pytest.fixture(scope="module")
 def pages():
-    page = pytest.importorskip("judges.human.web.page")
+    from judges.human.web import page
+
     study = Study()
     admin = AdminPage(study, study)
     read = page.environment().get_template
@@ -434,7 +435,8 @@ def test_the_disagreements_say_who_said_what_and_who_wrote_it(pages):
 
 
 def test_steps_tell_who_called_each_what_and_who_wrote_them():
-    page = pytest.importorskip("judges.human.web.page")
+    from judges.human.web import page
+
     study = Study(1)
     study.all = [Task("steps", "p", ("ab",), steps=("a", "b"), systems=("DPO",), id="s")]
     answers = (StepsAnswer(("positive", "negative")), StepsAnswer(("positive", "positive")))
