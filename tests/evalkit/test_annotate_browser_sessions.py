@@ -157,6 +157,25 @@ def test_an_answer_is_sent_again_by_itself(serve: Serve, visit: Visit):
     assert kinds(study, "jo") == ["answer"]
 
 
+def test_a_page_that_was_on_its_way_while_an_answer_went_out_is_not_shown(serve: Serve, visit: Visit):
+    study = pairs(serve)
+    person = visit(study, "ned").ready()
+    late = person.page.request.get(
+        person.page.url
+    ).text()  # shows the task as open that is about to be answered
+
+    def overtaken(route):
+        route.fulfill(body=late, content_type="text/html; charset=utf-8")
+
+    person.page.route(re.compile("/$"), overtaken, times=1)
+    person.press("3")
+    person.expect(person.page.locator("#progress-own")).to_have_text("1 done by you")
+    # It is the same task's page that comes when its answer is taken back.
+    person.press_on("u")
+    assert person.page.locator("#progress-own").inner_text() == "0 done by you"
+    assert kinds(study, "ned") == ["answer", "undo"]
+
+
 def test_an_answer_whose_receipt_is_lost_counts_once(serve: Serve, visit: Visit):
     study = pairs(serve)
     person = visit(study, "kim").ready()

@@ -152,4 +152,5 @@ function start() {
   document.body.setAttribute("data-ready", "");
 }
 
-start();
+if (unsent.outrun()) reload();
+else start();

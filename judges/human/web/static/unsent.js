@@ -56,6 +56,7 @@ export class Unsent {
     this.show = show;
     // Several people may use one browser, each sends what is theirs.
     this.prefix = `${KEPT}${page.annotator}.`;
+    this.ended = `evalkit.ended.${page.annotator}`;
     this.wait = 1000;
     this.sending = false;
     window.addEventListener("online", () => this.send());
@@ -109,6 +110,7 @@ export class Unsent {
     }
     const told = await reply.json().catch(() => ({}));
     if (reply.ok) {
+      this.settle(path, body);
       storage.remove(key);
       return told.state === "nothing" ? "nothing" : "saved";
     }
@@ -117,6 +119,19 @@ export class Unsent {
     if (reply.status >= 500 || reply.status === 408 || reply.status === 429) return "offline";
     storage.set(key, JSON.stringify({ path, body, refused: told.error ?? `the server said ${reply.status}` }));
     return "refused";
+  }
+
+  // A page on its way while an answer goes out may show the task as open that this very answer ends.
+  settle(path, body) {
+    if (path === "/undo") storage.remove(this.ended);
+    else storage.set(this.ended, body.handle);
+  }
+
+  // Whether this page is such a one. It is told once: somebody may have taken the answer back elsewhere.
+  outrun() {
+    const mine = Boolean(this.page.handle) && storage.get(this.ended) === this.page.handle;
+    if (mine) storage.remove(this.ended);
+    return mine;
   }
 
   again() {
