@@ -170,6 +170,7 @@ def test_a_page_that_was_on_its_way_while_an_answer_went_out_is_not_shown(serve:
     person.page.route(re.compile("/$"), overtaken, times=1)
     person.press("3")
     person.expect(person.page.locator("#progress-own")).to_have_text("1 done by you")
+    person.ready()
     # It is the same task's page that comes when its answer is taken back.
     person.press_on("u")
     assert person.page.locator("#progress-own").inner_text() == "0 done by you"
