@@ -12,7 +12,7 @@ class Annotate:
     """Serve a page on which people compare, rank and label answers, blind to who wrote them."""
 
     db: str
-    """Where the labels are kept: a SQLite file, made where there is none, or any SQLAlchemy URL."""
+    """Where the labels are kept: a SQLite file, made where there is none, or the URL of a PostgreSQL."""
     data: str = ""
     """Rows to be labelled; empty serves what is there already, such as what a judge human:DB asked."""
     screen: Literal["auto", "pairwise", "best", "ranking", "steps", "spans"] = "auto"
@@ -71,7 +71,7 @@ class LabelsExport:
     """Write people's labels as rows: as verdicts, or as what reward models are trained on."""
 
     db: str
-    """SQLite file or SQLAlchemy URL."""
+    """SQLite file or URL of a PostgreSQL."""
     out: str
     """File of rows."""
     form: Literal["labels", "verdicts", "preferences", "rankings", "steps", "spans", "ratings"] = "labels"
@@ -101,7 +101,7 @@ class LabelsImport:
     data: str
     """File of rows that `evalkit labels export` wrote as labels, rankings, steps or spans, or of verdicts."""
     db: str
-    """SQLite file, made where there is none, or SQLAlchemy URL."""
+    """SQLite file, made where there is none, or URL of a PostgreSQL."""
     annotator: str = ""
     """Whose verdicts they are, where the rows do not say."""
 
@@ -111,7 +111,7 @@ class LabelsInvite:
     """Make personal links for people, or new ones for those whose link is lost."""
 
     db: str
-    """SQLite file or SQLAlchemy URL."""
+    """SQLite file or URL of a PostgreSQL."""
     annotators: list[str]
     """Names of people."""
     renew: bool = False
@@ -127,7 +127,7 @@ class LabelsStatus:
     """Tell how far a study is: counts, speed, checks, agreement, win rate so far, and labels still needed."""
 
     db: str
-    """SQLite file or SQLAlchemy URL."""
+    """SQLite file or URL of a PostgreSQL."""
     verdicts: list[str] | str = ""
     """Verdicts of judges on the same comparisons, whose win rate is corrected by people's."""
     out: str = ""
