@@ -5,19 +5,28 @@ import sys
 from collections.abc import Sequence
 from pkgutil import resolve_name
 
-from evalkit import annotation_config, config, judging_config
+from evalkit import annotation_config, aspect_config, config, judging_config, process_config
 from evalkit.parsing import parse_configuration
 from rewards.errors import ConfigError, EvalkitError
 
 COMMANDS: dict[str, tuple[type, str]] = {  # name: (what it needs, where it runs; imported only then)
     "quickstart": (config.Quickstart, "evalkit.quickstart:run"),
     "train outcome": (config.TrainOutcome, "evalkit.training:run"),
+    "train correctness": (process_config.TrainCorrectness, "evalkit.training_steps:run_correctness"),
+    "train process": (process_config.TrainProcess, "evalkit.training_steps:run_process"),
+    "train aspects": (aspect_config.TrainAspects, "evalkit.training_aspects:run"),
     "generate": (config.Generate, "evalkit.generating:run"),
     "score": (config.ScoreFile, "evalkit.scoring:run"),
     "select": (config.Select, "evalkit.selecting:run"),
     "evaluate": (config.Evaluate, "evalkit.evaluating:run"),
     "overopt": (config.Overopt, "evalkit.overoptimization.best_of_n:run"),
     "fit": (config.Fit, "evalkit.overoptimization.table:run"),
+    "label-steps": (process_config.LabelSteps, "evalkit.label_steps.command:run"),
+    "search": (process_config.Search, "evalkit.search.command:run"),
+    "process-eval": (process_config.ProcessEval, "evalkit.process_eval:run"),
+    "accuracy": (process_config.Accuracy, "evalkit.accuracy:run"),
+    "combine": (aspect_config.Combine, "evalkit.combining:run"),
+    "aspect-card": (aspect_config.AspectCard, "evalkit.aspect_card:run"),
     "judge": (judging_config.JudgeFiles, "evalkit.judging:run"),
     "winrate": (judging_config.WinRates, "evalkit.winrates:run"),
     "rank": (judging_config.Rank, "evalkit.ranking:run"),

@@ -107,7 +107,7 @@ class Generate:
     """Replace a finished output."""
 
     def __post_init__(self) -> None:
-        _refuse_own_input(self.out, self.data, self.policy)
+        refuse_own_input(self.out, self.data, self.policy)
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ class Select:
             raise ConfigError(f"{self.method} gives one answer for each prompt; k and pairs do not apply")
         if self.pairs != "none" and self.k < 2:
             raise ConfigError(f"a pair is made of 2 chosen responses, so k is 2 or more; got {self.k}")
-        _refuse_own_input(self.out, self.data)
+        refuse_own_input(self.out, self.data)
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ class Evaluate:
     """Replace a finished report."""
 
     def __post_init__(self) -> None:
-        _refuse_own_input(self.out, self.data, self.scorer)
+        refuse_own_input(self.out, self.data, self.scorer)
 
 
 @dataclass(frozen=True)
@@ -246,7 +246,7 @@ class Overopt:
 
     def __post_init__(self) -> None:
         proxies = [self.proxy] if isinstance(self.proxy, str) else self.proxy
-        _refuse_own_input(self.out, self.data, self.gold, *proxies)
+        refuse_own_input(self.out, self.data, self.gold, *proxies)
 
 
 @dataclass(frozen=True)
@@ -269,10 +269,10 @@ class Fit:
     """Replace a finished fit."""
 
     def __post_init__(self) -> None:
-        _refuse_own_input(self.out, self.data)
+        refuse_own_input(self.out, self.data)
 
 
-def _refuse_own_input(out: str, data: str, *specifications: str) -> None:
+def refuse_own_input(out: str, data: str, *specifications: str) -> None:
     """Refuse an output that would replace one of its command's inputs, or add to a folder of data.
 
     Raises:

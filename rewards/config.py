@@ -3,9 +3,10 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from rewards.errors import ConfigError
+from rewards.steps import Aggregation
 
 RANGES: Mapping[str, Callable[[float], bool]] = {
     "above 0": lambda value: 0 < value < math.inf,
@@ -100,6 +101,55 @@ class LoraConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, {"rank": "0 or more", "alpha": "1 or more", "dropout": "in [0, 1)"}, "lora.")
+
+
+@dataclass(frozen=True)
+class ProcessConfig:
+    """What a process reward model learns of steps, and how their scores become one."""
+
+    separator: str = "\n"
+    """Text that ends each step; it must be one and the same token wherever it stands. Steps are scored there."""
+    wrong_weight: float = 1.0
+    """Weight of a wrong step in the loss, against 1 for a right one; 0 gives both classes the same weight."""
+    aggregation: Aggregation = "product"
+    """How the steps' probabilities become a solution's score: product, min, mean, last or sum_logits."""
+    calibrate: bool = True
+    """Choose the threshold of a wrong step on the held-out solutions; off, it is 0.5."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, {"wrong_weight": "0 or more"}, "process.")
+        if not self.separator:
+            raise ConfigError("process.separator is a text that ends a step; it is empty")
+
+
+Density: TypeAlias = Literal["sub-sentence", "sentence", "whole"]
+"""How finely a response is cut where an aspect is scored."""
+
+
+@dataclass(frozen=True)
+class AspectsConfig:
+    """Which aspects a reward model has, where they are scored, and what is learnt of them."""
+
+    names: list[str] = field(default_factory=list)
+    """The aspects, in the order of the model's heads; empty takes all that the data name, sorted."""
+    level: Literal["sequence", "span"] = "sequence"
+    """One score an aspect for the whole response, or one for each piece of it."""
+    density: dict[str, Density] = field(default_factory=dict)
+    """For span models, how finely each aspect is scored: sub-sentence, sentence (the default) or whole."""
+    objective: Literal["regression", "error"] = "regression"
+    """Learn the labels' numbers (their sum in a piece), or whether a piece has a fault (a label of 0 or less)."""
+    weights: dict[str, float] = field(default_factory=dict)
+    """Weight of each aspect in the score, 1 where none is given; `?weights=` changes it without training."""
+
+    def __post_init__(self) -> None:
+        for given in ("density", "weights"):
+            unknown = sorted(set(getattr(self, given)) - set(self.names))
+            if self.names and unknown:
+                raise ConfigError(f"aspects.{given}: no aspect {unknown[0]!r} among {', '.join(self.names)}")
+        if not all(map(math.isfinite, self.weights.values())):
+            raise ConfigError(f"aspects.weights are finite numbers, got {self.weights}")
+        if len(set(self.names)) < len(self.names):
+            raise ConfigError(f"aspects.names differ from each other, got {', '.join(self.names)}")
 
 
 @dataclass(frozen=True)

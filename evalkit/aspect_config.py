@@ -1,0 +1,106 @@
+"""One frozen configuration per command about aspects: training on them, combining them, telling them apart."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from evalkit.config import refuse_own_input
+from rewards.config import AspectsConfig, BodyConfig, TrainingConfig, check_ranges
+from rewards.errors import ConfigError
+from rewards.screening import ScreeningConfig
+
+SpanFormat = Literal["auto", "spans", "columns", "qa-feedback"]
+"""How labels of aspects are written; auto recognises them by the first row's columns."""
+
+
+@dataclass(frozen=True)
+class TrainAspects:
+    """Train a reward model of several aspects: of whole responses, or of spans."""
+
+    data: str
+    """Rows {prompt, response, spans}, {prompt, response, ASPECT, ASPECT, ...}, or QA-feedback's file."""
+    out: str
+    """Folder for the trained model."""
+    evaluation_data: str = ""
+    """Held-out rows; empty holds out `training.evaluation_share` of the prompts."""
+    format: SpanFormat = "auto"
+    """Format of the data; auto recognises it by its columns."""
+    aspects: AspectsConfig = field(default_factory=AspectsConfig)
+    """Which aspects, at what density, and what is learnt of them."""
+    rename: dict[str, str] = field(default_factory=dict)
+    """Columns of the data by our names, such as {"question": "prompt"}."""
+    limit: int = 0
+    """Use the first rows only; 0 uses all."""
+    body: BodyConfig = field(default_factory=BodyConfig)
+    """The model under the heads."""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    """How it is fitted."""
+    screening: ScreeningConfig = field(default_factory=ScreeningConfig)
+    """What happens to doubtful rows."""
+    overwrite: bool = False
+    """Replace a finished model."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, {"limit": "0 or more"})
+
+
+@dataclass(frozen=True)
+class Combine:
+    """Combine the aspects of scored rows to one score, by weights or under a constraint, without scoring again."""
+
+    data: str
+    """Rows scored with aspects: {prompt, response, score_aspects} or {prompt, responses, scores_aspects}."""
+    out: str
+    """The same rows with the new score."""
+    weights: dict[str, float] = field(default_factory=dict)
+    """Weight of each aspect; one that is not named has none. Empty weighs all alike."""
+    at_least: dict[str, float] = field(default_factory=dict)
+    """Lowest value that each aspect may have; what falls below ranks behind all that does not."""
+    at_most: dict[str, float] = field(default_factory=dict)
+    """Highest value that each aspect may have, such as a cost's bound."""
+    standardize: bool = False
+    """Divide each aspect by its standard deviation over the file first, so that weights compare."""
+    pareto: bool = False
+    """Also write whether no other response to the prompt is better in one aspect and as good in all."""
+    score: str = "score"
+    """Column whose aspects are combined."""
+    column: str = "combined"
+    """Name of the new column, with an s where a row has several responses."""
+    rename: dict[str, str] = field(default_factory=dict)
+    """Columns of the data by our names, such as {"question": "prompt"}."""
+    overwrite: bool = False
+    """Replace a finished output."""
+
+    def __post_init__(self) -> None:
+        if self.column == self.score:
+            raise ConfigError(f"column {self.column!r} is the score's own name; give the new one another")
+        refuse_own_input(self.out, self.data)
+
+
+@dataclass(frozen=True)
+class AspectCard:
+    """Report card of a scorer's aspects: each against its labels, and how they go together."""
+
+    scorer: str
+    """Scorer that gives aspects or spans."""
+    data: str
+    """Rows with labels of aspects: {prompt, response, spans} or a column for each aspect."""
+    out: str
+    """Folder for report.json, aspects.csv, correlations.csv and figures."""
+    format: SpanFormat = "auto"
+    """Format of the data; auto recognises it by its columns."""
+    columns: list[str] = field(default_factory=list)
+    """Columns that hold the aspects' labels, where they stand in columns."""
+    rename: dict[str, str] = field(default_factory=dict)
+    """Columns of the data by our names, such as {"question": "prompt"}."""
+    level: float = 0.95
+    """Level of the intervals."""
+    bootstrap: int = 1000
+    """Resamples of the prompts."""
+    seed: int = 0
+    """Seed of the resamples."""
+    overwrite: bool = False
+    """Replace a finished report."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, {"bootstrap": "1 or more", "seed": "0 or more"})
+        refuse_own_input(self.out, self.data, self.scorer)
