@@ -15,10 +15,11 @@ from evalkit.overoptimization import best_of_n
 from evalkit.runs import atomic_write
 from evalkit.testbeds.facts import FactsWorld
 from evalkit.testbeds.facts_corpus import draw_prompts, gold_pairs, label_pairs
-from evalkit.testbeds.facts_models import SIZES, WORLD_FILE, Schooling, check_world, save_in_world, train_base
+from evalkit.testbeds.facts_models import SIZES, make_tokenizer, train_base
+from evalkit.testbeds.world_models import WORLD_FILE, Schooling, check_world, save_in_world
 from rewards.config import BodyConfig, TrainingConfig
 from rewards.files import read_rows, to_row, write_rows
-from rewards.models.checkpoint import SIDECAR
+from rewards.models.sidecar import SIDECAR
 
 GOLD = "testbed:facts"
 TEST_PROMPTS, TEST_PAIRS = 100, 5
@@ -78,7 +79,7 @@ def base_step(config: Quickstart, name: str, size: str, title: str) -> Step:
     def make() -> None:
         schooling = Schooling(most=config.updates)
         model, report = train_base(world, SIZES[size], config.seed, schooling, _log_examination)
-        save_in_world(world, folder, model, {"report": asdict(report)})
+        save_in_world(world, folder, model, make_tokenizer(), {"report": asdict(report)})
 
     return Step(title, folder / WORLD_FILE, make, check=lambda: check_world(world, folder))
 

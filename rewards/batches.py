@@ -64,6 +64,9 @@ class Pack:
         last: Where each row ends in the sequence, [R].
         buckets: What attends to what.
         longest: Length of the longest row.
+        segments: The stretches that the sequence is made of; a parent stands before its children.
+        starts: Where each segment begins in the sequence, [segments].
+        ends: The segment in which each row ends, [R].
     """
 
     rows: Integers
@@ -72,6 +75,25 @@ class Pack:
     last: Integers
     buckets: tuple[Bucket, ...]
     longest: int
+    segments: tuple[Segment, ...]
+    starts: Integers
+    ends: Integers
+
+    def places(self, member: int, positions: Integers) -> Integers:
+        """Return where some tokens of a row stand in the sequence.
+
+        Args:
+            member: The row's place in `rows`, not its number.
+            positions: Places of tokens in the row, from 0, [n].
+        """
+        found = np.full(len(positions), -1, dtype=np.int64)
+        segment = int(self.ends[member])
+        while segment >= 0:
+            begin = self.segments[segment].begin
+            here = (found < 0) & (positions >= begin)
+            found[here] = self.starts[segment] + positions[here] - begin
+            segment = self.segments[segment].parent
+        return found
 
 
 def shared_prefixes(rows: Sequence[Tokens]) -> tuple[list[int], Integers]:
@@ -128,6 +150,9 @@ def _pack(rows: Sequence[Tokens], order: list[int], common: Integers, minimum_sa
         last=last.astype(np.int64),
         buckets=tuple(_buckets(_units(segments, starts))),
         longest=max(len(rows[row]) for row in order),
+        segments=tuple(segments),
+        starts=starts.astype(np.int64),
+        ends=np.array([segment for _, segment in ends], dtype=np.int64),
     )
 
 

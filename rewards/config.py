@@ -108,7 +108,9 @@ class ProcessConfig:
     """What a process reward model learns of steps, and how their scores become one."""
 
     separator: str = "\n"
-    """Text that ends each step; it must be one and the same token wherever it stands. Steps are scored there."""
+    """Text that ends each step; it must be the same one token wherever it stands, where steps are scored."""
+    add_token: bool = False
+    """Make the separator a token of its own in the vocabulary, if it is not one."""
     wrong_weight: float = 1.0
     """Weight of a wrong step in the loss, against 1 for a right one; 0 gives both classes the same weight."""
     aggregation: Aggregation = "product"
@@ -137,7 +139,7 @@ class AspectsConfig:
     density: dict[str, Density] = field(default_factory=dict)
     """For span models, how finely each aspect is scored: sub-sentence, sentence (the default) or whole."""
     objective: Literal["regression", "error"] = "regression"
-    """Learn the labels' numbers (their sum in a piece), or whether a piece has a fault (a label of 0 or less)."""
+    """Learn the labels' numbers (their sum in a piece), or whether it has a fault (a label of 0 or less)."""
     weights: dict[str, float] = field(default_factory=dict)
     """Weight of each aspect in the score, 1 where none is given; `?weights=` changes it without training."""
 

@@ -1,12 +1,30 @@
 """Text to tokens: prompt and response rendered, joined, tokenised once; one rule for over-long rows."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from rewards.errors import DataError, ModelError, ScoringError
 from rewards.records import Message, Prompt
 
 OverLong = Literal["error", "truncate_left", "drop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A row's tokens, and which characters of the response each covers.
+
+    Attributes:
+        tokens: [T].
+        offsets: Where each token begins and ends (exclusive) in the response, in characters, [T, 2]; 0 or
+            less in the prompt, of equal ends where it covers nothing.
+    """
+
+    tokens: list[int]
+    offsets: NDArray[np.int64]
 
 
 class Encoder:
@@ -49,6 +67,54 @@ class Encoder:
                 raise ScoringError(f"the row {text[:40]!r} has no tokens; there is nothing to score")
         return rows
 
+    def locate(
+        self, prompts: Sequence[Prompt], responses: Sequence[str], names: Sequence[str]
+    ) -> list[Located]:
+        """Return each row's tokens, however long, without EOS appended, and where they stand.
+
+        Args:
+            prompts: The prompt of each row.
+            responses: Its response.
+            names: What an error calls it.
+
+        Raises:
+            ModelError: The tokenizer cannot tell offsets, or has no chat template for messages.
+            DataError: The chat template changes the response, so that nothing can be found in it.
+        """
+        if not getattr(self.tokenizer, "is_fast", False):
+            raise ModelError(
+                "steps and spans need a tokenizer of the fast kind, which tells where tokens stand"
+            )
+        texts = [self._text(prompt, response) for prompt, response in zip(prompts, responses, strict=True)]
+        begins = []
+        for prompt, response, text, name in zip(prompts, responses, texts, names, strict=True):
+            begin = len(prompt) if isinstance(prompt, str) else text.rfind(response)
+            if begin < 0:
+                raise DataError(
+                    f"{name}: the chat template changes the response (perhaps its white space), so that "
+                    "its steps or spans cannot be found; give the prompt as a text, or another separator"
+                )
+            begins.append(begin)
+        located: list[Located | None] = [None] * len(texts)
+        for special in (False, True):
+            chosen = [n for n, prompt in enumerate(prompts) if isinstance(prompt, str) == special]
+            if not chosen:
+                continue
+            encoded = self.tokenizer(
+                [texts[number] for number in chosen],
+                add_special_tokens=special,
+                return_attention_mask=False,
+                return_offsets_mapping=True,
+                verbose=False,
+            )
+            for number, ids, offsets in zip(
+                chosen, encoded["input_ids"], encoded["offset_mapping"], strict=True
+            ):
+                kept = self._one_bos(list(ids))
+                spans = np.array(offsets[len(ids) - len(kept) :], dtype=np.int64).reshape(-1, 2)
+                located[number] = Located(kept, spans - begins[number])
+        return [found for found in located if found is not None]
+
     def _text(self, prompt: Prompt, response: str) -> str:
         if isinstance(prompt, str):
             return prompt + response
@@ -89,20 +155,44 @@ class Encoder:
         keep = self._opening(row)
         return row[:keep] + row[keep + by :]
 
+    def limit(self, row: list[int], prompt: Prompt, over_long: OverLong, name: str) -> list[int] | None:
+        """Return a row that the model takes whole: as it is, or its prompt cut; None where it is left out.
+
+        Raises:
+            DataError: It is too long and `over_long` is error.
+        """
+        excess = len(row) - self.max_length
+        if excess <= 0:
+            return row
+        if over_long == "error":
+            raise DataError(
+                f"{name}: has {len(row)} tokens and the model takes {self.max_length}; "
+                "--training.over_long truncate_left or drop deals with such rows"
+            )
+        if over_long == "drop" or self.cuttable(row, prompt) < excess:
+            return None
+        return self.shorten(row, prompt, excess, name)
+
     def cuttable(self, row: list[int], prompt: Prompt) -> int:
         """Return how many tokens of a row belong to its prompt alone, BOS or CLS aside."""
-        if isinstance(prompt, str):
-            alone = self._one_bos(list(self.tokenizer(prompt, verbose=False)["input_ids"]))
-        else:
-            turns = [{"role": turn.role, "content": turn.content} for turn in prompt]
-            text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-            alone = list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+        alone = self._prompt_alone(prompt)
         shared = 0
         for mine, other in zip(row, alone, strict=False):  # the longer one goes on
             if mine != other:
                 break
             shared += 1
         return shared - self._opening(row)
+
+    def _prompt_alone(self, prompt: Prompt) -> list[int]:
+        if isinstance(prompt, str):
+            return self._one_bos(list(self.tokenizer(prompt, verbose=False)["input_ids"]))
+        turns = [{"role": turn.role, "content": turn.content} for turn in prompt]
+        text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    def response_start(self, row: list[int], prompt: Prompt) -> int:
+        """Return the place in a row, which has not been shortened, of its response's first token."""
+        return self._opening(row) + self.cuttable(row, prompt)
 
     def _opening(self, row: list[int]) -> int:
         """Return how many special tokens stand before the text: 1 or 0."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -72,7 +72,33 @@ def encode_examples(
     return Examples(tuple(examples), counts)
 
 
-def hold_out(examples: Sequence[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
+class Prompted(Protocol):
+    """An example that knows its prompt."""
+
+    @property
+    def prompt(self) -> str:
+        """One text per distinct prompt."""
+        ...
+
+
+P = TypeVar("P", bound=Prompted)
+
+
+def refuse_shared_prompts(train: Sequence[Prompted], evaluation: Sequence[Prompted]) -> None:
+    """Refuse held-out examples whose prompts are also trained on.
+
+    Raises:
+        DataError: There are such prompts.
+    """
+    both = {example.prompt for example in train} & {example.prompt for example in evaluation}
+    if both:
+        raise DataError(
+            f"{len(both)} held-out prompts are also trained on, such as {min(both)[:60]!r}; leave them "
+            "out of one side"
+        )
+
+
+def hold_out(examples: Sequence[P], share: float, seed: int) -> tuple[list[P], list[P]]:
     """Split examples into training and held-out ones by prompt; no prompt is on both sides.
 
     Raises:

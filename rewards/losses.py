@@ -1,11 +1,15 @@
-"""K-way Bradley-Terry: tensors in, tensors out."""
+"""K-way Bradley-Terry, step-wise and aspect losses: tensors in, tensors out."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
+
+IGNORED = -100
+"""The label that torch's cross-entropy passes over, taken for one that is missing."""
 
 
 def ranking_loss(
@@ -90,6 +94,121 @@ def ranking_losses(
     total = losses.new_zeros(prompts).index_add(0, prompt, losses)
     count = losses.new_zeros(prompts).index_add(0, prompt, torch.ones_like(losses))
     return total / count
+
+
+def step_loss(logits: Tensor, labels: Tensor | Sequence[float | None], wrong_weight: float = 1.0) -> Tensor:
+    """Return the mean cross-entropy of steps that are right or wrong, over the labelled ones.
+
+    A step of label y and probability p of being right adds `-(y log p + w (1 - y) log(1 - p))`, and the sum
+    is divided by the sum of `y + w (1 - y)`: token classification's cross-entropy with class weights (w, 1),
+    for soft labels too.
+
+    Args:
+        logits: Two raw logits of each step, wrong then right, [..., 2]; or their difference, the log-odds
+            that it is right, of the labels' own shape.
+        labels: 1 right, 0 wrong, between for soft labels, [...]; NaN, -100 or None where there is none.
+        wrong_weight: The weight w of a wrong step, 0 or more.
+
+    Returns:
+        A scalar in float32; in float64 where the logits are.
+
+    Raises:
+        ValueError: No step is labelled, a label is outside [0, 1], or the shapes do not agree.
+
+    Source: Lightman et al. (arXiv 2305.20050), section 2.6; soft: Math-Shepherd (2312.08935), equation 2.
+    """
+    losses, weights = step_losses(logits, labels, wrong_weight)
+    if not float(weights.sum()) > 0:
+        raise ValueError("no step is labelled, so that there is no loss")
+    return losses.sum() / weights.sum()
+
+
+def step_losses(
+    logits: Tensor, labels: Tensor | Sequence[float | None], wrong_weight: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Return each step's weighted loss and its weight, of the labels' shape; both 0 where there is no label.
+
+    Args:
+        logits: As in `step_loss`.
+        labels: As in `step_loss`.
+        wrong_weight: As in `step_loss`.
+
+    Raises:
+        ValueError: A label is outside [0, 1], or the shapes do not agree.
+    """
+    if wrong_weight < 0:
+        raise ValueError(f"wrong_weight is 0 or more, got {wrong_weight}")
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    target = _labels(labels, logits)
+    if logits.shape == (*target.shape, 2):
+        log_odds = logits[..., 1] - logits[..., 0]
+    elif logits.shape == target.shape:
+        log_odds = logits
+    else:
+        raise ValueError(f"logits are [..., 2] or labels' shape; got {[*logits.shape]} and {[*target.shape]}")
+    there = ~(target.isnan() | (target == IGNORED))
+    known = torch.where(there, target, 0.0)
+    if bool(((known < 0) | (known > 1)).any()):
+        raise ValueError("a step's label is in [0, 1], or NaN, None or -100 where there is none")
+    # A label and its logits that are passed over must not spoil the gradient either.
+    z = torch.where(there, log_odds, 0.0)
+    losses = -(known * logsigmoid(z) + wrong_weight * (1 - known) * logsigmoid(-z)) * there
+    return losses, (known + wrong_weight * (1 - known)) * there
+
+
+def aspect_loss(
+    outputs: Tensor,
+    labels: Tensor | Sequence[Sequence[float | None]],
+    objective: Literal["regression", "error"] = "regression",
+) -> Tensor:
+    """Return the mean loss of several aspects' heads, over the labels that there are.
+
+    Args:
+        outputs: Raw outputs, [..., K].
+        labels: [..., K]; NaN or None where there is none. For `error`, 1 without a fault and 0 with one, or
+            between.
+        objective: `regression`: squared error. `error`: cross-entropy of the log-odds that there is no fault.
+
+    Returns:
+        A scalar in float32; in float64 where the outputs are.
+
+    Raises:
+        ValueError: There is no label, one is outside [0, 1] for `error`, or the shapes do not agree.
+    """
+    losses, there = aspect_losses(outputs, labels, objective)
+    if not bool(there.any()):
+        raise ValueError("no aspect is labelled, so that there is no loss")
+    return losses.sum() / there.sum()
+
+
+def aspect_losses(
+    outputs: Tensor, labels: Tensor | Sequence[Sequence[float | None]], objective: str = "regression"
+) -> tuple[Tensor, Tensor]:
+    """Return each label's loss, 0 where there is no label, and which labels there are; both [..., K].
+
+    Raises:
+        ValueError: As in `aspect_loss`, but for labels that are all missing.
+    """
+    outputs = outputs if outputs.dtype == torch.float64 else outputs.float()
+    target = _labels(labels, outputs)
+    if outputs.shape != target.shape:
+        raise ValueError(f"outputs and labels are both [..., K]; got {[*outputs.shape]}, {[*target.shape]}")
+    there = ~target.isnan()
+    known, found = torch.where(there, target, 0.0), torch.where(there, outputs, 0.0)
+    if objective == "regression":
+        return (found - known) ** 2 * there, there
+    if objective != "error":
+        raise ValueError(f"objective is regression or error, got {objective!r}")
+    if bool(((known < 0) | (known > 1)).any()):
+        raise ValueError("a label of objective error is in [0, 1]: 1 without a fault, 0 with one")
+    return binary_cross_entropy_with_logits(found, known, reduction="none") * there, there
+
+
+def _labels(labels: Tensor | Sequence[object], like: Tensor) -> Tensor:
+    """Return labels as a tensor of another's format and device, NaN in place of None."""
+    if isinstance(labels, Tensor):
+        return labels.to(like)
+    return torch.from_numpy(np.asarray(labels, dtype=object).astype(np.float64)).to(like)  # None becomes NaN
 
 
 def _pairs(groups: Tensor) -> tuple[Tensor, Tensor]:

@@ -87,6 +87,8 @@ class Screen:
         self._columns: Counter[str] = Counter()
         self._ids: set[bytes] = set()
         self._seen: set[bytes] = set()
+        self.where = ""
+        """Where the record that was passed on last stands, as an error would name it."""
 
     @property
     def report(self) -> ScreeningReport:
@@ -116,6 +118,7 @@ class Screen:
                 self._judge({"no_comparison": "fewer than two responses to compare"}, row.where)
             elif self._judge(self._findings(record), row.where):
                 self._count(record)
+                self.where = row.where + (f": id {record.id!r}" if record.id else "")
                 yield record
 
     def apply(self, records: Iterable[R]) -> Iterator[R]:
@@ -129,6 +132,7 @@ class Screen:
             where = f"record {number}" + (f", id {record.id!r}" if record.id else "")
             if self._judge(self._findings(record), where):
                 self._count(record)
+                self.where = where
                 yield record
 
     def _findings(self, record: Record) -> dict[str, str]:

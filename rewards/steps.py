@@ -90,7 +90,7 @@ def aggregate_log_odds(log_odds: ArrayLike, how: Aggregation) -> float:
             raise ScoringError("steps of probability 0 and of 1 have no sum of logits")
         return float(z.sum())
     p = probabilities(z)
-    return float({"min": p.min, "mean": p.mean, "last": lambda: p[-1]}[how]())
+    return {"min": float(p.min()), "mean": float(p.mean()), "last": float(p[-1])}[how]
 
 
 def probabilities(log_odds: ArrayLike) -> NDArray[np.float64]:

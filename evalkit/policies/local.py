@@ -15,7 +15,7 @@ from evalkit.policies.policy import DEFAULT_SAMPLING, SamplingConfig
 from evalkit.policies.randomness import sample_keys
 from evalkit.policies.texts import StopTexts, Texts
 from rewards.errors import ConfigError, DataError, ModelError, SpecError
-from rewards.models.checkpoint import loading_options, quiet
+from rewards.models.hub import loading_options, quiet
 from rewards.records import Generation, Prompt, prompt_key
 from rewards.scorer import Spec
 

@@ -1,20 +1,37 @@
 """The Transformers model under a head: from a folder, from the Hub, or new from sizes."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
-from transformers import CONFIG_MAPPING, AutoModelForSequenceClassification, PreTrainedModel
+from tokenizers import AddedToken
+from transformers import CONFIG_MAPPING, PreTrainedModel
 
 from rewards.config import BodyConfig
 from rewards.errors import ConfigError, ModelError
-from rewards.models.checkpoint import load_tokenizer, start_classifier
+from rewards.models.checkpoint import auto_class, label_settings, start_classifier
+from rewards.models.hub import load_tokenizer
+from rewards.models.sidecar import Kind
 
 
-def make_classifier(config: BodyConfig, seed: int) -> tuple[PreTrainedModel, Any]:
-    """Return a sequence classifier of one label, in float32, and its tokenizer.
+def make_classifier(
+    config: BodyConfig,
+    seed: int,
+    kind: Kind = "outcome",
+    labels: Sequence[str] = (),
+    new_tokens: Sequence[str] = (),
+) -> tuple[PreTrainedModel, Any]:
+    """Return a sequence or token classifier, in float32, and its tokenizer.
 
     The padding token is made different from EOS where it is not, since Transformers reads a score before the
     padding and would otherwise not see the EOS that we append.
+
+    Args:
+        config: The body.
+        seed: Of what is new in it.
+        kind: What the head tells, which decides whether sequences or tokens are classified.
+        labels: Names of the head's outputs; none given means one output.
+        new_tokens: Texts that become tokens of their own, if they are not.
 
     Raises:
         ConfigError: The sizes do not fit together, or no tokenizer is named.
@@ -27,11 +44,13 @@ def make_classifier(config: BodyConfig, seed: int) -> tuple[PreTrainedModel, Any
     if tokenizer.eos_token_id is None:
         raise ModelError(f"{source}: the tokenizer has no EOS token, after which the score is read")
     added = _separate_padding(tokenizer)
+    if new_tokens:
+        added |= bool(tokenizer.add_tokens([AddedToken(text, normalized=False) for text in new_tokens]))
     torch.manual_seed(seed)
     if config.name:
-        model = start_classifier(config.name, config.revision)
+        model = start_classifier(config.name, config.revision, kind, labels)
     else:
-        model = _new_classifier(config, len(tokenizer))
+        model = _new_classifier(config, len(tokenizer), kind, labels)
     embeddings: Any = model.get_input_embeddings()
     if added and embeddings.num_embeddings < len(tokenizer):
         model.resize_token_embeddings(len(tokenizer))
@@ -51,14 +70,16 @@ def _separate_padding(tokenizer: Any) -> bool:  # noqa: ANN401  # no public base
     return bool(tokenizer.add_special_tokens({"pad_token": "<|padding|>"}))
 
 
-def _new_classifier(config: BodyConfig, vocabulary: int) -> PreTrainedModel:
+def _new_classifier(
+    config: BodyConfig, vocabulary: int, kind: Kind, labels: Sequence[str]
+) -> PreTrainedModel:
     if config.family not in CONFIG_MAPPING:
         raise ConfigError(f"body.family {config.family!r}: Transformers has no such model type")
     if config.hidden_size % config.heads:
         raise ConfigError(f"body.hidden_size {config.hidden_size} is not a multiple of {config.heads} heads")
-    kind: Any = CONFIG_MAPPING[config.family]
-    names = cast("dict[str, str]", getattr(kind, "attribute_map", {}))
-    known = vars(kind())
+    family: Any = CONFIG_MAPPING[config.family]
+    names = cast("dict[str, str]", getattr(family, "attribute_map", {}))
+    known = vars(family())
     wide = config.intermediate_size or -(-config.hidden_size * 8 // 3 // 8) * 8
     sizes = {
         "vocab_size": vocabulary,
@@ -72,8 +93,10 @@ def _new_classifier(config: BodyConfig, vocabulary: int) -> PreTrainedModel:
         "max_position_embeddings": config.context,
     }
     chosen = {names.get(name, name): size for name, size in sizes.items()}
-    settings = kind(**{name: size for name, size in chosen.items() if name in known}, num_labels=1)
-    build: Any = AutoModelForSequenceClassification.from_config
+    settings = family(
+        **{name: size for name, size in chosen.items() if name in known}, **label_settings(labels)
+    )
+    build: Any = auto_class(kind).from_config
     try:
         return cast(PreTrainedModel, build(settings))
     except ValueError as error:

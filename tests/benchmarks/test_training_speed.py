@@ -16,9 +16,11 @@ from rewards.config import BodyConfig, TrainingConfig
 from rewards.encoding import Encoder
 from rewards.examples import encode_examples
 from rewards.models.bodies import make_classifier
-from rewards.models.outcome import RewardModel, prepare_for_packing
-from rewards.ranking_trainer import RankingTrainer, training_arguments
+from rewards.models.head import prepare_for_packing
+from rewards.models.outcome import RewardModel
+from rewards.objectives import RankingObjective
 from rewards.records import Preference, Ranking
+from rewards.trainer import PackedTrainer, training_arguments
 from tests.benchmarks.conftest import write_results
 
 STEPS, PAIRS, WARM = 20, 8, 3
@@ -73,7 +75,8 @@ def ours(model: Any, encoder: Encoder, records: list[Any], packed: bool, out: Pa
         assert prepare_for_packing(reward_model)
     examples = encode_examples(records, encoder, "error").examples
     arguments = training_arguments(TRAINING, len(examples), False, out / "checkpoints")
-    trainer = RankingTrainer(reward_model, arguments, TRAINING, examples, [], packed, out)
+    objective = RankingObjective()
+    trainer = PackedTrainer(reward_model, arguments, TRAINING, objective, examples, [], packed, out)
     trainer.add_callback(watch)
     trainer.train()
     return trainer, watch

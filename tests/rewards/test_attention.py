@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from rewards.batches import pack
 from rewards.models.attention import NAME
-from rewards.models.outcome import RewardModel, can_pack, prepare_for_packing
+from rewards.models.head import can_pack, prepare_for_packing
+from rewards.models.outcome import RewardModel
 
 ROWS = [
     [0, 5, 6, 7, 8, 9, 10, 11, 1],

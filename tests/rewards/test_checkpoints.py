@@ -8,27 +8,16 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from rewards.config import BodyConfig, LoraConfig
-from rewards.engines.local import load_model_scorer
+from rewards.engines.loading import load_model_scorer
 from rewards.errors import MissingFileError, ModelError
+from rewards.fitting import add_adapters
 from rewards.models.bodies import make_classifier as make_body
-from rewards.models.checkpoint import (
-    SIDECAR,
-    Scale,
-    Sidecar,
-    _hub_answers,
-    check_model_name,
-    load_classifier,
-    load_tokenizer,
-    read_sidecar,
-    save,
-    start_classifier,
-    tokenizer_hash,
-    write_sidecar,
-)
+from rewards.models.checkpoint import load_classifier, save, start_classifier
+from rewards.models.hub import _hub_answers, check_model_name, load_tokenizer
 from rewards.models.outcome import RewardModel
+from rewards.models.sidecar import SIDECAR, Scale, Sidecar, read_sidecar, tokenizer_hash, write_sidecar
 from rewards.records import Generation
 from rewards.scorer import parse_spec
-from rewards.training import add_adapters
 
 ROWS = [[0, 5, 6, 7, 1], [0, 5, 6, 8, 9, 1]]
 
@@ -136,7 +125,7 @@ def test_nothing_there_is_said_in_one_line(tmp_path):
     ],
 )
 def test_a_path_that_is_no_folder_is_never_looked_for_on_the_hub(name, monkeypatch):
-    monkeypatch.setattr("rewards.models.checkpoint._hub_answers", lambda: pytest.fail("asked the Hub"))
+    monkeypatch.setattr("rewards.models.hub._hub_answers", lambda: pytest.fail("asked the Hub"))
     for load in (check_model_name, load_tokenizer, load_classifier, start_classifier):
         with pytest.raises(MissingFileError, match=r"no such folder$"):
             load(name)
@@ -149,7 +138,7 @@ def test_hub_ids_and_folders_are_names(tmp_path):
 
 def test_a_hub_out_of_reach_is_said_soon_in_one_line(monkeypatch, capfd):
     monkeypatch.setattr(
-        "rewards.models.checkpoint.constants.ENDPOINT", "http://127.0.0.1:9"
+        "rewards.models.hub.constants.ENDPOINT", "http://127.0.0.1:9"
     )  # nobody listens
     monkeypatch.setattr("time.sleep", lambda _: pytest.fail("waited for another try"))
     _hub_answers.cache_clear()
@@ -172,9 +161,9 @@ def test_a_hub_that_answers_is_reached(monkeypatch, status):
     with HTTPServer(("127.0.0.1", 0), Answer) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}"
-        monkeypatch.setattr("rewards.models.checkpoint.constants.ENDPOINT", address)
+        monkeypatch.setattr("rewards.models.hub.constants.ENDPOINT", address)
         assert _hub_answers.__wrapped__() is True
-    monkeypatch.setattr("rewards.models.checkpoint.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("rewards.models.hub.constants.HF_HUB_OFFLINE", True)
     assert _hub_answers.__wrapped__() is False
 
 

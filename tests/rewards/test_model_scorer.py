@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from rewards.config import ScoringConfig
 from rewards.encoding import Encoder
-from rewards.engines.local import ModelScorer, context_length, load_model_scorer
+from rewards.engines.loading import context_length, load_model_scorer
+from rewards.engines.local import ModelScorer
 from rewards.errors import ConfigError, DataError, ScoringError, SpecError
-from rewards.models.checkpoint import Scale, Sidecar, save, tokenizer_hash
+from rewards.models.checkpoint import save
 from rewards.models.outcome import RewardModel
+from rewards.models.sidecar import Scale, Sidecar, tokenizer_hash
 from rewards.records import Generation, Message
 from rewards.scorer import parse_spec
 

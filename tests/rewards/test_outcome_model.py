@@ -5,7 +5,8 @@ from rewards.batches import pack
 from rewards.config import BodyConfig
 from rewards.errors import ConfigError, MissingFileError, ModelError
 from rewards.models.bodies import make_classifier as make_body
-from rewards.models.outcome import RewardModel, last_read, prepare_for_packing
+from rewards.models.head import prepare_for_packing
+from rewards.models.outcome import RewardModel, last_read
 
 TEXTS = [
     "What is the capital of France? Paris.",

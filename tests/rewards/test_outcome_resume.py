@@ -13,11 +13,12 @@ import torch
 
 from rewards.config import BodyConfig, TrainingConfig
 from rewards.encoding import Encoder
+from rewards.fitting import last_complete
 from rewards.models.bodies import make_classifier as make_body
 from rewards.models.outcome import RewardModel
-from rewards.ranking_trainer import RankingTrainer
 from rewards.records import Preference
-from rewards.training import fit, last_complete
+from rewards.trainer import PackedTrainer
+from rewards.training import fit
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +102,7 @@ class KilledError(Exception):
 @contextmanager
 def dies_after(step):
     """Let training end as by a signal once it has saved a checkpoint at this step."""
-    save = RankingTrainer._save_checkpoint
+    save = PackedTrainer._save_checkpoint
 
     def save_and_die(self, *arguments):
         save(self, *arguments)
@@ -109,7 +110,7 @@ def dies_after(step):
             raise KilledError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RankingTrainer, "_save_checkpoint", save_and_die)
+        patch.setattr(PackedTrainer, "_save_checkpoint", save_and_die)
         with pytest.raises(KilledError):
             yield
 

@@ -10,11 +10,11 @@ from safetensors.torch import load_file
 
 from rewards.config import BodyConfig, LoraConfig, TrainingConfig
 from rewards.encoding import Encoder
-from rewards.engines.local import load_model_scorer
+from rewards.engines.loading import load_model_scorer
 from rewards.errors import ConfigError, DataError
 from rewards.models.bodies import make_classifier as make_body
-from rewards.models.checkpoint import read_sidecar
 from rewards.models.outcome import RewardModel
+from rewards.models.sidecar import read_sidecar
 from rewards.records import Generation, Preference, Ranking
 from rewards.scorer import parse_spec
 from rewards.training import fit

@@ -1,11 +1,12 @@
-"""Transformers' Trainer over packed rankings: resume, mixed precision, sharding and loggers come with it."""
+"""Transformers' Trainer over packed rows: resume, mixed precision, sharding and loggers come with it."""
 
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,15 +21,10 @@ from transformers import (
     TrainingArguments,
 )
 
-from rewards.batches import pack
 from rewards.config import TrainingConfig
 from rewards.errors import ConfigError, ModelError
-from rewards.examples import Example
-from rewards.losses import ranking_losses
-from rewards.models.outcome import RewardModel
+from rewards.models.head import HeadedModel
 
-PACK_TOKENS = 8192
-"""Tokens packed into one sequence in training."""
 METRICS = "metrics.jsonl"
 
 
@@ -75,7 +71,7 @@ def training_arguments(
         greater_is_better=False if stops else None,
         restore_callback_states_from_checkpoint=stops,
         logging_steps=1,
-        report_to=[],  # TensorBoard is given its folder by RankingTrainer
+        report_to=[],  # TensorBoard is given its folder by PackedTrainer
         disable_tqdm=not sys.stderr.isatty(),
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
@@ -85,21 +81,46 @@ def training_arguments(
     )
 
 
-class RankingTrainer(Trainer):
-    """Trains a RewardModel on examples, each a prompt with all its responses."""
+E = TypeVar("E")
+X = TypeVar("X", contravariant=True)
+
+
+class Objective(Protocol[X]):
+    """What is learnt: how examples become a batch, and what the model loses on it."""
+
+    def collate(self, examples: Sequence[X], packed: bool) -> dict[str, Any]:
+        """Return a batch. `items` in it, a scalar tensor, is what the update's loss is divided by."""
+        ...
+
+    def losses(self, model: torch.nn.Module, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Return losses that sum to the batch's loss times its items, and the model's raw outputs."""
+        ...
+
+    def tally(self, inputs: dict[str, Any], outputs: Tensor) -> dict[str, float]:
+        """Return sums over a held-out batch, from which `metrics` are made."""
+        ...
+
+    def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
+        """Return held-out metrics from the sums over all batches, where they are defined."""
+        ...
+
+
+class PackedTrainer(Trainer, Generic[E]):
+    """Trains a reward model on examples of one objective."""
 
     def __init__(
         self,
-        model: RewardModel,
+        model: HeadedModel,
         arguments: TrainingArguments,
         config: TrainingConfig,
-        train: Sequence[Example],
-        evaluation: Sequence[Example],
+        objective: Objective[E],
+        train: Sequence[E],
+        evaluation: Sequence[E],
         packed: bool,
         out: Path,
     ) -> None:
-        self.config = config
         self.packed = packed
+        self.objective: Objective[E] = objective
         self.reward_model = model
         self.evaluation = list(evaluation)
         callbacks: list[TrainerCallback] = [MetricsFile(out / METRICS)]
@@ -128,34 +149,12 @@ class RankingTrainer(Trainer):
         if not arguments.disable_tqdm:
             self.remove_callback(ProgressCallback)
             self.add_callback(ProgressBar)
-        # The loss is a sum over prompts, divided by the update's number of prompts below.
+        # The loss is a sum over items, divided by the update's number of items below.
         self.model_accepts_loss_kwargs = True
 
-    def collate(self, examples: Sequence[Example]) -> dict[str, Any]:
-        """Pack a batch of examples; the tensors are small, the packs are numpy."""
-        rows = [row for example in examples for row in example.rows]
-        sizes = torch.tensor([len(example.rows) for example in examples])
-        return {
-            "packs": list(pack(rows, PACK_TOKENS)) if self.packed else None,
-            "rows": rows,
-            "ranks": torch.tensor([rank for example in examples for rank in example.ranks]),
-            "groups": torch.repeat_interleave(torch.arange(len(examples)), sizes),
-            "margins": torch.tensor([example.margin for example in examples]),
-        }
-
-    def losses(self, model: torch.nn.Module, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Return each prompt's loss, [prompts], and each response's raw logit, [R]."""
-        scores = model(inputs["packs"], inputs["rows"])
-        losses = ranking_losses(
-            scores,
-            inputs["ranks"],
-            inputs["groups"],
-            len(inputs["margins"]),
-            inputs["margins"] if self.config.margin else 0.0,
-            self.config.label_smoothing,
-            self.config.centering,
-        )
-        return losses, scores
+    def collate(self, examples: Sequence[E]) -> dict[str, Any]:
+        """Return a batch of examples; the tensors are small, the packs are numpy."""
+        return self.objective.collate(examples, self.packed)
 
     def compute_loss(
         self,
@@ -164,36 +163,35 @@ class RankingTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor | tuple[Tensor, Any]:
-        """Return the batch's share of the update's mean loss over prompts."""
-        losses, scores = self.losses(model, inputs)
-        prompts = num_items_in_batch if num_items_in_batch is not None else len(losses)
-        # Gradients are averaged over processes, and the number of prompts is counted over all of them.
+        """Return the batch's share of the update's mean loss over items."""
+        losses, outputs = self.objective.losses(model, inputs)
+        items = num_items_in_batch if num_items_in_batch is not None else inputs["items"]
+        # Gradients are averaged over processes, and the items are counted over all of them.
         loss = (
-            losses.sum() / prompts * (self.accelerator.num_processes if num_items_in_batch is not None else 1)
+            losses.sum() / items * (self.accelerator.num_processes if num_items_in_batch is not None else 1)
         )
-        return (loss, scores) if return_outputs else loss
+        return (loss, outputs) if return_outputs else loss
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Tensor:
-        prompts = torch.tensor(sum(len(batch["margins"]) for batch in batch_samples), device=device)
-        return self.accelerator.gather(prompts).sum() if self.accelerator.num_processes > 1 else prompts
+        items = torch.stack([batch["items"] for batch in batch_samples]).sum().to(device)
+        return self.accelerator.gather(items).sum() if self.accelerator.num_processes > 1 else items
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
-        """Return the mean loss and the pair accuracy (ties are wrong) on the held-out prompts."""
+        """Return the mean loss and the objective's metrics on the held-out examples."""
         self.reward_model.eval()
-        total, right, pairs = 0.0, 0, 0
+        total, items = 0.0, 0.0
+        sums: Counter[str] = Counter()
         size = self.args.per_device_train_batch_size
         for start in range(0, len(self.evaluation), size):
             inputs = self._prepare_inputs(self.collate(self.evaluation[start : start + size]))
             with self.accelerator.autocast():
-                losses, scores = self.losses(self.reward_model, inputs)
+                losses, outputs = self.objective.losses(self.reward_model, inputs)
             total += float(losses.sum())
-            same = inputs["groups"][:, None] == inputs["groups"][None, :]
-            better = same & (inputs["ranks"][:, None] < inputs["ranks"][None, :])
-            right += int((better & (scores[:, None] > scores[None, :])).sum())
-            pairs += int(better.sum())
-        accuracy = {"eval_accuracy": right / pairs} if pairs else {}
-        return {"eval_loss": total / len(self.evaluation), **accuracy}
+            items += float(inputs["items"])
+            sums.update(self.objective.tally(inputs, outputs))
+        loss = {"eval_loss": total / items} if items else {}
+        return {**loss, **self.objective.metrics(sums)}
 
     def evaluate(self, *_: object, **__: object) -> dict[str, float]:
         """Measure, log, and tell the callbacks, as Trainer's own evaluation does."""

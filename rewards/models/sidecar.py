@@ -1,0 +1,116 @@
+"""evalkit.json beside a model's weights: how text became tokens, where scores are read, on what scale."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from rewards.errors import ModelError
+from rewards.models.hub import first_line
+from rewards.steps import Aggregation
+
+Kind: TypeAlias = Literal["outcome", "process", "aspects", "spans"]
+"""One score for a response; one for each step; one for each aspect; one for each aspect and piece."""
+BY_TOKEN = ("process", "spans")
+"""The kinds that classify tokens, where the others classify sequences."""
+
+SIDECAR = "evalkit.json"
+PROBE = "The quick brown fox, 1234.5 times:\n\n  naïve Ωmega — 漢字 🙂 </s> <s> [SEP] <|endoftext|>"
+"""What a tokenizer must still cut as it did at training."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """`Score.value` is `(logit - mean) / sd`."""
+
+    mean: float = 0.0
+    sd: float = 1.0
+
+
+@dataclass(frozen=True)
+class AspectFacts:
+    """How one aspect is scored: where, by what weight, and on what scale.
+
+    A raw output x stands for the label `x * sd + mean`, where labels were learnt as numbers.
+    """
+
+    name: str
+    density: str = "whole"
+    weight: float = 1.0
+    mean: float = 0.0
+    sd: float = 1.0
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """What a folder of ours says of itself beside its weights."""
+
+    kind: Kind = "outcome"
+    append_eos: bool = True
+    read_at: str = "last token"
+    tokenizer_hash: str = ""
+    scale: Scale = field(default_factory=Scale)
+    trained_on: Mapping[str, object] = field(default_factory=dict)
+    version: int = 1
+    separator: str = ""
+    """What ends a step; a process model is read at its token."""
+    aggregation: Aggregation = "product"
+    """How a process model's steps become one score."""
+    threshold: float = 0.5
+    """Below it a step counts as wrong: the highest F1 on held-out solutions, where it was calibrated."""
+    objective: str = ""
+    """What a model of aspects learnt: `regression` of labels, or whether there is an `error`."""
+    aspects: tuple[AspectFacts, ...] = ()
+    """A model's aspects, in the order of its heads."""
+
+
+def tokenizer_hash(tokenizer: Any) -> str:  # noqa: ANN401  # Transformers has no public base type for both backends
+    """Return a hash of how a tokenizer cuts a probe, of its special tokens and of its chat template."""
+    facts = [
+        tokenizer(PROBE)["input_ids"],
+        tokenizer.bos_token_id,
+        tokenizer.eos_token_id,
+        tokenizer.pad_token_id,
+        tokenizer.chat_template,
+    ]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def read_sidecar(name: str) -> Sidecar | None:
+    """Return what a folder of ours says of itself; None for a foreign folder or a Hub id without it.
+
+    Raises:
+        ModelError: The file is not what we write.
+    """
+    path = Path(name) / SIDECAR
+    if not path.exists():
+        return None
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        scale = Scale(**values["scale"])
+        aspects = tuple(AspectFacts(**facts) for facts in values.get("aspects", ()))
+        return Sidecar(**{**values, "scale": scale, "aspects": aspects})
+    except (ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"{path}: not a description of a reward model ({first_line(error)})") from None
+
+
+def write_sidecar(folder: Path, sidecar: Sidecar) -> None:
+    """Write `evalkit.json`, which marks the folder as complete and is therefore written last."""
+    temporary = folder / f".{SIDECAR}.partial"
+    temporary.write_text(json.dumps(asdict(sidecar), indent=2) + "\n", encoding="utf-8")
+    temporary.replace(folder / SIDECAR)
+
+
+def check_tokenizer(name: str, tokenizer: Any, sidecar: Sidecar) -> None:  # noqa: ANN401  # as above
+    """Refuse a tokenizer that no longer cuts text as at training.
+
+    Raises:
+        ModelError: It does not.
+    """
+    if sidecar.tokenizer_hash and sidecar.tokenizer_hash != tokenizer_hash(tokenizer):
+        raise ModelError(
+            f"{name}: its tokenizer (or chat template) is not the one it was trained with: {SIDECAR} records "
+            f"{sidecar.tokenizer_hash}, this one is {tokenizer_hash(tokenizer)}"
+        )

@@ -1,0 +1,43 @@
+"""Models read at several tokens of a row: at the end of each step, or of each piece of a response."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from rewards.batches import Integers, Pack, Tokens
+from rewards.models.head import HeadedModel
+
+RIGHT = 1
+"""The class of a right step among a process model's two, as TRL has it."""
+STEP_CLASSES = ("wrong", "right")
+
+
+class TokenModel(HeadedModel):
+    """Scores tokens of rows with an `AutoModelForTokenClassification`."""
+
+    def __init__(self, classifier: PreTrainedModel) -> None:
+        unwrap = getattr(classifier, "get_base_model", None)
+        super().__init__(classifier, _head(unwrap() if unwrap else classifier))
+
+    def forward(
+        self, packs: Sequence[Pack] | None, rows: Sequence[Tokens], positions: Sequence[Integers]
+    ) -> Tensor:
+        """Return the raw outputs at tokens of the rows, [M, C], float32, row after row.
+
+        Args:
+            packs: Packs that hold all rows; None pads them.
+            rows: Tokens of each row.
+            positions: Which tokens of each row are read, M in all.
+        """
+        return self.logits(packs, rows, positions)
+
+
+def _head(classifier: PreTrainedModel) -> str:
+    """Return the name of a linear head; empty where more layers stand between body and head."""
+    for name in ("score", "classifier"):
+        found = getattr(classifier, name, None)
+        found = getattr(found, "original_module", found)  # peft wraps a head that it saves
+        if isinstance(found, nn.Linear) and not hasattr(classifier, "head"):
+            return name
+    return ""
