@@ -1,4 +1,4 @@
-"""One frozen configuration per command about steps: labels for them, models of them, search and evaluation."""
+"""One frozen configuration per command about steps: labels, models, search and evaluation."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -99,7 +99,7 @@ class LabelSteps:
     stop_early: bool = True
     """Sample no more from a step once its label is decided: a right completion for hard, `width` for soft."""
     width: float = 0.1
-    """Half-width of a soft label's interval at which it counts as decided, above 0."""
+    """Half-width of a soft label's interval at which it is decided; 0.1 takes 16 completions at the least."""
     batch: int = 4
     """Completions sampled from a step before it is looked at again."""
     level: float = 0.95
@@ -107,9 +107,9 @@ class LabelSteps:
     grader: Grader = "numeric"
     """How a completion's final answer is held against the reference."""
     answer: str = "answer"
-    """Column of the reference answer."""
+    """Column of the reference answer: the answer alone, or a solution that marks it."""
     separator: str = "\n"
-    """What ends a step, where a response is split."""
+    """What ends a step: a response is split there, and steps that do not end in it are joined by it."""
     temperature: float = 1.0
     """Sampling temperature of the completions."""
     top_p: float = 1.0
@@ -117,11 +117,15 @@ class LabelSteps:
     top_k: int = 0
     """Sample among this many likeliest tokens; 0 is all."""
     max_new_tokens: int = 256
-    """Most tokens in a completion."""
+    """Most tokens in a completion; one that is cut there counts as not right."""
+    stop: list[str] = field(default_factory=list)
+    """Texts before which a completion is cut and ends, for models that go on after the answer."""
     seed: int = 0
     """Seed of the completions."""
     cache: str = ""
-    """File that keeps every completion, to be shared by runs; empty puts it beside the output."""
+    """File that keeps every completion, to be shared by runs; empty is OUT.rollouts.sqlite."""
+    chunk_rows: int = 32
+    """Rows labelled and written at a time; their steps are sent to the policy together."""
     rename: dict[str, str] = field(default_factory=dict)
     """Columns of the data by our names, such as {"question": "prompt"}."""
     limit: int = 0
@@ -130,13 +134,17 @@ class LabelSteps:
     """Replace a finished output."""
 
     def __post_init__(self) -> None:
-        ranges = {"n": "1 or more", "width": "above 0", "batch": "1 or more", "limit": "0 or more"}
-        check_ranges(self, {**ranges, "seed": "from 0 to 4294967295"})
+        check_ranges(self, dict.fromkeys(("n", "batch", "chunk_rows"), "1 or more"))
+        check_ranges(self, {"width": "above 0", "limit": "0 or more", "seed": "from 0 to 4294967295"})
+        check_ranges(self, {"temperature": "above 0"})  # at 0 all completions of a step are one
         if not 0 < self.level < 1:
             raise ConfigError(f"level is between 0 and 1, got {self.level}")
         if not self.separator:
             raise ConfigError("separator is a text that ends a step; it is empty")
         refuse_own_input(self.out, self.data, self.policy)
+        refuse_own_input(self.cache or self.out, self.data, self.policy)
+        if self.cache == self.out:
+            raise ConfigError(f"cache and out are two files, got {self.out} for both")
 
 
 @dataclass(frozen=True)
@@ -150,19 +158,19 @@ class Search:
     data: str
     """File, folder or Hub name with a prompt column."""
     out: str
-    """File of rows {prompt, response, score, responses, scores, ...}."""
+    """File of rows {prompt, best_response, voted_response, responses, scores, answers, ..., budget}."""
     method: Literal["best-of-n", "weighted-majority", "beam", "dvts"] = "beam"
-    """Sample whole solutions and take the best or the weighted vote, or grow them step by step."""
+    """Sample n whole solutions, or grow them: one beam of n / width, or n / width beams of one (dvts)."""
     n: int = 16
-    """Solutions (for beam and dvts: kept and expanded at once) for each prompt."""
+    """Candidates scored at once for each prompt: whole solutions, or for beam and dvts next steps."""
     width: int = 4
-    """Continuations of each kept beam; n is a multiple of it."""
+    """Next steps sampled from each solution kept, in beam and dvts; n is a multiple of it."""
     max_steps: int = 40
-    """Most steps in a solution."""
+    """Most steps in a solution, in beam and dvts; one that is not finished then is cut."""
     separator: str = "\n"
-    """What ends a step."""
+    """What ends a step; whole solutions are cut after it too, to be scored."""
     grader: Grader = "numeric"
-    """How answers are told apart in a vote."""
+    """How answers are told apart in a vote, and held against the column `answer` where there is one."""
     temperature: float = 1.0
     """Sampling temperature."""
     top_p: float = 1.0
@@ -172,7 +180,7 @@ class Search:
     max_new_tokens: int = 256
     """Most tokens in a solution."""
     max_step_tokens: int = 128
-    """Most tokens in a step."""
+    """Most tokens in a step, in beam and dvts; a step without an end by then cuts its solution."""
     seed: int = 0
     """Seed of the samples."""
     chunk_prompts: int = 16
@@ -208,7 +216,7 @@ class ProcessEval:
     calibration_data: str = ""
     """Labelled steps on which the threshold of the highest F1 is chosen, in place of `threshold`."""
     out: str = ""
-    """Folder for report.json, steps.jsonl and figures; empty prints only."""
+    """Folder for report.json, steps.jsonl and process.png; empty prints only."""
     format: StepFormat = "auto"
     """Format of the data; auto recognises it by its columns."""
     neutral: NeutralRule = "right"
@@ -227,9 +235,9 @@ class ProcessEval:
     """Replace a finished report."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, {"bins": "1 or more", "seed": "0 or more"})
+        check_ranges(self, {"bins": "1 or more", "bootstrap": "1 or more", "seed": "0 or more"})
         if self.out:
-            refuse_own_input(self.out, self.data, self.scorer)
+            refuse_own_input(self.out, self.data, self.scorer, self.calibration_data)
 
 
 @dataclass(frozen=True)
