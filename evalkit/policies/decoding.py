@@ -175,7 +175,7 @@ def _write(
             row.finish_reason = "eos"
         else:
             writing.append(row)
-    if ending.stopped is not None:
+    if ending.stopped is not None and writing:
         stops = ending.stopped([prompts[row.place] for row in writing], [row.tokens for row in writing])
         for row, stops_here in zip(writing, stops, strict=True):
             row.finish_reason = "stop" if stops_here else ""

@@ -1,0 +1,132 @@
+"""`evalkit search`: solutions for every prompt of a file, sought with a policy and a scorer of steps."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from itertools import islice
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from evalkit.policies.policy import Policy, PromptCheck, SamplingConfig, load_policy
+from evalkit.process_config import Search
+from evalkit.report.number_text import counted
+from evalkit.runs import ResumableRows, fingerprint, spec_fingerprint
+from evalkit.search.choosing import AMBIGUOUS, output_row, reference_of
+from evalkit.search.findings import findings_of, lines_of
+from evalkit.search.prompts import Problem
+from evalkit.search.rounds import Limits, Searcher
+from evalkit.search.trees import Shape, shape_of
+from rewards.errors import DataError
+from rewards.files import read_rows
+from rewards.records import prompt_key
+from rewards.rows import Row
+from rewards.scorer import load_scorer
+
+CHECKED = 1024
+"""Prompts checked at a time."""
+
+
+def run(config: Search) -> None:
+    """Search every prompt, write its row with all solutions found, and sum up.
+
+    A prompt's samples follow from the seed, its text and how often it came before; not from the other prompts
+    or `chunk_prompts`.
+
+    Raises:
+        EvalkitError: The policy, the scorer, the data or the output cannot be used.
+    """
+    shape = shape_of(config.method, config.n, config.width)
+    limits = Limits(config.max_steps, config.max_new_tokens, config.max_step_tokens, config.separator)
+    sampling = SamplingConfig(
+        temperature=config.temperature, top_p=config.top_p, top_k=config.top_k, seed=config.seed
+    )
+    policy, scorer = load_policy(config.policy), load_scorer(config.scorer)
+    repetitions = _check(config, shape, policy)
+    searcher = Searcher(policy, scorer, shape, limits, sampling)
+    console = Console()
+    with ResumableRows(config.out, _key(config), config.overwrite) as writer:
+        if writer.rows_done:
+            console.print(f"Going on after {writer.rows_done} of {len(repetitions)} prompts", highlight=False)
+        began, before = time.perf_counter(), writer.rows_done
+        _search(config, searcher, repetitions, writer)
+        seconds, new = time.perf_counter() - began, writer.rows_done - before
+        writer.finish()
+    for line in lines_of(findings_of(config.out), config.method, config.separator):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print(
+        f"{counted(new, 'prompt')} in {seconds:.1f} s, {counted(searcher.policy_calls, 'call')} of the "
+        f"policy and {searcher.scorer_calls:,} of the scorer, for up to "
+        f"{counted(config.chunk_prompts, 'prompt')} at a time",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(f"Results are in {config.out}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _key(config: Search) -> dict[str, object]:
+    values = {name: value for name, value in asdict(config).items() if name != "overwrite"}
+    inputs = {
+        "policy": spec_fingerprint(config.policy),
+        "scorer": spec_fingerprint(config.scorer),
+        "data": fingerprint(config.data),
+    }
+    return {"command": "search", **values, **inputs}
+
+
+def _rows(config: Search, start: int = 0) -> Iterator[Row]:
+    rows = read_rows(config.data, start, config.rename)
+    return islice(rows, config.limit - start if config.limit else None)
+
+
+def _check(config: Search, shape: Shape, policy: Policy) -> list[int]:
+    """Refuse rows that cannot be searched; return how often each row's prompt came before it."""
+    seen: Counter[str] = Counter()
+    repetitions = []
+    rows = _rows(config)
+    while chunk := list(islice(rows, CHECKED)):
+        prompts = [row.prompt() for row in chunk]
+        for row, prompt in zip(chunk, prompts, strict=True):
+            _check_row(row, config)
+            if not shape.whole and not isinstance(prompt, str):
+                raise DataError(
+                    f"{row.where}: field 'prompt': is messages, whose answer a policy does not continue once "
+                    f"it has begun, as {config.method} asks it to; give the prompt as a text, or use "
+                    "--method best-of-n"
+                )
+            key = prompt_key(prompt)
+            repetitions.append(seen[key])
+            seen[key] += 1
+        if isinstance(policy, PromptCheck):
+            policy.check(prompts, [row.where for row in chunk])
+    return repetitions
+
+
+def _check_row(row: Row, config: Search) -> None:
+    for name in AMBIGUOUS:
+        if name in row.values:
+            raise DataError(
+                f"{row.where}: field {name!r} is a column that the output writes or that would hide it; "
+                f'--rename \'{{"{name}": "reference_{name}"}}\' keeps it by another name'
+            )
+    row.id()  # a broken one is refused now rather than when its solutions are scored
+    reference_of(row, config.grader)
+
+
+def _search(config: Search, searcher: Searcher, repetitions: Sequence[int], writer: ResumableRows) -> None:
+    done, total = writer.rows_done, len(repetitions)
+    if done == total:  # a kill came after the last row
+        return
+    rows = _rows(config, done)
+    terminal = Console(stderr=True)
+    columns = (TextColumn("prompts"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
+        task = progress.add_task("", total=total, completed=done)
+        while chunk := list(islice(rows, config.chunk_prompts)):
+            counts = repetitions[done : done + len(chunk)]
+            problems = [Problem(row, row.prompt(), count) for row, count in zip(chunk, counts, strict=True)]
+            searches = searcher.search(problems)
+            writer.append([output_row(one, config.separator, config.grader) for one in searches], len(chunk))
+            done += len(chunk)
+            progress.update(task, completed=done)

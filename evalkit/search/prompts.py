@@ -1,0 +1,68 @@
+"""A prompt to be searched, checked before anything is sampled, and the state of its search."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from evalkit.search.budget import Budget
+from evalkit.search.trees import Shape, Solution, Tree
+from rewards.records import Generation, Prompt, Score
+from rewards.rows import Row
+from rewards.steps import split_steps
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A row whose prompt is searched."""
+
+    row: Row
+    prompt: Prompt
+    repetition: int = 0
+    """How many rows before have the same prompt, so that their searches differ."""
+
+
+@dataclass(slots=True, eq=False)  # two searches are the same only if they are one
+class Search:
+    """A prompt's trees, the scores of every text found in them, and what it all cost."""
+
+    problem: Problem
+    trees: list[Tree]
+    scores: dict[str, Score] = field(default_factory=dict)
+    """By text: equal candidates are scored once."""
+    budget: Budget = field(default_factory=Budget)
+    _beginnings: set[str] = field(default_factory=set)
+
+    def to_score(self, texts: Sequence[str], separator: str) -> list[Generation]:
+        """Return the texts that have no score yet, each once, cut into steps, and count them."""
+        new = [text for text in dict.fromkeys(texts) if text not in self.scores]
+        asked = [self._generation(text, separator) for text in new]
+        for generation in asked:
+            end = 0
+            for step in generation.steps:
+                end += len(step)
+                self._beginnings.add(generation.response[:end])
+        self.budget.scorer_calls += bool(asked)
+        self.budget.solutions_scored += len(asked)
+        self.budget.steps_scored = len(self._beginnings)
+        return asked
+
+    def _generation(self, text: str, separator: str) -> Generation:
+        row = self.problem.row
+        extra = {name: value for name, value in row.values.items() if name not in ("prompt", "id")}
+        return Generation(self.problem.prompt, text, split_steps(text, separator), row.id(), extra)
+
+    def ended(self) -> list[Solution]:
+        """Return every solution that was finished or cut: tree by tree, in the order written."""
+        return [solution for tree in self.trees for solution in tree.ended]
+
+
+def begin(problem: Problem, shape: Shape, most_steps: int) -> Search:
+    """Return the search of a prompt before its first step.
+
+    A tree has a range of occurrences of its own, as wide as the number of its places: in one tree no more
+    equal texts can be continued side by side. So neither other trees nor other prompts change its samples.
+    """
+    first = problem.repetition * shape.trees
+    return Search(
+        problem,
+        [Tree(shape, most_steps, (first + number) * shape.places) for number in range(shape.trees)],
+    )
