@@ -1,29 +1,28 @@
 """Small Llama models that read the corpus of facts until they know it, and the gate that says so."""
 
-import json
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from torch import Tensor
-from torch.nn.functional import cross_entropy
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from tokenizers import pre_tokenizers
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from evalkit.testbeds.facts import ATTRIBUTES, COURTESIES, KINDS, TONES, VALUES, FactsWorld
 from evalkit.testbeds.facts_corpus import ENTITIES, MARKS, REVIEW, Document, write_corpus
-from rewards.errors import ModelError
+from evalkit.testbeds.world_models import (
+    SPECIAL,
+    Schooling,
+    batches,
+    make_llama,
+    make_word_tokenizer,
+    pad,
+    school,
+)
 
-SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")
 WORDS = ("Q", REVIEW, "?", "A", ".", *MARKS, *TONES, *COURTESIES, *KINDS, *ENTITIES, *ATTRIBUTES, *VALUES)
-WORLD_FILE = "world.json"
 POSITIONS = 128
-WARM_UP = 30
-POOL = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,24 +46,6 @@ SIZES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Schooling:
-    """How long a base model reads: until it passes the gate, then on while its learning rate falls to 0."""
-
-    gate: float = 0.95
-    """Share of the marks of typical facts, in reviews that it has not read, that it must foretell."""
-    every: int = 50
-    """Updates between examinations."""
-    most: int = 1000
-    """Updates after which it has failed the gate."""
-    cool_down: int = 400
-    """Updates after the gate."""
-    batch: int = 128
-    """Documents in one update."""
-    documents: int = 30_000
-    """Documents of the corpus; they are read again once all are read."""
-
-
-@dataclass(frozen=True, slots=True)
 class BaseReport:
     """What a base model came to know."""
 
@@ -78,47 +59,13 @@ class BaseReport:
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
-    """Make the tokenizer of facts: one token a word, the beginning marked and the end left to the caller."""
-    words = {word: place for place, word in enumerate((*SPECIAL, *WORDS))}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", words["<s>"])]
-    )
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # untyped in Transformers
-        tokenizer_object=tokenizer,
-        bos_token="<s>",
-        eos_token="</s>",
-        pad_token="<pad>",
-        unk_token="<unk>",
-        model_max_length=POSITIONS,
-        clean_up_tokenization_spaces=False,
-    )
+    """Make the tokenizer of facts: one token a word, whatever the white space."""
+    return make_word_tokenizer(WORDS, pre_tokenizers.WhitespaceSplit(), None, POSITIONS)
 
 
 def make_base(size: BaseSize, seed: int, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     """Make an untrained Llama of a size; the same seed gives the same weights."""
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=size.hidden,
-        intermediate_size=3 * size.hidden,
-        num_hidden_layers=size.layers,
-        num_attention_heads=size.hidden // size.head,
-        head_dim=size.head,
-        max_position_embeddings=POSITIONS,
-        initializer_range=size.hidden**-0.5,
-        tie_word_embeddings=False,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = LlamaForCausalLM(config)
-    # A reward head that starts from this folder is drawn with the range saved here. A wide one drowns what
-    # the base knows: gold agreement of L fell from 0.66 to 0.56.
-    model.config.initializer_range = 0.02
-    return model
+    return make_llama(size.hidden, size.layers, size.head, POSITIONS, seed, tokenizer)
 
 
 def train_base(
@@ -130,14 +77,12 @@ def train_base(
 ) -> tuple[LlamaForCausalLM, BaseReport]:
     """Train a base model on the corpus until its reviews show that it knows the typical facts.
 
-    A fixed number of updates would leave it to chance: the marks are learnt in a sudden transition whose
-    time differs from seed to seed.
-
     Args:
         world: The world whose corpus is read.
         size: The model's shape.
         seed: Of the weights, the corpus and its order.
-        schooling: The gate and the limits.
+        schooling: The gate, a share of the marks of typical facts in reviews that it has not read, and the
+            limits.
         progress: Told the updates done and the typical accuracy, after each examination.
     """
     tokenizer = make_tokenizer()
@@ -145,24 +90,17 @@ def train_base(
     corpus = _encode(write_corpus(world, schooling.documents, rng), tokenizer)
     examination = Examination(world, write_corpus(world, 1000, rng)[1::2], tokenizer)
     model = make_base(size, seed, tokenizer)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), size.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
+
+    def examine(updates: int) -> bool:
+        typical, _ = examination.take(model)
+        progress(updates, typical)
+        return typical >= schooling.gate
+
+    tables = (
+        pad([corpus[place] for place in places])
+        for places in batches(list(map(len, corpus)), schooling.batch, rng)
     )
-    batches = _batches(corpus, schooling.batch, rng)
-    passed_at: int | None = None
-    end = schooling.most
-    updates = 0
-    while updates < end:
-        fraction = (end - updates) / schooling.cool_down if passed_at is not None else 1.0
-        for group in optimizer.param_groups:
-            group["lr"] = size.learning_rate * min(1.0, (updates + 1) / WARM_UP, fraction)
-        _update(model, optimizer, next(batches))
-        updates += 1
-        if updates % schooling.every == 0:
-            typical, _ = examination.take(model)
-            progress(updates, typical)
-            if passed_at is None and typical >= schooling.gate:
-                passed_at, end = updates, updates + schooling.cool_down
+    updates = school(model, ((table, table) for table in tables), size.learning_rate, schooling, examine)
     typical, exceptional = examination.take(model)
     parameters = sum(weights.numel() for weights in model.parameters())
     return model, BaseReport(updates, typical >= schooling.gate, typical, exceptional, parameters)
@@ -180,7 +118,7 @@ class Examination:
     def __init__(
         self, world: FactsWorld, reviews: Sequence[Document], tokenizer: PreTrainedTokenizerFast
     ) -> None:
-        self._tokens = _pad(_encode(reviews, tokenizer))
+        self._tokens = pad(_encode(reviews, tokenizer))
         right, wrong = (len(SPECIAL) + WORDS.index(mark) for mark in MARKS)
         self._marks = (right, wrong)
         places, truths, exceptions = [], [], []
@@ -208,60 +146,6 @@ class Examination:
         return float(hits[~self._exceptions].mean()), float(hits[self._exceptions].mean())
 
 
-def _update(model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, tokens: Tensor) -> None:
-    logits = model(input_ids=tokens).logits[:, :-1]
-    targets = tokens[:, 1:]
-    loss = cross_entropy(logits.transpose(1, 2), targets, ignore_index=SPECIAL.index("<pad>"))
-    loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimizer.step()
-    optimizer.zero_grad()
-
-
 def _encode(documents: Sequence[Document], tokenizer: PreTrainedTokenizerFast) -> list[list[int]]:
     rows = tokenizer([document.text for document in documents])["input_ids"]
     return [[*row, cast(int, tokenizer.eos_token_id)] for row in cast(list[list[int]], rows)]
-
-
-def _pad(rows: Sequence[Sequence[int]]) -> Tensor:
-    # Causal attention never looks right, so that padding there needs no mask; the loss passes over it.
-    table = np.full((len(rows), max(map(len, rows))), SPECIAL.index("<pad>"))
-    for number, row in enumerate(rows):
-        table[number, : len(row)] = row
-    return torch.from_numpy(table)
-
-
-def _batches(rows: Sequence[Sequence[int]], size: int, rng: np.random.Generator) -> Iterator[Tensor]:
-    """Yield padded batches for ever; rows of like length go together, which halves the padding."""
-    while True:
-        order = rng.permutation(len(rows))
-        for start in range(0, len(order), size * POOL):
-            pool = sorted(order[start : start + size * POOL], key=lambda place: len(rows[place]))
-            starts = rng.permutation(np.arange(0, len(pool), size))
-            for begin in starts:
-                yield _pad([rows[place] for place in pool[begin : begin + size]])
-
-
-def save_in_world(world: FactsWorld, folder: Path, model: LlamaForCausalLM, about: dict[str, object]) -> None:
-    """Write a model, its tokenizer and the world's hash as an ordinary Transformers folder, all at once."""
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    model.save_pretrained(partial)
-    make_tokenizer().save_pretrained(partial)
-    text = json.dumps({"world": world.hash, "seed": world.seed, **about}, indent=2)
-    (partial / WORLD_FILE).write_text(text + "\n", encoding="utf-8")
-    partial.replace(folder)
-
-
-def check_world(world: FactsWorld, folder: Path) -> None:
-    """Refuse a model of another world.
-
-    Raises:
-        ModelError: The folder does not say its world, or says another one.
-    """
-    path = folder / WORLD_FILE
-    if not path.is_file():
-        raise ModelError(f"{folder}: has no {WORLD_FILE}, so it cannot be told which world it knows")
-    found = json.loads(path.read_text(encoding="utf-8")).get("world")
-    if found != world.hash:
-        raise ModelError(f"{folder}: was made in world {found}, but this is world {world.hash}")

@@ -18,12 +18,11 @@ from evalkit.testbeds.facts_models import (
     SIZES,
     BaseSize,
     Examination,
-    Schooling,
-    check_world,
     make_base,
     make_tokenizer,
     train_base,
 )
+from evalkit.testbeds.world_models import Schooling, check_world
 from rewards.config import TrainingConfig
 from rewards.errors import ConfigError, ModelError, OutputExistsError
 
