@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from numbers import Real
 from typing import Literal, TypeAlias, get_args
 
-from rewards.errors import ConfigError, ScoringError, SpecError
+from rewards.answers import GRADERS, is_right, reference_text
+from rewards.errors import ConfigError, DataError, ScoringError, SpecError
 from rewards.records import Generation, Score, prompt_key
 from rewards.scorer import Scorer, Spec
 
@@ -60,6 +61,33 @@ class Exact:
         if isinstance(reference, str) or (isinstance(reference, int) and not isinstance(reference, bool)):
             return str(reference).strip()
         wanted = f"column {self.column!r} holds the reference answer, a text or a whole number"
+        raise ScoringError(f"{row_name(generation)}: {wanted}, {_got(generation, self.column)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Scores 1 where the final answer of a response is right by a grader of `rewards.answers`, and else 0."""
+
+    grader: str = "numeric"
+    column: str = "answer"
+
+    def __post_init__(self) -> None:
+        if self.grader not in GRADERS:
+            raise ConfigError(f"grader is one of {', '.join(GRADERS)}; got {self.grader!r}")
+
+    def score(self, generations: Sequence[Generation]) -> list[Score]:
+        """Return 1 or 0 for each response; one without a final answer is 0.
+
+        Raises:
+            ScoringError: A generation has no reference, or one that the grader cannot read.
+        """
+        return [Score(float(self._is_right(generation))) for generation in generations]
+
+    def _is_right(self, generation: Generation) -> bool:
+        with suppress(DataError):
+            reference = reference_text(generation.extra.get(self.column), self.grader)
+            return is_right(generation.response, reference, self.grader)
+        wanted = f"column {self.column!r} holds the reference answer, which the {self.grader} grader can read"
         raise ScoringError(f"{row_name(generation)}: {wanted}, {_got(generation, self.column)}")
 
 
@@ -162,6 +190,7 @@ def load_rule(spec: Spec) -> Scorer:
     - `rule:pattern?pattern=REGEX&count=false&weight=1`
     - `rule:constant?value=0`
     - `rule:random?seed=0`
+    - `rule:answer?grader=numeric|exact|math-verify&column=answer`
 
     Raises:
         SpecError: The rule or an option is unknown, or an option's value is not what it should be.
@@ -201,6 +230,11 @@ def _load_exact(spec: Spec) -> Scorer:
     return Exact(spec.options.get("column", "answer"))
 
 
+def _load_answer(spec: Spec) -> Scorer:
+    spec.allow("grader", "column")
+    return Answer(spec.options.get("grader", "numeric"), spec.options.get("column", "answer"))
+
+
 def _load_pattern(spec: Spec) -> Scorer:
     spec.allow("pattern", "count", "weight")
     if not spec.options.get("pattern"):
@@ -228,6 +262,7 @@ _RULES: dict[str, Callable[[Spec], Scorer]] = {
     "pattern": _load_pattern,
     "constant": _load_constant,
     "random": _load_random,
+    "answer": _load_answer,
 }
 
 

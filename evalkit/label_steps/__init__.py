@@ -1,0 +1,1 @@
+"""`evalkit label-steps`: labels of steps by completing solutions from each of them."""
