@@ -1,5 +1,6 @@
-"""One frozen configuration per command about aspects: training on them, combining them, telling them apart."""
+"""One frozen configuration per command about aspects: to train on them, combine them, tell them apart."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -45,7 +46,7 @@ class TrainAspects:
 
 @dataclass(frozen=True)
 class Combine:
-    """Combine the aspects of scored rows to one score, by weights or under a constraint, without scoring again."""
+    """Combine the aspects of scored rows to one score, by weights and under bounds, without scoring again."""
 
     data: str
     """Rows scored with aspects: {prompt, response, score_aspects} or {prompt, responses, scores_aspects}."""
@@ -54,13 +55,15 @@ class Combine:
     weights: dict[str, float] = field(default_factory=dict)
     """Weight of each aspect; one that is not named has none. Empty weighs all alike."""
     at_least: dict[str, float] = field(default_factory=dict)
-    """Lowest value that each aspect may have; what falls below ranks behind all that does not."""
+    """Lowest value that each aspect may have. What misses a bound ranks behind all that meets them, by how
+    much it misses (summed over the bounds), whatever its aspects; `COLUMN_met` says which do."""
     at_most: dict[str, float] = field(default_factory=dict)
     """Highest value that each aspect may have, such as a cost's bound."""
     standardize: bool = False
     """Divide each aspect by its standard deviation over the file first, so that weights compare."""
     pareto: bool = False
-    """Also write whether no other response to the prompt is better in one aspect and as good in all."""
+    """Also write, as `COLUMN_pareto`, whether no other response to the prompt is better in one aspect and as
+    good in all that have a weight; where the weight is negative, less is better."""
     score: str = "score"
     """Column whose aspects are combined."""
     column: str = "combined"
@@ -71,8 +74,19 @@ class Combine:
     """Replace a finished output."""
 
     def __post_init__(self) -> None:
-        if self.column == self.score:
-            raise ConfigError(f"column {self.column!r} is the score's own name; give the new one another")
+        if self.column == self.score or not self.column:
+            raise ConfigError(f"column {self.column!r} is no new name; give one other than {self.score!r}")
+        for name, given in (
+            ("weights", self.weights),
+            ("at_least", self.at_least),
+            ("at_most", self.at_most),
+        ):
+            if not all(map(math.isfinite, given.values())):
+                raise ConfigError(f"{name} are finite numbers, got {given}")
+        for name in self.at_least:
+            if self.at_least[name] > self.at_most.get(name, math.inf):
+                bounds = f"{self.at_least[name]:g} and at most {self.at_most[name]:g}"
+                raise ConfigError(f"no {name} is at least {bounds}")
         refuse_own_input(self.out, self.data)
 
 
