@@ -51,6 +51,8 @@ KEPT_NOTHING = {
     "winrate": "the same command starts anew",
     "rank": "the same command starts anew",
     "agreement": "the same command starts anew",
+    "accuracy": "the same command starts anew",
+    "combine": "nothing was written, and the same command starts anew",
     "pairs": "nothing was written, and the same command starts anew",
     "ledger export": "nothing was written, and the same command starts anew",
     "labels export": "nothing was written, and the same command starts anew",

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from evalkit.config import refuse_own_input
+from rewards.answers import Grader
 from rewards.config import BodyConfig, ProcessConfig, TrainingConfig, check_ranges
 from rewards.errors import ConfigError
 from rewards.screening import ScreeningConfig
@@ -12,8 +13,7 @@ StepFormat = Literal["auto", "stepwise", "prm800k", "math-shepherd", "processben
 """How labelled steps are written; auto recognises them by the first row's columns."""
 NeutralRule = Literal["right", "wrong", "unlabelled"]
 """What PRM800K's rating 0 counts as; the paper counts it as right."""
-Grader = Literal["exact", "numeric", "math-verify"]
-"""How a final answer is held against the reference; numeric compares numbers, math-verify expressions."""
+
 
 
 @dataclass(frozen=True)

@@ -60,15 +60,15 @@ def score_rows(rows: Sequence[Row], scorer: Scorer, column: str = "score") -> It
         scores = iter(scorer.score(list(itertools.chain.from_iterable(asked))))
     except EvalkitError:  # fails again, and names the row by its place rather than by its text
         scorer.score(
-            [replace(one, id=row.where) for row, own in zip(rows, asked, strict=True) for one in own]
+            [replace(one, id=_place(row, one)) for row, own in zip(rows, asked, strict=True) for one in own]
         )
         raise
     for row, own in zip(rows, asked, strict=True):
         found = [next(scores) for _ in own]
         if row.values.get("response") is None and row.values.get("responses") is not None:
-            new = _several(found, own, column)
+            new = _several(found, column)
         else:
-            new = _one(found[0], own[0], column)
+            new = _one(found[0], column)
         for name in new:
             if name in row.values:
                 raise DataError(
@@ -78,9 +78,13 @@ def score_rows(rows: Sequence[Row], scorer: Scorer, column: str = "score") -> It
         yield {**row.values, **new}
 
 
-def _one(score: Score, generation: Generation, column: str) -> dict[str, object]:
+def _place(row: Row, generation: Generation) -> str:
+    return row.where + (f", id {generation.id!r}" if generation.id else "")
+
+
+def _one(score: Score, column: str) -> dict[str, object]:
     values: dict[str, object] = {column: score.value}
-    if score.steps and generation.steps:
+    if score.steps:
         values[f"{column}_steps"] = list(score.steps)
     if score.aspects:
         values[f"{column}_aspects"] = dict(score.aspects)
@@ -89,9 +93,9 @@ def _one(score: Score, generation: Generation, column: str) -> dict[str, object]
     return values
 
 
-def _several(scores: Sequence[Score], own: Sequence[Generation], column: str) -> dict[str, object]:
+def _several(scores: Sequence[Score], column: str) -> dict[str, object]:
     values: dict[str, object] = {f"{column}s": [score.value for score in scores]}
-    if any(generation.steps and score.steps for generation, score in zip(own, scores, strict=True)):
+    if any(score.steps for score in scores):
         values[f"{column}s_steps"] = [list(score.steps) for score in scores]
     if any(score.aspects for score in scores):
         values[f"{column}s_aspects"] = [dict(score.aspects) for score in scores]

@@ -33,7 +33,7 @@ def run(config: TrainAspects) -> None:
     console = Console()
     data = _read(config, config.data, config.limit, console)
     beside = _read(config, config.evaluation_data, 0, console) if config.evaluation_data else None
-    names = aspect_names(data.records, config.aspects)
+    names = aspect_names(data.records, config.aspects, data.names)
     by_span = config.aspects.level == "span"
 
     def train(folder: Path, trained_on: dict[str, object]) -> FitResult:

@@ -132,7 +132,7 @@ def placed(model: Any) -> Any:  # noqa: ANN401  # Transformers' own
 
 
 def report_counts(console: Console, result: FitResult, config: TrainConfig, records: str) -> None:
-    """Print the updates made, on how many records, and what over-long rows came to."""
+    """Print the updates made, on how many records, and which were left out."""
     console.print(
         f"{result.steps} updates on {result.train_prompts} {records} "
         f"({result.truncated} with a shortened prompt, {result.dropped} left out as too long), "
@@ -142,6 +142,14 @@ def report_counts(console: Console, result: FitResult, config: TrainConfig, reco
         console.print(
             f"{config.evaluation_data}: {result.held_out_truncated} with a shortened prompt, "
             f"{result.held_out_dropped} left out as too long"
+        )
+    if result.left_out:
+        console.print(
+            f"Left out: {len(result.left_out)} {records}, all told in {config.out}/{RESULT}; the first: "
+            f"{result.left_out[0]}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
         )
 
 

@@ -129,8 +129,15 @@ def _read_graded(config: TrainCorrectness, source: str, limit: int, console: Con
     screen = Screen(config.screening)
 
     def convert(row: Row) -> list[Generation]:
+        own = generations(row)
         return [
-            replace(one, extra={config.label: _label(row, one, config.label)}) for one in generations(row)
+            replace(
+                one,
+                # The responses of a row have its id in common, which is not to count as one met before.
+                id=f"{one.id}#{number}" if one.id and len(own) > 1 else one.id,
+                extra={config.label: _label(row, one, config.label)},
+            )
+            for number, one in enumerate(own, 1)
         ]
 
     def records() -> Iterator[Graded]:

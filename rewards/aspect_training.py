@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from rewards.config import AspectsConfig, TrainingConfig
 from rewards.encoding import Encoder
 from rewards.errors import ConfigError, DataError
-from rewards.examples import hold_out, refuse_shared_prompts
-from rewards.fitting import FitResult, fit_examples, save_fitted
+from rewards.fitting import FitResult, fit_examples, result_of, save_fitted
 from rewards.models.outcome import AspectModel, last_read
-from rewards.models.sidecar import AspectFacts, Scale, Sidecar, tokenizer_hash
+from rewards.models.sidecar import AspectFacts, Sidecar, tokenizer_hash
 from rewards.models.tokens import TokenModel
-from rewards.objectives import AspectObjective, PlacedExample
-from rewards.process_training import record_names, refuse_pair_settings
+from rewards.objectives import AspectObjective
+from rewards.placed import Encoded, PlacedExample, longest_row, record_names, refuse_pair_settings, split
 from rewards.records import SpanLabels, prompt_key
 from rewards.segments import segment_targets
 from rewards.span_encoding import SpanEncoder
@@ -26,36 +25,37 @@ from rewards.span_encoding import SpanEncoder
 MISSING = float("nan")
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedAspects:
-    """Labelled responses as examples, their labels in their own units, and counts of the rest."""
-
-    examples: tuple[PlacedExample, ...]
-    counts: Mapping[str, int]
-
-
-def aspect_names(records: Sequence[SpanLabels], config: AspectsConfig) -> tuple[str, ...]:
+def aspect_names(
+    records: Sequence[SpanLabels], config: AspectsConfig, names: Sequence[str] = ()
+) -> tuple[str, ...]:
     """Return the aspects of a model: those that the configuration names, or all that the labels have, sorted.
+
+    Args:
+        records: The labelled responses.
+        config: Which aspects there are.
+        names: What an error calls each record; none given numbers them.
 
     Raises:
         DataError: The labels have an aspect that is not named, or none at all.
         ConfigError: A density or a weight is of an aspect that there is not.
     """
-    for record in records:
-        for span in record.spans:
-            if config.names and span.aspect not in config.names:
-                name = record.id or repr(record.response[:40])
-                raise DataError(
-                    f"id {name}: aspect {span.aspect!r} is none of aspects.names: {', '.join(config.names)}"
-                )
-    names = tuple(config.names) or tuple(sorted({span.aspect for record in records for span in record.spans}))
-    if not names:
+    if config.names:
+        _refuse_strangers(records, config.names, names)
+    known = tuple(config.names) or tuple(sorted({span.aspect for record in records for span in record.spans}))
+    if not known:
         raise DataError("no span of any aspect is labelled; there is nothing to learn")
     for given, of in ((config.density, "density"), (config.weights, "weights")):
-        unknown = sorted(set(given) - set(names))
+        unknown = sorted(set(given) - set(known))
         if unknown:
-            raise ConfigError(f"aspects.{of}: no aspect {unknown[0]!r}; there are {', '.join(names)}")
-    return names
+            raise ConfigError(f"aspects.{of}: no aspect {unknown[0]!r}; there are {', '.join(known)}")
+    return known
+
+
+def _refuse_strangers(records: Sequence[SpanLabels], known: Sequence[str], names: Sequence[str]) -> None:
+    for record, name in zip(records, record_names(records, names), strict=True):
+        for span in record.spans:
+            if span.aspect not in known:
+                raise DataError(f"{name}: aspect {span.aspect!r} is none of {', '.join(known)}")
 
 
 def fit_aspects(
@@ -92,22 +92,24 @@ def fit_aspects(
         ConfigError: Settings that contradict each other, or that do not apply.
     """
     refuse_pair_settings(config)
-    known = aspect_names(records, aspects)
+    if config.label_smoothing and aspects.objective == "regression":
+        raise ConfigError(
+            "training.label_smoothing is of labels with two sides; aspects.objective regression has none"
+        )
+    known = aspect_names(records, aspects, names)
     encoded = encode_aspects(records, encoder, known, aspects, config, names, model.pad)
-    beside: Mapping[str, int] = Counter()
-    if held_out is None:
-        train, evaluation = hold_out(encoded.examples, config.evaluation_share, config.seed)
-    else:
-        aspect_names(held_out, replace(aspects, names=list(known)))
-        other = encode_aspects(held_out, encoder, known, aspects, config, held_out_names, model.pad)
-        train, evaluation, beside = list(encoded.examples), list(other.examples), other.counts
-        refuse_shared_prompts(train, evaluation)
-    longest = max((len(example.row) for example in [*train, *evaluation]), default=0)
+    beside = None
+    if held_out is not None:
+        _refuse_strangers(held_out, known, held_out_names)
+        beside = encode_aspects(held_out, encoder, known, aspects, config, held_out_names, model.pad)
+    train, evaluation = split(encoded, beside, config)
     facts = _facts(train, known, aspects)
     if aspects.objective == "regression":
         train, evaluation = _standardized(train, facts), _standardized(evaluation, facts)
-    objective = AspectObjective(known, aspects.objective == "error", aspects.level == "span")
-    fitted = fit_examples(model, objective, train, evaluation, longest, config, out)
+    objective = AspectObjective(
+        known, aspects.objective == "error", aspects.level == "span", config.label_smoothing
+    )
+    fitted = fit_examples(model, objective, train, evaluation, longest_row(train, evaluation), config, out)
     sidecar = Sidecar(
         kind="spans" if aspects.level == "span" else "aspects",
         append_eos=encoder.append_eos and aspects.level == "sequence",
@@ -118,20 +120,8 @@ def fit_aspects(
         aspects=facts,
     )
     save_fitted(fitted, encoder, out, sidecar)
-    return FitResult(
-        steps=fitted.steps,
-        train_prompts=len(train),
-        held_out_prompts=len(evaluation),
-        truncated=encoded.counts["truncated"],
-        dropped=encoded.counts["dropped"],
-        held_out_truncated=beside["truncated"],
-        held_out_dropped=beside["dropped"],
-        learning_rate=fitted.config.learning_rate,
-        evaluation=fitted.evaluation,
-        scale=Scale(),
-        packed=fitted.packed,
-        labels={name: encoded.counts[f"labels {name}"] for name in known},
-    )
+    labels = {name: encoded.count(f"labels {name}") for name in known}
+    return result_of(fitted, train, evaluation, encoded, beside, labels)
 
 
 def encode_aspects(
@@ -142,33 +132,42 @@ def encode_aspects(
     config: TrainingConfig,
     names: Sequence[str],
     pad: int | None,
-) -> EncodedAspects:
+) -> Encoded:
     """Encode labelled responses; count `truncated` and `dropped` ones, and `labels NAME` of each aspect.
 
+    Left out are over-long responses, those without a label, and at level span those without a piece, as of
+    white space alone.
+
     Raises:
-        DataError: A response has no piece, or a row is too long and `config.over_long` is error.
+        DataError: A row is too long and `config.over_long` is error.
     """
     called = record_names(records, names)
     read = _read_pieces if aspects.level == "span" else _read_wholes
     counts: Counter[str] = Counter()
-    examples = []
+    examples: list[PlacedExample] = []
+    left_out: list[str] = []
     found = read(records, encoder, known, aspects, called, pad) if records else []
-    for record, name, (row, places, labels) in zip(records, called, found, strict=True):
+    for record, name, one in zip(records, called, found, strict=True):
+        if one is None:
+            left_out.append(f"{name}: the response {record.response[:40]!r} has no piece to be scored")
+            continue
+        row, places, labels = one
+        there = ~np.isnan(labels)
+        if not there.any():
+            left_out.append(f"{name}: no aspect has a label")
+            continue
         kept = encoder.limit(row, record.prompt, config.over_long, name)
         if kept is None:
             counts["dropped"] += 1
+            left_out.append(encoder.too_long(row, name))
             continue
         lost = len(row) - len(kept)
         counts["truncated"] += int(lost > 0)
-        there = ~np.isnan(labels)
-        if not there.any():
-            counts["unlabelled"] += 1
-            continue
         counts.update({f"labels {one}": int(there[:, head].sum()) for head, one in enumerate(known)})
         moved = tuple(place - lost for place in places)
         told = tuple(map(tuple, labels.tolist()))
         examples.append(PlacedExample(tuple(kept[: moved[-1] + 1]), moved, told, prompt_key(record.prompt)))
-    return EncodedAspects(tuple(examples), counts)
+    return Encoded(tuple(examples), counts, tuple(left_out))
 
 
 Read = tuple[list[int], Sequence[int], NDArray[np.float64]]
@@ -182,7 +181,7 @@ def _read_wholes(
     aspects: AspectsConfig,
     _: Sequence[str],
     pad: int | None,
-) -> list[Read]:
+) -> list[Read | None]:
     rows = encoder.encode([record.prompt for record in records], [record.response for record in records])
     return [
         (row, [last_read(row, pad)], np.array([_whole(record, known, aspects.objective)]))
@@ -197,12 +196,15 @@ def _read_pieces(
     aspects: AspectsConfig,
     called: Sequence[str],
     _: int | None,
-) -> list[Read]:
+) -> list[Read | None]:
     densities = [aspects.density.get(name, "sentence") for name in known]
     prompts, responses = [record.prompt for record in records], [record.response for record in records]
-    found: list[Read] = []
+    found: list[Read | None] = []
     encoded = SpanEncoder(encoder, densities).encode(prompts, responses, called)
     for record, pieces in zip(records, encoded, strict=True):
+        if pieces is None:
+            found.append(None)
+            continue
         labels = np.full((len(pieces.places), len(known)), MISSING)
         for head, (name, density) in enumerate(zip(known, densities, strict=True)):
             targets = segment_targets(record.response, record.spans, name, density, aspects.objective)
@@ -238,17 +240,17 @@ def _facts(
     train: Sequence[PlacedExample], known: Sequence[str], aspects: AspectsConfig
 ) -> tuple[AspectFacts, ...]:
     """Return each aspect's density and weight, and the scale of its labels; constant ones have sd 1."""
-    if not train:
-        raise DataError("nothing to train on: no record is left after screening and over-long rows")
     labels = np.concatenate([np.array(example.labels) for example in train])
     facts = []
     for head, name in enumerate(known):
         own = labels[~np.isnan(labels[:, head]), head]
         if not len(own):
             raise DataError(f"aspect {name!r}: no response that is trained on has a label of it")
-        scaled = aspects.objective == "regression" and float(own.std()) > 0
         density = aspects.density.get(name, "sentence") if aspects.level == "span" else "whole"
-        mean, sd = (float(own.mean()), float(own.std())) if scaled else (0.0, 1.0)
+        mean, sd = 0.0, 1.0
+        if aspects.objective == "regression":
+            varies = own.min() < own.max()  # the deviation of equal numbers need not be 0, by rounding
+            mean, sd = float(own.mean()), float(own.std()) if varies else 1.0
         facts.append(AspectFacts(name, density, aspects.weights.get(name, 1.0), mean, sd))
     return tuple(facts)
 

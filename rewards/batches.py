@@ -79,21 +79,20 @@ class Pack:
     starts: Integers
     ends: Integers
 
-    def places(self, member: int, positions: Integers) -> Integers:
-        """Return where some tokens of a row stand in the sequence.
+    def places(self, members: Integers, positions: Integers) -> Integers:
+        """Return where tokens of rows stand in the sequence.
 
         Args:
-            member: The row's place in `rows`, not its number.
-            positions: Places of tokens in the row, from 0, [n].
+            members: For each token its row's place in `rows`, not the row's number, [n].
+            positions: The token's place in its row, from 0, [n].
         """
-        found = np.full(len(positions), -1, dtype=np.int64)
-        segment = int(self.ends[member])
-        while segment >= 0:
-            begin = self.segments[segment].begin
-            here = (found < 0) & (positions >= begin)
-            found[here] = self.starts[segment] + positions[here] - begin
-            segment = self.segments[segment].parent
-        return found
+        begins = np.array([segment.begin for segment in self.segments], dtype=np.int64)
+        parents = np.array([segment.parent for segment in self.segments], dtype=np.int64)
+        # From the segment in which the row ends, back to the token's own.
+        holding = self.ends[members]
+        while (before := positions < begins[holding]).any():
+            holding = np.where(before, parents[holding], holding)
+        return np.asarray(self.starts[holding] + positions - begins[holding], dtype=np.int64)
 
 
 def shared_prefixes(rows: Sequence[Tokens]) -> tuple[list[int], Integers]:

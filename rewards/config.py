@@ -150,6 +150,8 @@ class AspectsConfig:
                 raise ConfigError(f"aspects.{given}: no aspect {unknown[0]!r} among {', '.join(self.names)}")
         if not all(map(math.isfinite, self.weights.values())):
             raise ConfigError(f"aspects.weights are finite numbers, got {self.weights}")
+        if self.density and self.level == "sequence":
+            raise ConfigError("aspects.density says where pieces end; aspects.level sequence has none")
         if len(set(self.names)) < len(self.names):
             raise ConfigError(f"aspects.names differ from each other, got {', '.join(self.names)}")
 

@@ -12,13 +12,13 @@ from torch import Tensor
 from rewards.batches import Integers, Pack, Tokens
 from rewards.config import TrainingConfig
 from rewards.encoding import Encoder
-from rewards.examples import hold_out, refuse_shared_prompts
-from rewards.fitting import FitResult, fit_examples, save_fitted
+from rewards.errors import ConfigError
+from rewards.fitting import FitResult, fit_examples, result_of, save_fitted
 from rewards.models.head import HeadedModel
 from rewards.models.outcome import SequenceModel, last_read
 from rewards.models.sidecar import Sidecar, tokenizer_hash
-from rewards.objectives import CorrectnessObjective, PlacedExample
-from rewards.process_training import record_names, refuse_pair_settings
+from rewards.objectives import CorrectnessObjective
+from rewards.placed import Encoded, PlacedExample, longest_row, record_names, refuse_pair_settings, split
 from rewards.records import Generation, prompt_key
 from rewards.training import SCALE_PROMPTS, logit_scale
 
@@ -72,23 +72,25 @@ def fit_correctness(
     Raises:
         DataError: There is nothing to train on, a row is over-long and may not be cut, or a held-out prompt
             is also trained on.
-        ConfigError: Settings that contradict each other, or that do not apply.
+        ConfigError: Settings that contradict each other, or that do not apply; or a body that is not read at
+            its tokens, as an encoder.
 
     Source: "Let's Verify Step by Step" (2305.20050), appendix E; Cobbe et al. (2110.14168), section 4.2.
     """
     refuse_pair_settings(config)
-    encoded, counts = encode_graded(records, encoder, tokens, config, names, model.pad)
-    beside: Mapping[str, int] = Counter()
-    if held_out is None:
-        train, evaluation = hold_out(encoded, config.evaluation_share, config.seed)
-    else:
-        evaluation, beside = encode_graded(held_out, encoder, tokens, config, held_out_names, model.pad)
-        train = encoded
-        refuse_shared_prompts(train, evaluation)
-    longest = max((len(example.row) for example in [*train, *evaluation]), default=0)
     reading = ResponseTokens(model.classifier)
+    if not reading.reads_last:
+        raise ConfigError(
+            f"{type(reading.inner).__name__} scores a response in a way of its own, not at its tokens, where "
+            "graded solutions are learnt; take a body that reads forward, such as llama, qwen3 or gpt2"
+        )
+    encoded = encode_graded(records, encoder, tokens, config, names, model.pad)
+    beside = None
+    if held_out is not None:
+        beside = encode_graded(held_out, encoder, tokens, config, held_out_names, model.pad)
+    train, evaluation = split(encoded, beside, config)
     objective = CorrectnessObjective(config.label_smoothing)
-    fitted = fit_examples(reading, objective, train, evaluation, longest, config, out)
+    fitted = fit_examples(reading, objective, train, evaluation, longest_row(train, evaluation), config, out)
     number = min(SCALE_PROMPTS, len(train))
     chosen = sorted(np.random.default_rng(config.seed).choice(len(train), number, replace=False))
     scale = logit_scale(fitted.model, [train[place].row for place in chosen], fitted.packed)
@@ -105,20 +107,8 @@ def fit_correctness(
         trained_on=about,
     )
     save_fitted(fitted, encoder, out, sidecar)
-    return FitResult(
-        steps=fitted.steps,
-        train_prompts=len(train),
-        held_out_prompts=len(evaluation),
-        truncated=counts["truncated"],
-        dropped=counts["dropped"],
-        held_out_truncated=beside["truncated"],
-        held_out_dropped=beside["dropped"],
-        learning_rate=fitted.config.learning_rate,
-        evaluation=fitted.evaluation,
-        scale=scale,
-        packed=fitted.packed,
-        labels={kind: counts[kind] for kind in ("right", "wrong")},
-    )
+    labels = {kind: encoded.count(kind) for kind in ("right", "wrong")}
+    return result_of(fitted, train, evaluation, encoded, beside, labels, scale)
 
 
 def encode_graded(
@@ -128,7 +118,7 @@ def encode_graded(
     config: TrainingConfig,
     names: Sequence[str],
     pad: int | None,
-) -> tuple[list[PlacedExample], Counter[str]]:
+) -> Encoded:
     """Encode graded solutions, and count `truncated`, `dropped`, `right` (0.5 and up) and `wrong` ones.
 
     Raises:
@@ -137,7 +127,8 @@ def encode_graded(
     prompts = [record.generation.prompt for record in records]
     encoded = encoder.encode(prompts, [record.generation.response for record in records]) if records else []
     counts: Counter[str] = Counter()
-    examples = []
+    examples: list[PlacedExample] = []
+    left_out: list[str] = []
     called = record_names([record.generation for record in records], names)
     for record, row, name in zip(records, encoded, called, strict=True):
         prompt = record.generation.prompt
@@ -145,6 +136,7 @@ def encode_graded(
         kept = encoder.limit(row, prompt, config.over_long, name)
         if kept is None:
             counts["dropped"] += 1
+            left_out.append(encoder.too_long(row, name))
             continue
         counts["truncated"] += int(len(kept) < len(row))
         start -= len(row) - len(kept)
@@ -156,4 +148,4 @@ def encode_graded(
                 tuple(kept[: end + 1]), places, ((record.label,),) * len(places), prompt_key(prompt)
             )
         )
-    return examples, counts
+    return Encoded(tuple(examples), counts, tuple(left_out))

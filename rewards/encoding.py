@@ -40,6 +40,7 @@ class Encoder:
         self.append_eos = append_eos
         self.max_length = max_length
         """Most tokens in a row."""
+        self._alone: tuple[Prompt, list[int]] | None = None
         if append_eos and tokenizer.eos_token_id is None:
             raise ModelError("the tokenizer has no EOS token to append; use ?eos=false or set its eos_token")
 
@@ -81,20 +82,9 @@ class Encoder:
             ModelError: The tokenizer cannot tell offsets, or has no chat template for messages.
             DataError: The chat template changes the response, so that nothing can be found in it.
         """
-        if not getattr(self.tokenizer, "is_fast", False):
-            raise ModelError(
-                "steps and spans need a tokenizer of the fast kind, which tells where tokens stand"
-            )
+        require_offsets(self.tokenizer)
         texts = [self._text(prompt, response) for prompt, response in zip(prompts, responses, strict=True)]
-        begins = []
-        for prompt, response, text, name in zip(prompts, responses, texts, names, strict=True):
-            begin = len(prompt) if isinstance(prompt, str) else text.rfind(response)
-            if begin < 0:
-                raise DataError(
-                    f"{name}: the chat template changes the response (perhaps its white space), so that "
-                    "its steps or spans cannot be found; give the prompt as a text, or another separator"
-                )
-            begins.append(begin)
+        begins = self._begins(prompts, responses, texts, names)
         located: list[Located | None] = [None] * len(texts)
         for special in (False, True):
             chosen = [n for n, prompt in enumerate(prompts) if isinstance(prompt, str) == special]
@@ -114,6 +104,26 @@ class Encoder:
                 spans = np.array(offsets[len(ids) - len(kept) :], dtype=np.int64).reshape(-1, 2)
                 located[number] = Located(kept, spans - begins[number])
         return [found for found in located if found is not None]
+
+    def _begins(
+        self, prompts: Sequence[Prompt], responses: Sequence[str], texts: Sequence[str], names: Sequence[str]
+    ) -> list[int]:
+        """Return at which character of each text its response begins."""
+        openings: dict[Prompt, str] = {}
+        begins = []
+        for prompt, response, text, name in zip(prompts, responses, texts, names, strict=True):
+            if prompt not in openings:
+                openings[prompt] = self._prompt_text(prompt)
+            opening = openings[prompt]
+            # Some templates open a turn otherwise than they write a finished one.
+            begin = len(opening) if text.startswith(opening + response) else text.rfind(response)
+            if begin < 0:
+                raise DataError(
+                    f"{name}: the chat template changes the response (perhaps its white space), so that "
+                    "its steps or spans cannot be found; give the prompt as a text, or another separator"
+                )
+            begins.append(begin)
+        return begins
 
     def _text(self, prompt: Prompt, response: str) -> str:
         if isinstance(prompt, str):
@@ -166,12 +176,15 @@ class Encoder:
             return row
         if over_long == "error":
             raise DataError(
-                f"{name}: has {len(row)} tokens and the model takes {self.max_length}; "
-                "--training.over_long truncate_left or drop deals with such rows"
+                f"{self.too_long(row, name)}; --training.over_long truncate_left or drop deals with such rows"
             )
         if over_long == "drop" or self.cuttable(row, prompt) < excess:
             return None
         return self.shorten(row, prompt, excess, name)
+
+    def too_long(self, row: list[int], name: str) -> str:
+        """Return what is to be said of a row that is too long."""
+        return f"{name}: has {len(row)} tokens and the model takes {self.max_length}"
 
     def cuttable(self, row: list[int], prompt: Prompt) -> int:
         """Return how many tokens of a row belong to its prompt alone, BOS or CLS aside."""
@@ -184,11 +197,19 @@ class Encoder:
         return shared - self._opening(row)
 
     def _prompt_alone(self, prompt: Prompt) -> list[int]:
+        if self._alone is None or self._alone[0] != prompt:  # rows of one prompt mostly stand together
+            text = self._prompt_text(prompt)
+            encoded = self.tokenizer(text, add_special_tokens=isinstance(prompt, str), verbose=False)
+            ids = list(encoded["input_ids"])
+            self._alone = prompt, self._one_bos(ids) if isinstance(prompt, str) else ids
+        return self._alone[1]
+
+    def _prompt_text(self, prompt: Prompt) -> str:
         if isinstance(prompt, str):
-            return self._one_bos(list(self.tokenizer(prompt, verbose=False)["input_ids"]))
+            return prompt
         turns = [{"role": turn.role, "content": turn.content} for turn in prompt]
-        text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+        text: str = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        return text
 
     def response_start(self, row: list[int], prompt: Prompt) -> int:
         """Return the place in a row, which has not been shortened, of its response's first token."""
@@ -197,3 +218,14 @@ class Encoder:
     def _opening(self, row: list[int]) -> int:
         """Return how many special tokens stand before the text: 1 or 0."""
         return int(row[0] in (self.tokenizer.bos_token_id, self.tokenizer.cls_token_id))
+
+
+def require_offsets(tokenizer: Any) -> None:  # noqa: ANN401  # no public base type for both backends
+    """Refuse a tokenizer that cannot tell which characters its tokens cover.
+
+    Raises:
+        ModelError: It cannot.
+    """
+    if not getattr(tokenizer, "is_fast", False):
+        name = getattr(tokenizer, "name_or_path", "")
+        raise ModelError(f"the tokenizer {name!r} is not of the fast kind; steps and spans need its offsets")

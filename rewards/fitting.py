@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from rewards.models.head import HeadedModel, can_pack, prepare_for_packing
 from rewards.models.hub import quiet
 from rewards.models.sidecar import Scale, Sidecar, write_sidecar
 from rewards.models.tokens import TokenModel
+from rewards.placed import Encoded, PlacedExample
 from rewards.trainer import Objective, PackedTrainer, training_arguments
 
 CHECKPOINTS = "checkpoints"
@@ -46,6 +48,8 @@ class FitResult:
         packed: Whether shared prefixes were computed once.
         labels: Counts of what the labels say, by kind.
         threshold: Below it a step counts as wrong; None for models that score no steps.
+        left_out: Records that were not learnt from, nor held out, each with its place and the reason; of
+            preferences and rankings they are only counted.
     """
 
     steps: int
@@ -61,6 +65,7 @@ class FitResult:
     packed: bool
     labels: Mapping[str, int] = field(default_factory=dict)
     threshold: float | None = None
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -134,12 +139,44 @@ def save_fitted(fitted: Fitted[M], encoder: Encoder, out: Path, sidecar: Sidecar
     """Write the model's folder, `evalkit.json` last, and remove the checkpoints."""
     lora = fitted.config.lora
     if lora.rank and not lora.merge:
-        cast(Any, fitted.model.classifier).save_pretrained(out)
+        with warnings.catch_warnings():  # embeddings of new tokens are saved too, and peft remarks on it
+            warnings.filterwarnings("ignore", "Setting `save_embedding_layers`", UserWarning)
+            cast(Any, fitted.model.classifier).save_pretrained(out)
         encoder.tokenizer.save_pretrained(out)
         write_sidecar(out, sidecar)
     else:
         save(fitted.model, encoder.tokenizer, out, sidecar)
     shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
+
+
+def result_of(
+    fitted: Fitted[M],
+    train: Sequence[PlacedExample],
+    evaluation: Sequence[PlacedExample],
+    encoded: Encoded,
+    beside: Encoded | None,
+    labels: Mapping[str, int],
+    scale: Scale | None = None,
+    threshold: float | None = None,
+) -> FitResult:
+    """Return what a run on placed examples did."""
+    held_out = beside or Encoded()
+    return FitResult(
+        steps=fitted.steps,
+        train_prompts=len(train),
+        held_out_prompts=len(evaluation),
+        truncated=encoded.count("truncated"),
+        dropped=encoded.count("dropped"),
+        held_out_truncated=held_out.count("truncated"),
+        held_out_dropped=held_out.count("dropped"),
+        learning_rate=fitted.config.learning_rate,
+        evaluation=fitted.evaluation,
+        scale=scale or Scale(),
+        packed=fitted.packed,
+        labels=labels,
+        threshold=threshold,
+        left_out=(*encoded.left_out, *held_out.left_out),
+    )
 
 
 def last_complete(checkpoints: Path) -> str | None:

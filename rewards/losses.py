@@ -1,5 +1,6 @@
 """K-way Bradley-Terry, step-wise and aspect losses: tensors in, tensors out."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -119,7 +120,7 @@ def step_loss(logits: Tensor, labels: Tensor | Sequence[float | None], wrong_wei
     """
     losses, weights = step_losses(logits, labels, wrong_weight)
     if not float(weights.sum()) > 0:
-        raise ValueError("no step is labelled, so that there is no loss")
+        raise ValueError("no step is labelled, or those that are weigh nothing, so that there is no loss")
     return losses.sum() / weights.sum()
 
 
@@ -136,8 +137,8 @@ def step_losses(
     Raises:
         ValueError: A label is outside [0, 1], or the shapes do not agree.
     """
-    if wrong_weight < 0:
-        raise ValueError(f"wrong_weight is 0 or more, got {wrong_weight}")
+    if not 0 <= wrong_weight < math.inf:
+        raise ValueError(f"wrong_weight is a number of 0 or more, got {wrong_weight}")
     logits = logits if logits.dtype == torch.float64 else logits.float()
     target = _labels(labels, logits)
     if logits.shape == (*target.shape, 2):

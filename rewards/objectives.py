@@ -11,32 +11,15 @@ from torch import Tensor
 from rewards.batches import Integers, Pack, Tokens, pack
 from rewards.examples import Example
 from rewards.losses import aspect_losses, ranking_losses, step_losses
+from rewards.placed import PlacedExample
 
 PACK_TOKENS = 8192
 """Tokens packed into one sequence in training."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedExample:
-    """A row with what is to be learnt at some of its tokens.
-
-    Attributes:
-        row: Its tokens.
-        places: Which tokens are read, [n].
-        labels: What is learnt there, [n, C]; NaN where there is no label.
-        prompt: The prompt, by which examples are held out together.
-        first_error: Of a solution, the index of its first wrong step, -1 for none; None if not known.
-    """
-
-    row: tuple[int, ...]
-    places: tuple[int, ...]
-    labels: tuple[tuple[float, ...], ...]
-    prompt: str
-    first_error: int | None = None
-
-
-def _packs(rows: Sequence[Tokens], packed: bool) -> list[Pack] | None:
-    return list(pack(rows, PACK_TOKENS)) if packed else None
+def _tokens(rows: Sequence[Tokens], packed: bool) -> dict[str, list[Pack] | Sequence[Tokens] | None]:
+    """Return rows as a batch holds them: in packs or as they are; Trainer walks through every number else."""
+    return {"packs": list(pack(rows, PACK_TOKENS)), "rows": ()} if packed else {"packs": None, "rows": rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +35,7 @@ class RankingObjective:
         rows = [row for example in examples for row in example.rows]
         sizes = torch.tensor([len(example.rows) for example in examples])
         return {
-            "packs": _packs(rows, packed),
-            "rows": rows,
+            **_tokens(rows, packed),
             "ranks": torch.tensor([rank for example in examples for rank in example.ranks]),
             "groups": torch.repeat_interleave(torch.arange(len(examples)), sizes),
             "margins": torch.tensor([example.margin for example in examples]),
@@ -90,7 +72,7 @@ def _placed_batch(examples: Sequence[PlacedExample], packed: bool) -> dict[str, 
     rows = [example.row for example in examples]
     positions: list[Integers] = [np.array(example.places, dtype=np.int64) for example in examples]
     labels = torch.tensor([label for example in examples for label in example.labels], dtype=torch.float32)
-    return {"packs": _packs(rows, packed), "rows": rows, "positions": positions, "labels": labels}
+    return {**_tokens(rows, packed), "positions": positions, "labels": labels}
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +161,8 @@ class AspectObjective:
     names: tuple[str, ...]
     error: bool = False
     by_token: bool = False
+    label_smoothing: float = 0.0
+    """Of faults alone; a number has no other side."""
 
     def collate(self, examples: Sequence[PlacedExample], packed: bool) -> dict[str, Any]:
         """Return a batch of responses."""
@@ -189,7 +173,8 @@ class AspectObjective:
         """Return each label's loss, [M, K], 0 where there is none, and the raw outputs, [M, K]."""
         where = (inputs["positions"],) if self.by_token else ()
         outputs = model(inputs["packs"], inputs["rows"], *where)
-        losses, _ = aspect_losses(outputs, inputs["labels"], "error" if self.error else "regression")
+        labels = _smoothed(inputs["labels"], self.label_smoothing) if self.error else inputs["labels"]
+        losses, _ = aspect_losses(outputs, labels, "error" if self.error else "regression")
         return losses, outputs
 
     def tally(self, inputs: dict[str, Any], outputs: Tensor) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +11,11 @@ from rewards.config import ProcessConfig, ScoringConfig, TrainingConfig
 from rewards.encoding import Encoder, OverLong
 from rewards.engines.computing import Engine
 from rewards.errors import ConfigError, DataError
-from rewards.examples import hold_out, refuse_shared_prompts
-from rewards.fitting import FitResult, fit_examples, save_fitted
-from rewards.models.sidecar import Scale, Sidecar, tokenizer_hash
+from rewards.fitting import FitResult, fit_examples, result_of, save_fitted
+from rewards.models.sidecar import Sidecar, tokenizer_hash
 from rewards.models.tokens import RIGHT, TokenModel
-from rewards.objectives import PlacedExample, StepObjective
+from rewards.objectives import StepObjective
+from rewards.placed import Encoded, PlacedExample, longest_row, record_names, refuse_pair_settings, split
 from rewards.process_evaluation import choose_threshold, true_first_error
 from rewards.records import StepLabels, prompt_key
 from rewards.step_encoding import StepEncoder
@@ -25,21 +25,14 @@ UNCALIBRATED = 0.5
 """The threshold of a wrong step where none could be chosen on held-out solutions."""
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedSteps:
-    """Labelled solutions as examples, and counts of what became of the rest."""
-
-    examples: tuple[PlacedExample, ...]
-    counts: Mapping[str, int]
-
-
 def encode_steps(
     records: Sequence[StepLabels], encoder: StepEncoder, over_long: OverLong, names: Sequence[str]
-) -> EncodedSteps:
-    """Encode labelled solutions; unlabelled steps are read by the model but not learnt.
+) -> Encoded:
+    """Encode labelled solutions, each up to its last label: a body that reads forward sees no more.
 
-    Counted are `truncated` and `dropped` solutions by over-long rows, `unlabelled solutions`, which are left
-    out, and steps by label: `right` (0.5 and up), `wrong`, `unlabelled`.
+    Steps without a label before that are read by the model but not learnt. Counted are `truncated` and
+    `dropped` solutions by over-long rows, `unlabelled solutions`, which are left out, and steps by label:
+    `right` (0.5 and up), `wrong`, `unlabelled`.
 
     Args:
         records: The solutions.
@@ -54,35 +47,44 @@ def encode_steps(
     for record, name in zip(records, names, strict=True):
         if not record.steps:
             raise DataError(f"{name}: a solution without steps")
-    prompts = [record.prompt for record in records]
-    solutions = encoder.encode(prompts, [record.steps for record in records], names) if records else []
+    solutions = encoder.encode(
+        [record.prompt for record in records], [record.steps for record in records], names
+    )
     counts: Counter[str] = Counter()
     examples: list[PlacedExample] = []
+    left_out: list[str] = []
     for record, solution, name in zip(records, solutions, names, strict=True):
-        tokens = encoder.encoder.limit(list(solution.tokens), record.prompt, over_long, name)
-        if tokens is None:
-            counts["dropped"] += 1
-            continue
-        lost = len(solution.tokens) - len(tokens)
-        counts["truncated"] += int(lost > 0)
-        labelled = [
-            (place - lost, label)
+        told = [
+            (place, label)
             for place, label in zip(solution.places, record.labels, strict=True)
             if label is not None
         ]
-        counts["unlabelled"] += len(record.labels) - len(labelled)
-        counts["right"] += sum(label >= 0.5 for _, label in labelled)
-        counts["wrong"] += sum(label < 0.5 for _, label in labelled)
-        if not labelled:
+        if not told:
             counts["unlabelled solutions"] += 1
+            counts["unlabelled"] += len(record.labels)
+            left_out.append(f"{name}: no step has a label")
             continue
-        places, labels = zip(*labelled, strict=True)
-        row = tuple(tokens[: places[-1] + 1])  # what stands behind the last label changes nothing
-        first = true_first_error(record.labels)
+        row = list(solution.tokens[: told[-1][0] + 1])
+        kept = encoder.encoder.limit(row, record.prompt, over_long, name)
+        if kept is None:
+            counts["dropped"] += 1
+            left_out.append(encoder.encoder.too_long(row, name))
+            continue
+        lost = len(row) - len(kept)
+        counts["truncated"] += int(lost > 0)
+        counts["unlabelled"] += len(record.labels) - len(told)
+        counts["right"] += sum(label >= 0.5 for _, label in told)
+        counts["wrong"] += sum(label < 0.5 for _, label in told)
         examples.append(
-            PlacedExample(row, places, tuple((label,) for label in labels), prompt_key(record.prompt), first)
+            PlacedExample(
+                row=tuple(kept),
+                places=tuple(place - lost for place, _ in told),
+                labels=tuple((label,) for _, label in told),
+                prompt=prompt_key(record.prompt),
+                first_error=true_first_error(record.labels),
+            )
         )
-    return EncodedSteps(tuple(examples), counts)
+    return Encoded(tuple(examples), counts, tuple(left_out))
 
 
 def fit_process(
@@ -120,16 +122,12 @@ def fit_process(
     refuse_pair_settings(config)
     steps = StepEncoder(encoder, process.separator)
     encoded = encode_steps(records, steps, config.over_long, record_names(records, names))
-    beside: Mapping[str, int] = Counter()
-    if held_out is None:
-        train, evaluation = hold_out(encoded.examples, config.evaluation_share, config.seed)
-    else:
-        other = encode_steps(held_out, steps, config.over_long, record_names(held_out, held_out_names))
-        train, evaluation, beside = list(encoded.examples), list(other.examples), other.counts
-        refuse_shared_prompts(train, evaluation)
-    longest = max((len(example.row) for example in [*train, *evaluation]), default=0)
+    beside = None
+    if held_out is not None:
+        beside = encode_steps(held_out, steps, config.over_long, record_names(held_out, held_out_names))
+    train, evaluation = split(encoded, beside, config)
     objective = StepObjective(process.wrong_weight or _balance(train), config.label_smoothing)
-    fitted = fit_examples(model, objective, train, evaluation, longest, config, out)
+    fitted = fit_examples(model, objective, train, evaluation, longest_row(train, evaluation), config, out)
     threshold = _threshold(fitted.model, encoder, evaluation) if process.calibrate else UNCALIBRATED
     sidecar = Sidecar(
         kind="process",
@@ -138,48 +136,14 @@ def fit_process(
         tokenizer_hash=tokenizer_hash(encoder.tokenizer),
         trained_on={**(trained_on or {}), "training": asdict(fitted.config), "solutions": len(train)},
         separator=process.separator,
+        separator_token=steps.token,
         aggregation=process.aggregation,
         threshold=threshold,
     )
     save_fitted(fitted, encoder, out, sidecar)
-    return FitResult(
-        steps=fitted.steps,
-        train_prompts=len(train),
-        held_out_prompts=len(evaluation),
-        truncated=encoded.counts["truncated"],
-        dropped=encoded.counts["dropped"],
-        held_out_truncated=beside["truncated"],
-        held_out_dropped=beside["dropped"],
-        learning_rate=fitted.config.learning_rate,
-        evaluation=fitted.evaluation,
-        scale=Scale(),
-        packed=fitted.packed,
-        labels={
-            kind: encoded.counts[kind] for kind in ("right", "wrong", "unlabelled", "unlabelled solutions")
-        },
-        threshold=threshold,
-    )
-
-
-def refuse_pair_settings(config: TrainingConfig) -> None:
-    """Refuse settings that only pairs of responses have.
-
-    Raises:
-        ConfigError: One is set.
-    """
-    for name in ("margin", "centering"):
-        if getattr(config, name):
-            raise ConfigError(f"training.{name} is of pairs of responses, and does not apply here")
-
-
-def record_names(records: Sequence[object], names: Sequence[str]) -> list[str]:
-    """Return what errors call records: the names given, or their numbers and ids."""
-    if names:
-        return list(names)
-    return [
-        f"record {number}" + (f", id {name!r}" if (name := getattr(record, "id", "")) else "")
-        for number, record in enumerate(records, 1)
-    ]
+    kinds = ("right", "wrong", "unlabelled", "unlabelled solutions")
+    labels = {kind: encoded.count(kind) for kind in kinds}
+    return result_of(fitted, train, evaluation, encoded, beside, labels, threshold=threshold)
 
 
 def _balance(train: Sequence[PlacedExample]) -> float:

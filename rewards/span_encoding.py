@@ -8,7 +8,6 @@ import numpy as np
 from rewards.alignment import end_tokens
 from rewards.config import Density
 from rewards.encoding import Encoder
-from rewards.errors import DataError
 from rewards.records import Prompt
 from rewards.segments import cut
 
@@ -44,8 +43,11 @@ class SpanEncoder:
 
     def encode(
         self, prompts: Sequence[Prompt], responses: Sequence[str], names: Sequence[str]
-    ) -> list[Pieces]:
-        """Return each response's tokens, however long, and its pieces.
+    ) -> list[Pieces | None]:
+        """Return each response's tokens, however long, and its pieces; None where it has none.
+
+        A response of white space has no sentence. One that is scored as a whole in every aspect is always
+        one piece, be it empty.
 
         Args:
             prompts: The prompt of each response.
@@ -53,14 +55,15 @@ class SpanEncoder:
             names: What an error calls them.
 
         Raises:
-            DataError: A response has no piece, as one of white space alone, or a chat template changes it.
+            DataError: A chat template changes the response, so that nothing can be found in it.
         """
         located = self.encoder.locate(prompts, responses, names)
-        found = []
-        for row, response, name in zip(located, responses, names, strict=True):
+        found: list[Pieces | None] = []
+        for row, response in zip(located, responses, strict=True):
             cuts = {density: cut(response, density) for density in dict.fromkeys(self.densities)}
             if not all(cuts.values()):
-                raise DataError(f"{name}: the response {response[:40]!r} has no piece that could be scored")
+                found.append(None)
+                continue
             at = {
                 density: end_tokens(row.offsets, [end for _, end in pieces])
                 for density, pieces in cuts.items()

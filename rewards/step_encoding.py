@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rewards.encoding import Encoder, Located
+from rewards.encoding import Encoder, Located, require_offsets
 from rewards.errors import DataError, ModelError
 from rewards.records import Prompt
 from rewards.steps import terminated
@@ -89,8 +89,9 @@ def separator_token(tokenizer: Any, separator: str) -> int:  # noqa: ANN401  # T
 
     Raises:
         ModelError: It is several tokens, none, or another one by what stands beside it; the message says
-            which and what helps.
+            which and what helps. Or the tokenizer cannot tell offsets.
     """
+    require_offsets(tokenizer)
     texts = [before + separator + after for before in BEFORE for after in AFTER]
     found: dict[tuple[int, ...], str] = {}
     encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)

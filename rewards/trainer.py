@@ -61,6 +61,7 @@ def training_arguments(
         gradient_accumulation_steps=config.batch_prompts // micro,
         max_grad_norm=config.max_gradient_norm,
         bf16=config.dtype == "bfloat16",
+        use_cpu=not torch.accelerator.is_available(),  # without it bf16 on a processor is refused
         eval_strategy="steps" if evaluates else "no",
         eval_steps=every,
         save_strategy="steps",

@@ -32,7 +32,7 @@ class Choice:
     """What is chosen of a prompt's solutions."""
 
     best: int
-    """Index of the highest score; of equal scores the first."""
+    """Index of the highest score; of equal scores the first. 0 where no solution has one."""
     voted_answer: str | None
     """The answer whose solutions have the largest sum of scores; None where there is no answer."""
     voted: int | None
@@ -43,28 +43,32 @@ class Choice:
     """Index of the best solution with that answer."""
 
 
-def choose(scores: Sequence[float], answers: Sequence[str | None], endings: Sequence[str]) -> Choice:
+def choose(scores: Sequence[float | None], answers: Sequence[str | None], endings: Sequence[str]) -> Choice:
     """Choose among the solutions that the policy ended; where it ended none, among those that were cut.
 
+    An empty solution may have no score; then it is chosen only where there is no other.
+
     Args:
-        scores: [S] with S of 1 or more, higher is better.
+        scores: [S] with S of 1 or more, higher is better; None for an empty solution without one.
         answers: [S], None where there is none.
         endings: [S], `eos` for a solution that the policy ended.
 
     Raises:
         ConfigError: A score is not finite, so that votes cannot be weighted.
     """
-    whole = [index for index, ending in enumerate(endings) if ending == FINISHED]
-    among = whole or list(range(len(scores)))
-    weights = [scores[index] for index in among]
+    there = {index: score for index, score in enumerate(scores) if score is not None}
+    if not there:
+        return Choice(0, None, None, None, None)
+    among = [index for index in there if endings[index] == FINISHED] or list(there)
+    weights = [there[index] for index in among]
     given = [answers[index] for index in among]
     voted, majority = weighted_vote(given, weights), majority_vote(given, weights)
 
     def best(answer: str | None) -> int | None:
         voters = [index for index in among if answer is not None and answers[index] == answer]
-        return max(voters, key=lambda index: scores[index], default=None)  # of equals the first
+        return max(voters, key=lambda index: there[index], default=None)  # of equals the first
 
-    return Choice(max(among, key=lambda index: scores[index]), voted, best(voted), majority, best(majority))
+    return Choice(max(among, key=lambda index: there[index]), voted, best(voted), majority, best(majority))
 
 
 def reference_of(row: Row, grader: str) -> str | None:
@@ -93,8 +97,9 @@ def output_row(search: Search, separator: str, grader: str) -> dict[str, object]
     """
     row, solutions = search.problem.row, search.ended()
     responses = [solution.text for solution in solutions]
-    found = [search.scores[text] for text in responses]
-    scores, endings = [score.value for score in found], [solution.ending for solution in solutions]
+    found = [search.scores.get(text) for text in responses]
+    scores = [None if score is None else score.value for score in found]
+    endings = [solution.ending for solution in solutions]
     answers = [final_answer(text, grader) for text in responses]
     try:
         choice = choose(scores, answers, endings)
@@ -116,8 +121,8 @@ def output_row(search: Search, separator: str, grader: str) -> dict[str, object]
         "token_counts": [solution.tokens for solution in solutions],
         "budget": search.budget.as_dict(),
     }
-    if any(score.steps for score in found):
-        output["scores_steps"] = [list(score.steps) for score in found]
+    if any(score is not None and score.steps for score in found):
+        output["scores_steps"] = [[] if score is None else list(score.steps) for score in found]
     reference = reference_of(row, grader)
     if reference is not None:
         corrects = [is_right(text, reference, grader) for text in responses]

@@ -35,6 +35,8 @@ class Findings:
     """Prompts none of whose solutions the policy ended."""
     negative: int = 0
     """Prompts with a score below 0, which in a weighted vote counts against its answer."""
+    unscored: int = 0
+    """Empty solutions of which the scorer can say nothing."""
     no_votes: int = 0
     """Prompts none of whose solutions that were chosen among has an answer."""
     one_step: bool = True
@@ -53,6 +55,7 @@ class Findings:
         self.endings.update(endings)
         self.all_cut += FINISHED not in endings
         self.negative += any(isinstance(score, int | float) and score < 0 for score in row.list_in("scores"))
+        self.unscored += sum(score is None for score in row.list_in("scores"))
         self.no_votes += row.column("voted_answer") is None
         self.one_step &= all(isinstance(steps, list) and len(steps) < 2 for steps in row.list_in("steps"))
         budget = row.column("budget")
@@ -130,5 +133,7 @@ def _warnings(found: Findings, separator: str) -> Iterator[str]:
         yield f"steps of nothing but the separator: {found.budget.empty_steps:,}"
     if found.budget.empty_solutions:
         yield f"empty solutions, which the policy ended at once: {found.budget.empty_solutions:,}"
+    if found.unscored:
+        yield f"without a score, as they have no step, and so behind all others: {found.unscored:,}"
     if found.one_step:
         yield f"the separator {separator!r} divides no solution: each is one step, chosen as by best of n"

@@ -31,10 +31,16 @@ class Search:
     budget: Budget = field(default_factory=Budget)
     _beginnings: set[str] = field(default_factory=set)
 
-    def to_score(self, texts: Sequence[str], separator: str) -> list[Generation]:
-        """Return the texts that have no score yet, each once, cut into steps, and count them."""
-        new = [text for text in dict.fromkeys(texts) if text not in self.scores]
-        asked = [self._generation(text, separator) for text in new]
+    def to_score(self, texts: Sequence[str], separator: str, empty: bool = True) -> list[Generation]:
+        """Return the texts that have no score yet, each once, cut into steps, and count them.
+
+        Args:
+            texts: What was written.
+            separator: What ends a step.
+            empty: Whether the scorer grades an empty text.
+        """
+        new = [text for text in dict.fromkeys(texts) if text not in self.scores and (text or empty)]
+        asked = [self.generation(text, separator) for text in new]
         for generation in asked:
             end = 0
             for step in generation.steps:
@@ -45,7 +51,8 @@ class Search:
         self.budget.steps_scored = len(self._beginnings)
         return asked
 
-    def _generation(self, text: str, separator: str) -> Generation:
+    def generation(self, text: str, separator: str) -> Generation:
+        """Return a text as the scorer is given it."""
         row = self.problem.row
         extra = {name: value for name, value in row.values.items() if name not in ("prompt", "id")}
         return Generation(self.problem.prompt, text, split_steps(text, separator), row.id(), extra)

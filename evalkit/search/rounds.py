@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from evalkit.policies.policy import Policy, PromptCheck, SamplingConfig
 from evalkit.search.prompts import Problem, Search, begin
 from evalkit.search.trees import FINISHED, OVER_LENGTH, Shape, Solution, Tree
-from rewards.errors import DataError, EvalkitError
+from rewards.errors import DataError, EvalkitError, ScoringError
 from rewards.records import Generation, Prompt
 from rewards.scorer import Scorer
 
@@ -58,6 +58,7 @@ class Searcher:
         self.policy_calls = 0
         self.scorer_calls = 0
         self._policy, self._scorer = policy, scorer
+        self._grades_empty: bool | None = None
         self._shape, self._limits = shape, limits
         stop = () if shape.whole else (limits.separator,)
         most = limits.tokens if shape.whole else min(limits.tokens, limits.step_tokens)
@@ -137,6 +138,21 @@ class Searcher:
         full = tokens == self._limits.tokens
         return Solution(text + self._limits.separator, tokens, OVER_LENGTH if full else "")
 
+    def _grades(self, search: Search, texts: Sequence[str]) -> bool:
+        """Return whether the scorer grades empty texts, asked with the first that there is.
+
+        A solution that ends at once has no step, of which a scorer of steps can say nothing.
+        """
+        if self._grades_empty is None and "" in texts:
+            self.scorer_calls += 1
+            try:
+                self._scorer.score([search.generation("", self._limits.separator)])
+            except ScoringError:
+                self._grades_empty = False
+            else:
+                self._grades_empty = True
+        return bool(self._grades_empty)
+
     def _score(self, asks: Sequence[Ask], written: Sequence[Sequence[Solution]]) -> None:
         """Score the texts that are new to their prompt, all prompts in one call."""
         texts: dict[Search, list[str]] = {}
@@ -145,7 +161,7 @@ class Searcher:
         asked = [
             (search, generation)
             for search, found in texts.items()
-            for generation in search.to_score(found, self._limits.separator)
+            for generation in search.to_score(found, self._limits.separator, self._grades(search, found))
         ]
         if not asked:
             return

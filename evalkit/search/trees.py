@@ -76,9 +76,10 @@ class Tree:
     After each step the best `places` of all solutions that are finished or can be continued hold the places;
     of equal scores the one written first. Those that are not finished are continued. A finished solution
     competes for a place as long as the search goes on, with the score it has. One that was cut (too long)
-    can no longer become an answer and takes no place. The search ends when nobody who holds a place can be
-    continued, or after `most_steps` steps, whose unfinished solutions are cut. Every solution that was
-    finished or cut stays in `ended`, whether it held a place or not.
+    can no longer become an answer and takes no place. An empty one may have no score, and comes behind all
+    others. The search ends when nobody who holds a place can be continued, or after `most_steps` steps, whose
+    unfinished solutions are cut. Every solution that was finished or cut stays in `ended`, whether it held a
+    place or not.
 
     Args:
         shape: How it samples.
@@ -101,14 +102,16 @@ class Tree:
 
         Args:
             written: Candidates in the order of the extensions that they continue.
-            scores: Score of each text; those of finished solutions of earlier steps included.
+            scores: Score of each text that has one; those of finished solutions of earlier steps included.
         """
         self._steps_left -= 1
         finished = [solution for solution in self.ended if solution.ending == FINISHED]
         if not self._steps_left:
             written = [one if one.ending else replace(one, ending=OVER_STEPS) for one in written]
-        pool = finished + [solution for solution in written if solution.ending in ("", FINISHED)]
         self.ended += [solution for solution in written if solution.ending]
+        pool = finished + [solution for solution in written if solution.ending in ("", FINISHED)]
+        # Without a score is only what is empty and finished: behind all others, with nothing to continue.
+        pool = [solution for solution in pool if solution.text in scores]
         places = min(self._shape.places, len(pool))
         kept = best_of_n([scores[one.text].value for one in pool], places) if pool else ()
         self.extensions = self._continue([pool[index] for index in kept if not pool[index].ending])

@@ -15,7 +15,7 @@ from rewards.models.sidecar import AspectFacts
 from rewards.models.tokens import TokenModel
 from rewards.records import Generation, Score, Span
 from rewards.scorer import Spec
-from rewards.span_encoding import SpanEncoder
+from rewards.span_encoding import Pieces, SpanEncoder
 from rewards.steps import probabilities
 
 
@@ -84,15 +84,10 @@ class SpanScorer(Engine):
         """Return one score for each generation, in the order asked.
 
         Raises:
-            ScoringError: An output is not finite.
-            DataError: A response has no piece; or a row is longer than the model's context, and the
-                configuration says error.
+            ScoringError: A response has no piece, as one of white space; or an output is not finite.
+            DataError: A row is longer than the model's context, and the configuration says error.
         """
-        encoded = self.span_encoder.encode(
-            [generation.prompt for generation in generations],
-            [generation.response for generation in generations],
-            [generation_name(generation) for generation in generations],
-        )
+        encoded = self._pieces(generations)
         rows, places = [], []
         for generation, pieces in zip(generations, encoded, strict=True):
             row = self.shorten(list(pieces.tokens), generation)
@@ -113,6 +108,20 @@ class SpanScorer(Engine):
                 parts[span.aspect] += span.label
             scores.append(Score(_total(parts, self.aspects), spans=tuple(spans), aspects=parts))
         return scores
+
+    def _pieces(self, generations: Sequence[Generation]) -> list[Pieces]:
+        names = [generation_name(generation) for generation in generations]
+        encoded = self.span_encoder.encode(
+            [generation.prompt for generation in generations],
+            [generation.response for generation in generations],
+            names,
+        )
+        found = [pieces for pieces in encoded if pieces is not None]
+        if len(found) < len(encoded):
+            place = encoded.index(None)
+            said = generations[place].response[:40]
+            raise ScoringError(f"{names[place]}: the response {said!r} has no piece to be scored")
+        return found
 
 
 def label_units(
@@ -136,7 +145,7 @@ def weighted(aspects: Sequence[AspectFacts], spec: Spec) -> tuple[AspectFacts, .
     """Return aspects with the weights that a specification gives: `weights=relevance:1,factuality:0.5`.
 
     Raises:
-        SpecError: A weight is no number, or of an aspect that the model does not have.
+        SpecError: A weight is no number, or of an aspect that the model does not have or that came before.
     """
     text = spec.options.get("weights")
     if text is None:
@@ -148,6 +157,8 @@ def weighted(aspects: Sequence[AspectFacts], spec: Spec) -> tuple[AspectFacts, .
             weights[name] = float(number)
         except ValueError:
             raise SpecError(f"{spec.text}: option weights reads ASPECT:NUMBER,..., got {part!r}") from None
+    if len(weights) < text.count(",") + 1:
+        raise SpecError(f"{spec.text}: option weights names an aspect twice")
     known = [facts.name for facts in aspects]
     for name, weight in weights.items():
         if name not in known or not np.isfinite(weight):

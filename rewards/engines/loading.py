@@ -10,7 +10,7 @@ from rewards.encoding import Encoder
 from rewards.engines.aspects import AspectScorer, SpanScorer, weighted
 from rewards.engines.local import ModelScorer
 from rewards.engines.process import ProcessScorer
-from rewards.errors import ConfigError, SpecError
+from rewards.errors import ConfigError, ModelError, SpecError
 from rewards.models.checkpoint import foreign_sidecar, load_classifier
 from rewards.models.hub import load_tokenizer
 from rewards.models.outcome import AspectModel, RewardModel
@@ -29,6 +29,7 @@ OWN = {
     "spans": ("weights",),
 }
 """Options that only some kinds of model have."""
+ANY = tuple(dict.fromkeys(name for names in OWN.values() for name in names))
 
 
 def load_model_scorer(spec: Spec) -> Scorer:
@@ -45,14 +46,15 @@ def load_model_scorer(spec: Spec) -> Scorer:
         SpecError: An option is unknown or malformed.
         ModelError: The folder cannot be used.
     """
-    revision = spec.options.get("revision", "main")
     sidecar = read_sidecar(spec.rest)
+    spec.allow(*(ANY if sidecar is None else OWN[sidecar.kind]), *COMMON)
+    config, revision = _scoring(spec), spec.options.get("revision", "main")
     tokenizer = load_tokenizer(spec.rest, revision)
     if sidecar is not None:
         check_tokenizer(spec.rest, tokenizer, sidecar)
-    sidecar = sidecar or foreign_sidecar(spec.rest, revision)
-    spec.allow(*OWN[sidecar.kind], *COMMON)
-    config = _scoring(spec)
+    if sidecar is None:
+        sidecar = foreign_sidecar(spec.rest, revision)
+        spec.allow(*OWN[sidecar.kind], *COMMON)
     classifier: Any = load_classifier(spec.rest, DTYPES[config.dtype], revision, sidecar).to(
         device(config.device)  # type: ignore[arg-type]  # Transformers' own stub
     )
@@ -60,6 +62,7 @@ def load_model_scorer(spec: Spec) -> Scorer:
     encoder = Encoder(tokenizer, append_eos, context_length(classifier.config, tokenizer))
     if sidecar.kind == "process":
         steps = StepEncoder(encoder, _separator(spec, sidecar))
+        _check_separator(spec, steps, sidecar)
         how = _choice(spec, "aggregation", AGGREGATIONS, sidecar.aggregation)
         return ProcessScorer(TokenModel(classifier), steps, config, how)  # type: ignore[arg-type]  # one of them
     if sidecar.kind == "outcome":
@@ -78,6 +81,15 @@ def _separator(spec: Spec, sidecar: Sidecar) -> str:
             "?separator=%0A for a line break"
         )
     return separator
+
+
+def _check_separator(spec: Spec, steps: StepEncoder, sidecar: Sidecar) -> None:
+    same = steps.separator == sidecar.separator and sidecar.separator_token is not None
+    if same and steps.token != sidecar.separator_token:
+        raise ModelError(
+            f"{spec.rest}: its tokenizer is not the one it was trained with: the separator "
+            f"{steps.separator!r} was token {sidecar.separator_token} and is {steps.token}"
+        )
 
 
 def _scoring(spec: Spec) -> ScoringConfig:

@@ -11,7 +11,8 @@ from rewards.config import BodyConfig
 from rewards.errors import ConfigError, ModelError
 from rewards.models.checkpoint import auto_class, label_settings, start_classifier
 from rewards.models.hub import load_tokenizer
-from rewards.models.sidecar import Kind
+from rewards.models.sidecar import BY_TOKEN, Kind
+from rewards.step_encoding import separator_token
 
 
 def make_classifier(
@@ -31,7 +32,7 @@ def make_classifier(
         seed: Of what is new in it.
         kind: What the head tells, which decides whether sequences or tokens are classified.
         labels: Names of the head's outputs; none given means one output.
-        new_tokens: Texts that become tokens of their own, if they are not.
+        new_tokens: Texts that become tokens of their own, unless each is one wherever it stands.
 
     Raises:
         ConfigError: The sizes do not fit together, or no tokenizer is named.
@@ -41,22 +42,31 @@ def make_classifier(
     if not source:
         raise ConfigError("--body.tokenizer names the tokenizer of a new model; none is given")
     tokenizer = load_tokenizer(source, config.revision if source == config.name else "main")
-    if tokenizer.eos_token_id is None:
+    if tokenizer.eos_token_id is None and kind not in BY_TOKEN:
         raise ModelError(f"{source}: the tokenizer has no EOS token, after which the score is read")
     added = _separate_padding(tokenizer)
-    if new_tokens:
-        added |= bool(tokenizer.add_tokens([AddedToken(text, normalized=False) for text in new_tokens]))
+    missing = [text for text in new_tokens if not _is_token(tokenizer, text)]
+    if missing:
+        added |= bool(tokenizer.add_tokens([AddedToken(text, normalized=False) for text in missing]))
     torch.manual_seed(seed)
     if config.name:
         model = start_classifier(config.name, config.revision, kind, labels)
     else:
-        model = _new_classifier(config, len(tokenizer), kind, labels)
+        model = _new_classifier(config, tokenizer, kind, labels)
     embeddings: Any = model.get_input_embeddings()
     if added and embeddings.num_embeddings < len(tokenizer):
         model.resize_token_embeddings(len(tokenizer))
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     model.config.pad_token_id = tokenizer.pad_token_id
     return model, tokenizer
+
+
+def _is_token(tokenizer: Any, text: str) -> bool:  # noqa: ANN401  # as above
+    try:
+        separator_token(tokenizer, text)
+    except ModelError:
+        return False
+    return True
 
 
 def _separate_padding(tokenizer: Any) -> bool:  # noqa: ANN401  # no public base type for both backends
@@ -71,7 +81,10 @@ def _separate_padding(tokenizer: Any) -> bool:  # noqa: ANN401  # no public base
 
 
 def _new_classifier(
-    config: BodyConfig, vocabulary: int, kind: Kind, labels: Sequence[str]
+    config: BodyConfig,
+    tokenizer: Any,  # noqa: ANN401  # as above
+    kind: Kind,
+    labels: Sequence[str],
 ) -> PreTrainedModel:
     if config.family not in CONFIG_MAPPING:
         raise ConfigError(f"body.family {config.family!r}: Transformers has no such model type")
@@ -82,7 +95,7 @@ def _new_classifier(
     known = vars(family())
     wide = config.intermediate_size or -(-config.hidden_size * 8 // 3 // 8) * 8
     sizes = {
-        "vocab_size": vocabulary,
+        "vocab_size": len(tokenizer),
         "hidden_size": config.hidden_size,
         "num_hidden_layers": config.layers,
         "num_attention_heads": config.heads,
@@ -93,8 +106,14 @@ def _new_classifier(
         "max_position_embeddings": config.context,
     }
     chosen = {names.get(name, name): size for name, size in sizes.items()}
+    # What a family takes for granted of its own tokenizer, such as padding with 50283, may not be there.
+    special = {
+        name: getattr(tokenizer, name)
+        for name in ("pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id")
+        if isinstance(known.get(name), int) and known[name] >= len(tokenizer)
+    }
     settings = family(
-        **{name: size for name, size in chosen.items() if name in known}, **label_settings(labels)
+        **{name: size for name, size in chosen.items() if name in known}, **special, **label_settings(labels)
     )
     build: Any = auto_class(kind).from_config
     try:

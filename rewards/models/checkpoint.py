@@ -55,6 +55,12 @@ def load_classifier(
             f"{name}: has {model.config.num_labels} labels; "
             + what.get(sidecar.kind, f"{SIDECAR} names {labels} aspects")
         )
+    heads = list(cast("dict[int, str]", model.config.id2label).values())
+    names = [facts.name for facts in sidecar.aspects]
+    if names and heads != names:
+        raise ModelError(
+            f"{name}: its heads are {', '.join(heads)} by config.json and {', '.join(names)} by {SIDECAR}"
+        )
     return model
 
 
@@ -64,7 +70,7 @@ def foreign_sidecar(name: str, revision: str = "main") -> Sidecar:
     Raises:
         ModelError: There is no model by that name.
     """
-    if (Path(name) / "adapter_config.json").exists():  # adapters of an outcome model, which say no architecture
+    if (Path(name) / "adapter_config.json").exists():  # which say no architecture
         return Sidecar(append_eos=False)
     try:
         with quiet():

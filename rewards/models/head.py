@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from rewards.batches import Integers, Pack, Tokens, pack
 from rewards.models.attention import NAME, PackedMask, packed_mask
+from rewards.models.hub import quiet
 
 TOLERANCE = 1e-4
 """Packed and plain logits of a body that can be packed differ by less, in float32."""
@@ -59,7 +60,7 @@ class HeadedModel(nn.Module):
 
         Args:
             packs: Packs that hold all rows; None pads them.
-            rows: Tokens of each row.
+            rows: Tokens of each row; not looked at where there are packs.
             positions: Which tokens of each row are read, M in all; None reads the last of each.
         """
         if packs is None:
@@ -88,11 +89,10 @@ class HeadedModel(nn.Module):
             positions: Which tokens of each of its rows are read; None reads the last of each.
             mask: What attends to what, where it is there already.
         """
-        places = (
-            rows.last
-            if positions is None
-            else np.concatenate([rows.places(member, wanted) for member, wanted in enumerate(positions)])
-        )
+        places = rows.last
+        if positions is not None:
+            members = np.repeat(np.arange(len(positions)), [len(wanted) for wanted in positions])
+            places = rows.places(members, np.concatenate(positions))
         distinct, inverse = np.unique(places, return_inverse=True)
         output = self.inner.base_model(
             input_ids=torch.from_numpy(rows.tokens)[None].to(self.device),
@@ -156,7 +156,7 @@ def prepare_for_packing(model: HeadedModel) -> bool:
     rows = [row, [*row[:20], 3 % size, 5 % size], [*row[:12], 2 % size]]
     training = model.training
     model.eval()
-    with torch.no_grad():
+    with torch.no_grad(), quiet():  # one of these rows may begin with what pads, on which some bodies remark
         # Read in the middle too: there alone one layer shows that it looks ahead.
         read = [np.array([3, len(row) - 1]) for row in rows]
         plain = model.padded_logits(rows, read)

@@ -5,11 +5,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from rewards.errors import ModelError
 from rewards.models.hub import first_line
-from rewards.steps import Aggregation
+from rewards.steps import AGGREGATIONS, Aggregation
 
 Kind: TypeAlias = Literal["outcome", "process", "aspects", "spans"]
 """One score for a response; one for each step; one for each aspect; one for each aspect and piece."""
@@ -56,6 +56,8 @@ class Sidecar:
     version: int = 1
     separator: str = ""
     """What ends a step; a process model is read at its token."""
+    separator_token: int | None = None
+    """That token, which a tokenizer has to keep; None where it is not known."""
     aggregation: Aggregation = "product"
     """How a process model's steps become one score."""
     threshold: float = 0.5
@@ -91,9 +93,14 @@ def read_sidecar(name: str) -> Sidecar | None:
         values = json.loads(path.read_text(encoding="utf-8"))
         scale = Scale(**values["scale"])
         aspects = tuple(AspectFacts(**facts) for facts in values.get("aspects", ()))
-        return Sidecar(**{**values, "scale": scale, "aspects": aspects})
+        sidecar = Sidecar(**{**values, "scale": scale, "aspects": aspects})
     except (ValueError, TypeError, KeyError) as error:
         raise ModelError(f"{path}: not a description of a reward model ({first_line(error)})") from None
+    known = {"kind": get_args(Kind), "aggregation": AGGREGATIONS}
+    for name, allowed in known.items():
+        if getattr(sidecar, name) not in allowed:
+            raise ModelError(f"{path}: {name} is one of {', '.join(allowed)}; got {getattr(sidecar, name)!r}")
+    return sidecar
 
 
 def write_sidecar(folder: Path, sidecar: Sidecar) -> None:

@@ -22,7 +22,7 @@ from evalkit.search.choosing import choose
 from evalkit.search.prompts import Problem
 from evalkit.search.rounds import Limits, Searcher
 from evalkit.search.trees import FINISHED, OVER_LENGTH, OVER_STEPS, Shape, Solution, Tree, shape_of
-from rewards.errors import ConfigError, DataError, OutputExistsError
+from rewards.errors import ConfigError, DataError, OutputExistsError, ScoringError
 from rewards.records import Generation, Prompt, Score, prompt_key
 from rewards.rows import Row
 from rewards.rules import Length
@@ -573,3 +573,71 @@ def test_a_policy_that_ends_every_sample_at_once_may_have_stop_texts(policy_fold
     policy = LocalPolicy(model, AutoTokenizer.from_pretrained(policy_folder))
     search = searched("p: ", shape_of("beam", 4, 2), policy, Truth())
     assert [(one.text, one.ending, one.tokens) for one in search.ended()] == [("", FINISHED, 1)] * 4
+
+
+class Ending:
+    """Writes nothing for every other sample, and a digit as a whole solution for the rest."""
+
+    def __init__(self, every: int = 2) -> None:
+        self.every = every
+
+    def generate(self, prompts, n, *_):
+        def one(prompt, number):
+            text = "" if number % self.every == 0 else str(number)
+            return Generation(prompt, text, extra={"finish_reason": "eos", "token_count": 1 + len(text)})
+
+        return [[one(prompt, number) for number in range(n)] for prompt in prompts]
+
+
+class Steps:
+    """Scores steps, as a process reward model: it has nothing to say of an empty response."""
+
+    def score(self, generations):
+        if not all(one.response and one.steps for one in generations):
+            raise ScoringError("an empty response has no steps")
+        return [Score(-float(one.response), (0.5,) * len(one.steps)) for one in generations]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_empty_solution_comes_behind_all_that_have_a_score(
+    config, write_rows, monkeypatch, capsys, method
+):
+    monkeypatch.setattr(command, "load_policy", lambda _: Ending())
+    monkeypatch.setattr(command, "load_scorer", lambda _: Steps())
+    data = write_rows("some.jsonl", [{"prompt": "a ", "answer": 1}])
+    command.run(replace(config, data=data, method=method, n=4, width=4))
+    row = json.loads(Path(config.out).read_text())
+    assert row["responses"] == ["", "1", "", "3"]
+    assert row["scores"] == [None, -1.0, None, -3.0]
+    assert row["scores_steps"] == [[], [0.5], [], [0.5]]
+    assert (row["best_response"], row["best_score"], row["best_correct"]) == ("1", -1.0, True)
+    assert row["budget"]["solutions_scored"] == 2
+    said = capsys.readouterr().out
+    assert "empty solutions, which the policy ended at once: 2" in said
+    assert "without a score, as they have no step, and so behind all others: 2" in said
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_scorer_that_grades_empty_solutions_is_asked(config, write_rows, monkeypatch, capsys, method):
+    monkeypatch.setattr(command, "load_policy", lambda _: Ending())
+    monkeypatch.setattr(command, "load_scorer", lambda _: Length())
+    data = write_rows("some.jsonl", [{"prompt": "a "}])
+    command.run(replace(config, data=data, method=method, n=4, width=4))
+    row = json.loads(Path(config.out).read_text())
+    assert row["scores"] == [0.0, 1.0, 0.0, 1.0]
+    assert row["budget"]["solutions_scored"] == 3
+    assert "without a score" not in capsys.readouterr().out
+
+
+def test_where_every_solution_is_empty_there_is_no_score_and_no_vote(config, write_rows, monkeypatch):
+    monkeypatch.setattr(command, "load_policy", lambda _: Ending(1))
+    monkeypatch.setattr(command, "load_scorer", lambda _: Steps())
+    data = write_rows("some.jsonl", [{"prompt": "a ", "answer": 1}])
+    command.run(replace(config, data=data, method="beam", n=4, width=2))
+    row = json.loads(Path(config.out).read_text())
+    assert (row["best_response"], row["best_score"], row["voted_answer"]) == ("", None, None)
+    assert (row["best_correct"], row["voted_correct"]) == (False, False)
+
+
+def test_a_cut_solution_is_chosen_before_an_empty_one():
+    assert choose([None, 0.5], [None, "3"], [FINISHED, OVER_LENGTH]).best == 1

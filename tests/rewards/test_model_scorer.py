@@ -100,7 +100,10 @@ def test_shared_prefixes_change_nothing(shared, generations):
 def test_copies_are_computed_once(shared, monkeypatch):
     scorer, _ = shared
     computed = []
-    monkeypatch.setattr(scorer, "_compute", lambda rows: computed.extend(rows) or [0.0] * len(rows))
+    compute = scorer._compute
+    monkeypatch.setattr(
+        scorer, "_compute", lambda rows, places: computed.extend(rows) or compute(rows, places)
+    )
     assert len(scorer.score(GENERATIONS * 3)) == 3 * len(GENERATIONS)
     assert len(computed) == len(set(computed)) == len(GENERATIONS)
 
@@ -167,8 +170,8 @@ def test_over_long_rows_are_refused_or_cut_and_counted(make_classifier, make_tok
     with pytest.raises(DataError, match=r"row q7: has \d+ tokens and the model takes 20"):
         scorer.score([long])
     scorer.config = dataclasses.replace(scorer.config, over_long="truncate_left")
-    (row,) = scorer._rows([long])
-    assert len(row) == 20
+    shortened = scorer.shorten(scorer.encoder.encode([long.prompt], [long.response])[0], long)
+    assert len(shortened) == 20
     assert scorer.truncated == 1
     assert scorer.logits([long, GENERATIONS[2]])[1] == close(scorer.logits([GENERATIONS[2]])[0])
     with pytest.raises(DataError, match="row q8: without its prompt"):

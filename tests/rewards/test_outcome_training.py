@@ -135,7 +135,7 @@ def test_checkpointed_activations_change_only_memory(train, tmp_path):
 def test_packed_training_is_plain_training(train, tmp_path, monkeypatch):
     records = longer_word_wins(40)
     assert train("packed", records).packed
-    monkeypatch.setattr("rewards.training.can_pack", lambda *_: False)
+    monkeypatch.setattr("rewards.fitting.can_pack", lambda *_: False)
     assert not train("plain", records).packed
     ours, theirs = (
         [line["loss"] for line in metrics(tmp_path / m) if "loss" in line] for m in ("packed", "plain")
