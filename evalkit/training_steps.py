@@ -27,7 +27,7 @@ from rewards.fitting import FitResult
 from rewards.models.bodies import make_classifier
 from rewards.models.outcome import RewardModel
 from rewards.models.tokens import STEP_CLASSES, TokenModel
-from rewards.process_training import fit_process
+from rewards.process_training import UNCALIBRATED, fit_process
 from rewards.records import Generation, StepLabels
 from rewards.screening import Screen
 
@@ -61,7 +61,15 @@ def run_process(config: TrainProcess) -> None:
     result = train_in_folder(config, data.screening, train)
     report_counts(console, result, config, "solutions")
     _report_steps(console, result)
-    console.print(f"A step counts as wrong below {result.threshold:.4g}", highlight=False)
+    if result.threshold is not None:
+        told = f"{result.threshold:.4g}, the threshold of the highest first-error F1 where held out"
+    else:
+        told = f"{UNCALIBRATED:g}; " + (
+            "none was chosen, for want of held-out solutions both with and without an error"
+            if config.process.calibrate
+            else "none was to be chosen"
+        )
+    console.print(f"A step counts as wrong below {told}", highlight=False)
     report_place(console, config.out, "process reward model")
 
 

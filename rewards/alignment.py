@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rewards.errors import DataError, ModelError
-from rewards.records import Message, Prompt, Span
+from rewards.encoding import Encoder
+from rewards.errors import DataError
+from rewards.records import Prompt, Span
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -86,47 +87,12 @@ def response_offsets(tokenizer: Any, prompt: Prompt, response: str) -> Integers:
     ends in the response starts below 0.
 
     Raises:
-        ModelError: The tokenizer gives no offsets, has no chat template where there are messages, or its
-            template changes the response.
+        ModelError: The tokenizer gives no offsets, or has no chat template where there are messages.
+        DataError: Its template changes the response.
     """
-    if not getattr(tokenizer, "is_fast", True):
-        raise ModelError(f"the tokenizer {tokenizer.name_or_path!r} gives no offsets; load its fast version")
-    text, begin = (
-        (prompt + response, len(prompt))
-        if isinstance(prompt, str)
-        else (_rendered(tokenizer, prompt, response))
-    )
-    encoded = tokenizer(
-        text,
-        add_special_tokens=isinstance(prompt, str),
-        return_offsets_mapping=True,
-        return_attention_mask=False,
-        verbose=False,
-    )
-    offsets = np.asarray(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2)
-    bos = tokenizer.bos_token_id
-    if bos is not None and list(encoded["input_ids"][:2]) == [bos, bos]:
-        offsets = offsets[1:]  # the text began with BOS, and the tokenizer added it
-    return offsets - begin
-
-
-def _rendered(tokenizer: Any, prompt: Sequence[Message], response: str) -> tuple[str, int]:  # noqa: ANN401
-    """Return the text of a conversation and the place in it at which the response begins."""
-    if tokenizer.chat_template is None:
-        raise ModelError(
-            f"the tokenizer {tokenizer.name_or_path!r} has no chat template, which prompts of messages need"
-        )
-    turns = [{"role": turn.role, "content": turn.content} for turn in prompt]
-    answer = [{"role": "assistant", "content": response}]
-    opening: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    text: str = tokenizer.apply_chat_template(turns + answer, tokenize=False)
-    if text.startswith(opening + response):
-        return text, len(opening)
-    begin = text.rfind(response)
-    if begin < 0:
-        shown = repr(response if len(response) <= 40 else response[:37] + "...")
-        raise ModelError(f"the chat template changes the response {shown}, so that its spans have no place")
-    return text, begin
+    encoder = Encoder(tokenizer, append_eos=False, max_length=0)  # which lengthens and shortens nothing here
+    (located,) = encoder.locate([prompt], [response], [f"the response {response[:40]!r}"])
+    return located.offsets
 
 
 def _checked(offsets: ArrayLike) -> Integers:

@@ -47,7 +47,7 @@ class FitResult:
         scale: Mean and standard deviation of the logits on training responses.
         packed: Whether shared prefixes were computed once.
         labels: Counts of what the labels say, by kind.
-        threshold: Below it a step counts as wrong; None for models that score no steps.
+        threshold: Below it a step counts as wrong; None where none was chosen.
         left_out: Records that were not learnt from, nor held out, each with its place and the reason; of
             preferences and rankings they are only counted.
     """

@@ -128,7 +128,7 @@ def fit_process(
     train, evaluation = split(encoded, beside, config)
     objective = StepObjective(process.wrong_weight or _balance(train), config.label_smoothing)
     fitted = fit_examples(model, objective, train, evaluation, longest_row(train, evaluation), config, out)
-    threshold = _threshold(fitted.model, encoder, evaluation) if process.calibrate else UNCALIBRATED
+    threshold = _threshold(fitted.model, encoder, evaluation) if process.calibrate else None
     sidecar = Sidecar(
         kind="process",
         append_eos=False,
@@ -138,7 +138,7 @@ def fit_process(
         separator=process.separator,
         separator_token=steps.token,
         aggregation=process.aggregation,
-        threshold=threshold,
+        threshold=UNCALIBRATED if threshold is None else threshold,
     )
     save_fitted(fitted, encoder, out, sidecar)
     kinds = ("right", "wrong", "unlabelled", "unlabelled solutions")
@@ -157,12 +157,15 @@ def _balance(train: Sequence[PlacedExample]) -> float:
     return right / wrong
 
 
-def _threshold(model: TokenModel, encoder: Encoder, evaluation: Sequence[PlacedExample]) -> float:
-    """Return the threshold of the highest first-error F1 on held-out solutions whose first error is known."""
+def _threshold(model: TokenModel, encoder: Encoder, evaluation: Sequence[PlacedExample]) -> float | None:
+    """Return the threshold of the highest first-error F1 on held-out solutions whose first error is known.
+
+    None where these are not of both kinds, erroneous and correct, without which there is no F1.
+    """
     known = [example for example in evaluation if example.first_error is not None]
     truth = [example.first_error for example in known]
-    if len({first == -1 for first in truth}) < 2:  # without solutions of both kinds there is no F1
-        return UNCALIBRATED
+    if len({first == -1 for first in truth}) < 2:
+        return None
     engine = Engine(model, encoder, ScoringConfig())
     outputs = engine.outputs([example.row for example in known], [example.places for example in known])
     scores = [probabilities(logits[:, RIGHT] - logits[:, 1 - RIGHT]).tolist() for logits in outputs]
