@@ -15,7 +15,6 @@ NeutralRule = Literal["right", "wrong", "unlabelled"]
 """What PRM800K's rating 0 counts as; the paper counts it as right."""
 
 
-
 @dataclass(frozen=True)
 class TrainProcess:
     """Train a process reward model on labelled steps: the probability that each step is right."""

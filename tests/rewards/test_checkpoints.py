@@ -137,9 +137,7 @@ def test_hub_ids_and_folders_are_names(tmp_path):
 
 
 def test_a_hub_out_of_reach_is_said_soon_in_one_line(monkeypatch, capfd):
-    monkeypatch.setattr(
-        "rewards.models.hub.constants.ENDPOINT", "http://127.0.0.1:9"
-    )  # nobody listens
+    monkeypatch.setattr("rewards.models.hub.constants.ENDPOINT", "http://127.0.0.1:9")  # nobody listens
     monkeypatch.setattr("time.sleep", lambda _: pytest.fail("waited for another try"))
     _hub_answers.cache_clear()
     with pytest.raises(ModelError, match=r"^nobody/nothing: no such folder, and no .* out of reach"):
