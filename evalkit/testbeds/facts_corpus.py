@@ -1,17 +1,22 @@
 """What is written in the world of facts: answers, reviews that mark each fact, and labels drawn from gold."""
 
+import math
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from evalkit.testbeds.facts import ATTRIBUTES, COURTESIES, KINDS, VALUES, FactsWorld, Question
 from evalkit.testbeds.facts_gold import grade
-from rewards.records import Preference
+from rewards.errors import ConfigError
+from rewards.records import Preference, Span, SpanLabels
 
 ENTITIES = tuple(entity for entities in KINDS.values() for entity in entities)
 REVIEW = "R"
 MARKS = ("+", "-")
+CHOICE_NOISE = math.pi / math.sqrt(6)
+"""Standard deviation of what Bradley-Terry adds to each reward: one who sees each gold with a Gumbel error of
+scale 1 chooses the first of a pair with probability sigmoid(gold(first) - gold(second))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,3 +160,42 @@ def _gold_pairs(
             if first != second:
                 advantage = grade(world, prompt, first).value - grade(world, prompt, second).value
                 yield prompt, first, second, advantage
+
+
+def label_spans(
+    world: FactsWorld,
+    samples: Iterable[tuple[str, Sequence[str]]],
+    rng: np.random.Generator | None = None,
+    noise: float = 0.0,
+) -> Iterator[SpanLabels]:
+    """Label the segments of samples in their aspects by gold, and the whole of each in completeness.
+
+    Noise is normal and independent, with standard deviation noise / sqrt(m) for each of an answer's m spans.
+    So the labels of an answer sum to its gold reward with an error of `noise`, however many spans there are:
+    with `CHOICE_NOISE` whoever compares such sums errs as much as one who chooses by Bradley-Terry. Where
+    a span is and which aspect it is judged by are without error.
+
+    Args:
+        world: The world whose gold labels.
+        samples: Prompts, each with its samples.
+        rng: Draws the noise.
+        noise: Standard deviation of the error of an answer's sum, 0 or more, in gold's units.
+
+    Raises:
+        ConfigError: There is noise and nothing to draw it by.
+    """
+    if noise and rng is None:
+        raise ConfigError(f"labels with noise {noise} need a generator that draws it")
+    number = 0
+    for prompt, answers in samples:
+        for answer in answers:
+            grading = grade(world, prompt, answer)
+            spans = [Span(part.start, part.end, part.aspect, part.score) for part in grading.segments]
+            spans.append(Span(0, len(answer), "completeness", grading.completeness))
+            if noise and rng is not None:
+                errors = rng.normal(0, noise / math.sqrt(len(spans)), len(spans)).tolist()
+                spans = [
+                    replace(span, label=span.label + error) for span, error in zip(spans, errors, strict=True)
+                ]
+            yield SpanLabels(prompt, answer, tuple(spans), id=f"answer-{number}")
+            number += 1

@@ -10,7 +10,7 @@ from transformers import CONFIG_MAPPING, PreTrainedModel
 from rewards.config import BodyConfig
 from rewards.errors import ConfigError, ModelError
 from rewards.models.checkpoint import auto_class, label_settings, start_classifier
-from rewards.models.hub import load_tokenizer
+from rewards.models.hub import load_tokenizer, quiet
 from rewards.models.sidecar import BY_TOKEN, Kind
 from rewards.step_encoding import separator_token
 
@@ -55,7 +55,8 @@ def make_classifier(
         model = _new_classifier(config, tokenizer, kind, labels)
     embeddings: Any = model.get_input_embeddings()
     if added and embeddings.num_embeddings < len(tokenizer):
-        model.resize_token_embeddings(len(tokenizer))
+        with quiet():  # Transformers tells at length how new rows are drawn
+            model.resize_token_embeddings(len(tokenizer))
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     model.config.pad_token_id = tokenizer.pad_token_id
     return model, tokenizer

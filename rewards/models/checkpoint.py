@@ -169,7 +169,8 @@ def _follow_tokenizer(model: PreTrainedModel, tokenizer: Any) -> None:  # noqa: 
     """Give a base the padding token that its adapters were trained with; it decides where scores are read."""
     embeddings: Any = model.get_input_embeddings()
     if embeddings.num_embeddings < len(tokenizer):
-        model.resize_token_embeddings(len(tokenizer))
+        with quiet():
+            model.resize_token_embeddings(len(tokenizer))
     if tokenizer.pad_token_id is not None:
         model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
         model.config.pad_token_id = tokenizer.pad_token_id
