@@ -225,6 +225,8 @@ def _notes(scorer: Scorer, screen: Screen) -> list[str]:
         notes.append(f"found in the data: {counts}")
     if cut := getattr(scorer, "truncated", 0):
         notes.append(f"{cut} solutions were scored with a shortened prompt")
+    if (own := getattr(scorer, "threshold", None)) is not None:
+        notes.append(f"the scorer's own threshold, as its training left it: {own:.6g}")
     return notes
 
 

@@ -11,6 +11,8 @@ from rewards.encoding import Encoder
 from rewards.records import Prompt
 from rewards.segments import cut
 
+NOWHERE = np.zeros(0, dtype=np.int64)
+
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
@@ -46,8 +48,8 @@ class SpanEncoder:
     ) -> list[Pieces | None]:
         """Return each response's tokens, however long, and its pieces; None where it has none.
 
-        A response of white space has no sentence. One that is scored as a whole in every aspect is always
-        one piece, be it empty.
+        A response of white space has no sentence, and where nothing is scored as a whole no piece at all. As
+        a whole every response is one piece, be it empty.
 
         Args:
             prompts: The prompt of each response.
@@ -61,11 +63,11 @@ class SpanEncoder:
         found: list[Pieces | None] = []
         for row, response in zip(located, responses, strict=True):
             cuts = {density: cut(response, density) for density in dict.fromkeys(self.densities)}
-            if not all(cuts.values()):
+            if not any(cuts.values()):
                 found.append(None)
                 continue
             at = {
-                density: end_tokens(row.offsets, [end for _, end in pieces])
+                density: end_tokens(row.offsets, [end for _, end in pieces]) if pieces else NOWHERE
                 for density, pieces in cuts.items()
             }
             places = np.unique(np.concatenate(list(at.values())))

@@ -83,45 +83,50 @@ class SpanScorer(Engine):
     def score(self, generations: Sequence[Generation]) -> list[Score]:
         """Return one score for each generation, in the order asked.
 
+        A response without a piece, such as one of white space that is scored by sentences, has sums of 0.
+
         Raises:
-            ScoringError: A response has no piece, as one of white space; or an output is not finite.
+            ScoringError: An output is not finite.
             DataError: A row is longer than the model's context, and the configuration says error.
         """
-        encoded = self._pieces(generations)
+        encoded = self.span_encoder.encode(
+            [generation.prompt for generation in generations],
+            [generation.response for generation in generations],
+            [generation_name(generation) for generation in generations],
+        )
+        scored = [
+            (generation, pieces)
+            for generation, pieces in zip(generations, encoded, strict=True)
+            if pieces is not None
+        ]
         rows, places = [], []
-        for generation, pieces in zip(generations, encoded, strict=True):
+        for generation, pieces in scored:
             row = self.shorten(list(pieces.tokens), generation)
             lost = len(pieces.tokens) - len(row)
             rows.append(tuple(row))
             places.append(tuple(place - lost for place in pieces.places))
-        scores = []
-        for generation, pieces, outputs in zip(generations, encoded, self.outputs(rows, places), strict=True):
-            labels = label_units(outputs, self.aspects, self.objective, generation)
-            spans = [
-                # Pieces that end at one token were learnt as one, and share what is read there.
-                Span(start, end, facts.name, float(labels[read, head]) / pieces.reads[head].count(read))
-                for head, facts in enumerate(self.aspects)
-                for (start, end), read in zip(pieces.spans[head], pieces.reads[head], strict=True)
-            ]
-            parts = {facts.name: 0.0 for facts in self.aspects}
-            for span in spans:
-                parts[span.aspect] += span.label
-            scores.append(Score(_total(parts, self.aspects), spans=tuple(spans), aspects=parts))
-        return scores
+        outputs = iter(self.outputs(rows, places))
+        return [
+            self._score(generation, pieces, None if pieces is None else next(outputs))
+            for generation, pieces in zip(generations, encoded, strict=True)
+        ]
 
-    def _pieces(self, generations: Sequence[Generation]) -> list[Pieces]:
-        names = [generation_name(generation) for generation in generations]
-        encoded = self.span_encoder.encode(
-            [generation.prompt for generation in generations],
-            [generation.response for generation in generations],
-            names,
-        )
-        found = [pieces for pieces in encoded if pieces is not None]
-        if len(found) < len(encoded):
-            place = encoded.index(None)
-            said = generations[place].response[:40]
-            raise ScoringError(f"{names[place]}: the response {said!r} has no piece to be scored")
-        return found
+    def _score(
+        self, generation: Generation, pieces: Pieces | None, outputs: NDArray[np.float32] | None
+    ) -> Score:
+        parts = {facts.name: 0.0 for facts in self.aspects}
+        if pieces is None or outputs is None:
+            return Score(0.0, aspects=parts)
+        labels = label_units(outputs, self.aspects, self.objective, generation)
+        spans = [
+            # Pieces that end at one token were learnt as one, and share what is read there.
+            Span(start, end, facts.name, float(labels[read, head]) / pieces.reads[head].count(read))
+            for head, facts in enumerate(self.aspects)
+            for (start, end), read in zip(pieces.spans[head], pieces.reads[head], strict=True)
+        ]
+        for span in spans:
+            parts[span.aspect] += span.label
+        return Score(_total(parts, self.aspects), spans=tuple(spans), aspects=parts)
 
 
 def label_units(

@@ -64,7 +64,8 @@ def load_model_scorer(spec: Spec) -> Scorer:
         steps = StepEncoder(encoder, _separator(spec, sidecar))
         _check_separator(spec, steps, sidecar)
         how = _choice(spec, "aggregation", AGGREGATIONS, sidecar.aggregation)
-        return ProcessScorer(TokenModel(classifier), steps, config, how)  # type: ignore[arg-type]  # one of them
+        threshold = sidecar.threshold if sidecar.separator else None  # a foreign folder has chosen none
+        return ProcessScorer(TokenModel(classifier), steps, config, how, threshold)  # type: ignore[arg-type]  # one of them
     if sidecar.kind == "outcome":
         return ModelScorer(RewardModel(classifier), encoder, config, sidecar.scale)
     aspects = weighted(sidecar.aspects, spec)

@@ -27,8 +27,11 @@ class ProcessScorer(Engine):
         steps: StepEncoder,
         config: ScoringConfig,
         aggregation: Aggregation = "product",
+        threshold: float | None = None,
     ) -> None:
         super().__init__(model, steps.encoder, config)
+        self.threshold = threshold
+        """Below it a step counts as wrong, as training chose it; None where it is not known."""
         self.step_encoder = steps
         self.aggregation: Aggregation = aggregation
 

@@ -211,15 +211,14 @@ def test_pieces_tell_where_the_fault_is(pieces):
     assert weighted.value == pytest.approx(2 * score.aspects["tone"])
 
 
-def test_a_response_without_a_piece_has_no_score_and_is_not_trained_on(
-    pieces, reward_folder, write_rows, tmp_path, capsys
+def test_a_response_without_a_piece_adds_up_to_nothing_and_is_not_trained_on(
+    pieces, reward_folder, write_rows, tmp_path
 ):
     folder, _ = pieces
     data = write_rows("d.jsonl", [{"prompt": "p", "response": " \n", "id": "e"}])
-    with pytest.raises(SystemExit) as stop:
-        main(["score", "--scorer", str(folder), "--data", data, "--out", str(tmp_path / "o.jsonl")])
-    assert stop.value.code == 2
-    assert r"d.jsonl:1, id 'e': the response ' \n' has no piece" in capsys.readouterr().err
+    main(["score", "--scorer", str(folder), "--data", data, "--out", str(tmp_path / "o.jsonl")])
+    scored = json.loads((tmp_path / "o.jsonl").read_text())
+    assert (scored["score"], scored["score_aspects"]) == (0, {"fact": 0, "tone": 0})
     rows = [spanned(number) for number in range(20)]
     rows[5] |= {"response": "  ", "spans": []}
     rows[8] |= {"response": "a" * 80, "spans": []}

@@ -13,7 +13,7 @@ from rewards.aspect_training import aspect_names, encode_aspects, fit_aspects
 from rewards.config import AspectsConfig, ScoringConfig, TrainingConfig
 from rewards.encoding import Encoder
 from rewards.engines.aspects import SpanScorer
-from rewards.errors import ConfigError, DataError, ScoringError
+from rewards.errors import ConfigError, DataError
 from rewards.models.sidecar import AspectFacts
 from rewards.models.tokens import TokenModel
 from rewards.records import Generation, Message, Span, SpanLabels
@@ -206,11 +206,16 @@ def test_what_has_no_piece_or_label_is_left_out_with_the_reason(make_tokenizer):
     assert sequence.left_out[0] == "record 1, id 'blank': no aspect has a label"
 
 
-def test_an_empty_response_has_no_score_but_as_a_whole(span_scorer):
-    with pytest.raises(ScoringError, match="row r3: the response '' has no piece"):
-        span_scorer().score([Generation(PROMPT, "ok."), Generation(PROMPT, "", id="r3")])
-    (score,) = span_scorer(facts=(FACTS[2],) * 3).score([Generation(PROMPT, "")])
-    assert [(span.start, span.end) for span in score.spans] == [(0, 0)] * 3
+def test_an_empty_response_has_a_whole_but_no_sentences_to_add_up(span_scorer):
+    scorer = span_scorer()
+    full, empty = scorer.score([Generation(PROMPT, "ok."), Generation(PROMPT, "", id="r3")])
+    assert full.spans
+    wholes = [facts.name for facts in scorer.aspects if facts.density == "whole"]
+    assert [(span.aspect, span.start, span.end) for span in empty.spans] == [(name, 0, 0) for name in wholes]
+    assert all(value == 0 for name, value in empty.aspects.items() if name not in wholes)
+    sentences = span_scorer(facts=tuple(dataclasses.replace(facts, density="sentence") for facts in FACTS))
+    (nothing,) = sentences.score([Generation(PROMPT, " \n")])
+    assert (nothing.value, nothing.spans, set(nothing.aspects.values())) == (0.0, (), {0.0})
 
 
 def test_unknown_aspects_and_settings_are_refused(make_tokenizer, tmp_path):
