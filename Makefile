@@ -17,7 +17,7 @@ lint: .venv/dev.stamp
 	$(BIN)/lint-imports
 
 bench: .venv/dev.stamp
-	$(BIN)/python -m pytest -m benchmark tests/benchmarks -s
+	EVALKIT_TEST_TRL=$$(.ci/trl-1.12) $(BIN)/python -m pytest -m benchmark tests/benchmarks -s
 
 .venv/run.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
