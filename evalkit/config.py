@@ -10,7 +10,7 @@ from rewards.errors import ConfigError
 from rewards.screening import ScreeningConfig
 
 PreferenceFormat = Literal[
-    "auto", "preference", "ranking", "hh", "tldr", "ultrafeedback", "ultrafeedback-binarized"
+    "auto", "preference", "ranking", "hh", "tldr", "ultrafeedback", "ultrafeedback-binarized", "qa-feedback"
 ]
 """How preferences are written; auto recognises them by the first row's columns."""
 

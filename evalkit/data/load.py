@@ -1,12 +1,15 @@
 """Preferences and rankings of any known format, recognised by the columns of the first row."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
 from evalkit.data.hh import hh_preference, is_dialogue
+from evalkit.data.qa_feedback import qa_feedback_preferences
+from evalkit.data.streams import screened
 from evalkit.data.tldr import tldr_preference
 from evalkit.data.ultrafeedback import binarized_preference, ultrafeedback_ranking
 from rewards.errors import ConfigError, DataError
@@ -25,6 +28,8 @@ FORMATS: Mapping[str, Convert] = {
     "preference": preference,
 }
 """The formats by name, and what makes a record of their rows."""
+QA_FEEDBACK = "qa-feedback"
+"""The format whose rows make several records: the preferences among four predictions."""
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +44,7 @@ def load_preferences(
 
     Args:
         source: A file, a folder or `hub:OWNER/NAME?...`, as `rewards.files.read_rows` takes it.
-        format: One of `FORMATS`, or `auto`: recognised by the first row's columns, and logged.
+        format: One of `FORMATS`, `qa-feedback`, or `auto`: recognised by the first row's columns, and logged.
         rename: The user's column names and ours.
         screen: What becomes of doubtful rows, and their counts when all is read. Without one, rows that a
             record cannot hold are errors and all others are kept.
@@ -49,8 +54,8 @@ def load_preferences(
         MissingFileError: There is no such source.
         DataError: While iterating: no format has these columns, or a row is broken.
     """
-    if format != "auto" and format not in FORMATS:
-        raise ConfigError(f"format is auto or one of {', '.join(FORMATS)}; got {format!r}")
+    if format not in ("auto", QA_FEEDBACK, *FORMATS):
+        raise ConfigError(f"format is auto or one of {', '.join((*FORMATS, QA_FEEDBACK))}; got {format!r}")
     rows = read_rows(source, rename=rename)
     return _records(rows, format, screen or Screen(ScreeningConfig(identical="keep")))
 
@@ -65,6 +70,8 @@ def recognize_format(row: Row) -> str:
     columns = set(values)
     if {"info", "summaries", "choice"} <= columns:
         return "tldr"
+    if {"prediction 1", "feedback", "preference"} <= columns:
+        return QA_FEEDBACK
     if {"instruction", "completions"} <= columns:
         return "ultrafeedback"
     if {"chosen", "rejected"} <= columns:
@@ -85,5 +92,13 @@ def _records(rows: Iterator[Row], format: str, screen: Screen) -> Iterator[Prefe
     name = recognize_format(first) if format == "auto" else format
     if format == "auto":
         log.info("%s: recognised as %s by its columns %s", first.source, name, ", ".join(first.values))
-    records: Iterator[Preference | Ranking] = screen.records(chain([first], rows), FORMATS[name])
-    yield from records
+    if name != QA_FEEDBACK:
+        records: Iterator[Preference | Ranking] = screen.records(chain([first], rows), FORMATS[name])
+        yield from records
+        return
+    ties: Counter[str] = Counter()
+    yield from screened(chain([first], rows), lambda row: qa_feedback_preferences(row, ties), screen)
+    if ties:
+        log.warning(
+            "%s: %d pairs are ties, which prefer nothing, and are left out", first.source, ties["tie"]
+        )

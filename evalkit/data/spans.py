@@ -1,19 +1,18 @@
 """Labels of spans and of aspects, in any known format, recognised by the columns of the first row."""
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TypeAlias, get_args
 
 from evalkit.aspect_config import SpanFormat
-from evalkit.data.qa_feedback import qa_feedback_preferences, qa_feedback_spans
+from evalkit.data.qa_feedback import qa_feedback_spans
 from evalkit.data.streams import screened
 from rewards.errors import ConfigError, DataError
 from rewards.files import Row, read_rows, span_labels
-from rewards.records import Preference, Span, SpanLabels
-from rewards.screening import Screen, ScreeningConfig
+from rewards.records import Span, SpanLabels
+from rewards.screening import Screen
 
 HELPSTEER = ("helpfulness", "correctness", "coherence", "complexity", "verbosity")
 """The columns of HelpSteer2 (`nvidia/HelpSteer2`, 2406.08673), each a number from 0 to 4."""
@@ -55,25 +54,6 @@ def load_span_labels(
     if len(set(columns)) < len(columns):
         raise ConfigError(f"columns differ from each other, got {', '.join(columns)}")
     return _records(read_rows(source, rename=rename), format, screen or Screen(), tuple(columns))
-
-
-def load_qa_preferences(
-    source: str | Path, screen: Screen | None = None, left_out: Counter[str] | None = None
-) -> Iterator[Preference]:
-    """Stream the preferences among the four predictions of each row of QA-Feedback.
-
-    Args:
-        source: As for `load_span_labels`.
-        screen: What becomes of doubtful pairs; without one, all are kept.
-        left_out: Counts the ties, which are no preferences.
-
-    Raises:
-        MissingFileError: There is no such source.
-        DataError: While iterating: a row is broken.
-    """
-    rows = read_rows(source)
-    screen = screen or Screen(ScreeningConfig(identical="keep"))
-    return screened(rows, lambda row: qa_feedback_preferences(row, left_out), screen)
 
 
 def recognize_span_format(row: Row, columns: Sequence[str] = ()) -> SpanFormat:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evalkit.data.load import load_preferences
 from evalkit.data.qa_feedback import (
     ASPECT_OF,
     PAIRS,
@@ -14,7 +15,7 @@ from evalkit.data.qa_feedback import (
     qa_feedback_spans,
     qa_prompt,
 )
-from evalkit.data.spans import HELPSTEER, load_qa_preferences, load_span_labels, recognize_span_format
+from evalkit.data.spans import HELPSTEER, load_span_labels, recognize_span_format
 from rewards.errors import ConfigError, DataError
 from rewards.files import Row, read_rows, span_labels, to_row, write_rows
 from rewards.records import Preference, Span, SpanLabels
@@ -129,11 +130,12 @@ def test_a_preference_that_is_none_is_named(told):
 
 
 @needs_feedback
-def test_qa_feedback_has_its_published_counts():
-    ties = Counter()
-    pairs = list(load_qa_preferences(FEEDBACK, left_out=ties))
+def test_qa_feedback_has_its_published_counts(caplog):
+    pairs = list(load_preferences(FEEDBACK))
+    (said,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said == f"{FEEDBACK}: 384 pairs are ties, which prefer nothing, and are left out"
     sides = Counter(pair.extra["chosen_prediction"] < pair.extra["rejected_prediction"] for pair in pairs)
-    assert (sides[True], sides[False], ties) == (1577, 1039, {"tie": 384})
+    assert (sides[True], sides[False]) == (1577, 1039)
     # Of the two ways to read 1 and 2, the one by which what is better says more of the reference.
     gold = {qa_prompt(one): one.values["gold"] for one in read_rows(FEEDBACK)}
     shared = sum(
@@ -371,10 +373,10 @@ def test_doubtful_rows_are_screened_and_counted(tmp_path):
 
 def test_pairs_of_one_text_are_kept_unless_the_screen_drops_them(tmp_path):
     write_rows(tmp_path / "rows.jsonl", [QA | {"prediction 2": QA["prediction 1"]}])
-    pairs = list(load_qa_preferences(tmp_path / "rows.jsonl"))
+    pairs = list(load_preferences(tmp_path / "rows.jsonl"))
     assert len(pairs) == 4
     assert isinstance(pairs[0], Preference)
     screen = Screen()
-    assert len(list(load_qa_preferences(tmp_path / "rows.jsonl", screen=screen))) == 3
+    assert len(list(load_preferences(tmp_path / "rows.jsonl", "qa-feedback", screen=screen))) == 3
     assert screen.report.dropped == {"identical": 1}
     assert len(PAIRS) == 6
