@@ -113,6 +113,9 @@ class ProcessConfig:
     """Make the separator a token of its own in the vocabulary, if it is not one."""
     wrong_weight: float = 1.0
     """Weight of a wrong step in the loss, against 1 for a right one; 0 gives both classes the same weight."""
+    until_error: bool = False
+    """Learn no step behind the first that is labelled below 0.5, where PRM800K's labels stop; for labels of
+    every step, such as those of rollouts."""
     aggregation: Aggregation = "product"
     """How the steps' probabilities become a solution's score: product, min, mean, last or sum_logits."""
     calibrate: bool = True

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from rewards.placed import Encoded, PlacedExample, longest_row, record_names, re
 from rewards.process_evaluation import choose_threshold, true_first_error
 from rewards.records import StepLabels, prompt_key
 from rewards.step_encoding import StepEncoder
-from rewards.steps import probabilities
+from rewards.steps import probabilities, until_first_error
 
 UNCALIBRATED = 0.5
 """The threshold of a wrong step where none could be chosen on held-out solutions."""
@@ -121,6 +121,9 @@ def fit_process(
     """
     refuse_pair_settings(config)
     steps = StepEncoder(encoder, process.separator)
+    if process.until_error:
+        records = [_until_error(record) for record in records]
+        held_out = None if held_out is None else [_until_error(record) for record in held_out]
     encoded = encode_steps(records, steps, config.over_long, record_names(records, names))
     beside = None
     if held_out is not None:
@@ -144,6 +147,10 @@ def fit_process(
     kinds = ("right", "wrong", "unlabelled", "unlabelled solutions")
     labels = {kind: encoded.count(kind) for kind in kinds}
     return result_of(fitted, train, evaluation, encoded, beside, labels, threshold=threshold)
+
+
+def _until_error(record: StepLabels) -> StepLabels:
+    return replace(record, labels=until_first_error(record.labels))
 
 
 def _balance(train: Sequence[PlacedExample]) -> float:

@@ -105,3 +105,10 @@ def first_error(steps: Sequence[float], threshold: float) -> int:
     ProcessBench (2412.06559) tells solutions by this index.
     """
     return next((place for place, score in enumerate(steps) if score < threshold), -1)
+
+
+def until_first_error(labels: Sequence[float | None]) -> tuple[float | None, ...]:
+    """Return a solution's labels without those behind its first step that is labelled below 0.5."""
+    wrong = (place for place, label in enumerate(labels) if label is not None and label < 0.5)
+    end = next(wrong, len(labels)) + 1
+    return tuple(label if place < end else None for place, label in enumerate(labels))

@@ -7,6 +7,7 @@ import numpy as np
 
 from rewards.files import read_rows, step_labels, write_rows
 from rewards.rows import Row
+from rewards.steps import until_first_error
 
 HARD, SOFT = "hard_labels", "soft_labels"
 
@@ -36,13 +37,7 @@ def _soft(row: Row) -> list[float | None]:
 
 
 def _hard_first(row: Row) -> list[float | None]:
-    return until_first_error(_hard(row))
-
-
-def until_first_error(labels: Sequence[float | None]) -> list[float | None]:
-    """Return hard labels with none after the first 0."""
-    first = next((place for place, label in enumerate(labels) if label == 0), len(labels))
-    return [label if place <= first else None for place, label in enumerate(labels)]
+    return list(until_first_error(_hard(row)))
 
 
 def agreement(rollouts: str, early: str, gold: str) -> list[dict[str, object]]:

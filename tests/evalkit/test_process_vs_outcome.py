@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from evalkit.experiments import process_vs_outcome, process_vs_outcome_steps, process_vs_outcome_world
-from evalkit.experiments.process_vs_outcome_labels import agreement, until_first_error
+from evalkit.experiments.process_vs_outcome_labels import agreement
 from evalkit.experiments.process_vs_outcome_samples import Pool, Way, accuracies, curves, diagnose
 from evalkit.experiments.process_vs_outcome_world import ProcessVsOutcome
 from evalkit.testbeds.world_models import Schooling
@@ -139,11 +139,6 @@ def test_differences_are_paired_and_pooled_over_seeds():
     low, high = measured.interval(prm, orm)[-1]
     assert 0 <= low < 0.5 < high <= 1
     assert measured.interval(prm)[-1] == (None, None)  # right in all resamples
-
-
-def test_labels_end_at_the_first_error():
-    assert until_first_error([1.0, 0.0, 1.0, 0.0]) == [1.0, 0.0, None, None]
-    assert until_first_error([1.0, 1.0]) == [1.0, 1.0]
 
 
 def test_agreement_by_hand(tmp_path):

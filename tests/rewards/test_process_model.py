@@ -20,7 +20,7 @@ from rewards.process_training import encode_steps, fit_process
 from rewards.records import Generation, Message, StepLabels
 from rewards.scorer import parse_spec
 from rewards.step_encoding import StepEncoder, separator_token
-from rewards.steps import AGGREGATIONS, aggregate
+from rewards.steps import AGGREGATIONS, aggregate, until_first_error
 
 QUICK = TrainingConfig(
     learning_rate=1e-2,
@@ -352,3 +352,15 @@ def test_without_solutions_of_both_kinds_the_threshold_stays(tmp_path, make_toke
     result = fit_process(model, encoder, right, ProcessConfig(), QUICK, tmp_path)
     assert result.threshold is None
     assert read_sidecar(str(tmp_path)).threshold == 0.5
+
+
+def test_labels_behind_the_first_wrong_step_can_be_left_unlearnt(tmp_path, make_tokenizer, token_classifier):
+    every = [labelled(("one", "two", "three"), (1, number % 2, 1), f"{number}\n") for number in range(8)]
+    assert until_first_error((1, 0, 1)) == (1, 0, None)
+    assert until_first_error((1, None, 1)) == (1, None, 1)
+    assert until_first_error((None, 0.4, 0.9)) == (None, 0.4, None)
+    encoder = Encoder(make_tokenizer(), False, 256)
+    model = TokenModel(token_classifier(num_hidden_layers=1))
+    config = dataclasses.replace(QUICK, evaluation_share=0, max_steps=1)
+    result = fit_process(model, encoder, every, ProcessConfig(until_error=True), config, tmp_path)
+    assert (result.labels["right"], result.labels["wrong"]) == (8 + 4 + 4, 4)  # 4 behind an error are left
