@@ -24,11 +24,13 @@ HEAVY = (
 )  # fmt: skip
 LIGHT = (
     "evalkit.annotation_config",
+    "evalkit.aspect_config",
     "evalkit.cli",
     "evalkit.config",
     "evalkit.judging_config",
     "evalkit.ledgers",
     "evalkit.pairing_verdicts",
+    "evalkit.process_config",
     "evalkit.runs",
     "judges.asking.asker",
     "judges.config",
@@ -59,14 +61,20 @@ LIGHT = (
     "judges.templates",
     "judges.verdict_table",
     "judges.verdicts",
+    "rewards.alignment",
+    "rewards.answers",
+    "rewards.aspects",
     "rewards.config",
     "rewards.ensemble",
     "rewards.errors",
     "rewards.files",
+    "rewards.process_evaluation",
     "rewards.records",
     "rewards.rules",
     "rewards.scorer",
+    "rewards.segments",
     "rewards.selection",
+    "rewards.steps",
 )
 FORBIDDEN = (r"nan_to_num", r"errstate\(all=", r"except\s*:", r"except \(?(Base)?Exception\b")
 
