@@ -72,6 +72,18 @@ def test_parts_of_a_configuration_are_set_one_by_one(tmp_path):
 
 
 FILLED = {
+    "accuracy": ["--data", "d", "--out", "o", "--score", "[prm,orm]", "--n", "[1,8]"],
+    "aspect-card": ["--scorer", "s", "--data", "d", "--out", "o", "--columns", "[tone,truth]"],
+    "combine": ["--data", "d", "--out", "o", "--weights", '{"a": 0.5}', "--at_most", '{"b": 2}', "--pareto"],
+    "label-steps": ["--policy", "p", "--data", "d", "--out", "o", "--separator", "\n\n", "--stop", "[Q]"],
+    "process-eval": ["--scorer", "s", "--data", "d", "--threshold", "0.4", "--neutral", "wrong"],
+    "search": ["--policy", "p", "--scorer", "s", "--data", "d", "--out", "o", "--method", "dvts"],
+    "train aspects": [
+        *("--data", "d", "--out", "o", "--aspects.level", "span", "--aspects.names", "[a,b]"),
+        *("--aspects.density", '{"a": "whole"}', "--aspects.weights", '{"b": 0.3}'),
+    ],
+    "train correctness": ["--data", "d", "--out", "o", "--label", "right", "--tokens", "last"],
+    "train process": ["--data", "d", "--out", "o", "--process.separator", "ки", "--process.add_token"],
     "annotate": ["--db", "d", "--data", "o", "--aspects", "[irrelevant,+insightful]", "--overlap", "2"],
     "labels export": ["--db", "d", "--out", "o", "--form", "steps", "--neutral", "half"],
     "labels import": ["--data", "d", "--db", "o"],
@@ -258,8 +270,8 @@ def test_an_interruption_says_of_each_command_what_it_keeps(command, monkeypatch
         main(command.split())
     assert stopped.value.code == 130
     anew = command in (
-        "select", "fit", "winrate", "rank", "agreement", "pairs", "ledger export", "labels export",
-        "labels status",
+        "accuracy", "combine", "select", "fit", "winrate", "rank", "agreement", "pairs", "ledger export",
+        "labels export", "labels status",
     )  # fmt: skip
     assert ("starts anew" in capsys.readouterr().err) is anew
 
