@@ -166,6 +166,8 @@ def _card(rows: Sequence[Mapping[str, Any]], resampling: Resampling, config: Asp
     labels, counted = _labels(rows, _is_in_columns(config))
     scores = _scores(rows)
     both = [name for name in scores if name in labels]
+    # In the scorer's order, so that tables and figures name the aspects of both alike.
+    labels = {name: labels[name] for name in dict.fromkeys((*both, *labels))}
     if not both:
         raise DataError(
             f"{config.data}: no aspect has both labels and scores; labelled: {', '.join(labels) or 'none'}; "

@@ -53,12 +53,13 @@ KEPT_NOTHING = {
     "agreement": "the same command starts anew",
     "accuracy": "the same command starts anew",
     "combine": "nothing was written, and the same command starts anew",
+    "process-eval": "with --out what is done is kept, and the same command goes on from there",
     "pairs": "nothing was written, and the same command starts anew",
     "ledger export": "nothing was written, and the same command starts anew",
     "labels export": "nothing was written, and the same command starts anew",
     "labels status": "the same command starts anew",
 }
-"""What is said of the commands that keep nothing of an interrupted run."""
+"""What is said of the commands that keep nothing of an interrupted run, or not always."""
 
 SURROUNDINGS = {
     errno.EACCES: "choose a place that is yours, or change its rights",

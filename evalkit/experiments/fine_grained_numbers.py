@@ -214,7 +214,7 @@ def _charged(path: Path) -> Floats:
     """
     found = []
     for row in read_rows(path):
-        spans: list[list[dict[str, Any]]] = dict(row.values)["scores_spans"]  # type: ignore[assignment]
+        spans: list[list[dict[str, Any]]] = dict(row.values)["scores_spans"]  # type: ignore[assignment]  # as `score` wrote it
         for own in spans:
             sums = dict.fromkeys(ASPECTS, 0.0)
             for span in own:

@@ -96,6 +96,6 @@ def _write(folder: Path, model: object, tokenizer: object, about: dict[str, int]
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     model.save_pretrained(partial)  # type: ignore[attr-defined]  # Transformers' own, untyped
-    tokenizer.save_pretrained(partial)  # type: ignore[attr-defined]
+    tokenizer.save_pretrained(partial)  # type: ignore[attr-defined]  # as above
     (partial / READING).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     partial.replace(folder)

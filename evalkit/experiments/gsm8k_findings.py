@@ -64,7 +64,7 @@ def baselines(
     """
     texts: list[list[str]] = [row["responses"] for row in rows]  # type: ignore[misc]  # as the reader has it
     questions = [str(row["question"]) for row in rows]
-    answers: list[list[str | None]] = [row["answers"] for row in rows]  # type: ignore[misc]
+    answers: list[list[str | None]] = [row["answers"] for row in rows]  # type: ignore[misc]  # as above
     length = np.array([[float(len(text)) for text in own] for own in texts])
     author = np.empty(right.shape)
     for part in np.unique(fold):

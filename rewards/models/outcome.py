@@ -46,10 +46,6 @@ class RewardModel(SequenceModel):
         """Return the rows' raw logits, [R], float32; from packs that hold all of them, or padded without."""
         return self.logits(packs, rows)[:, 0]
 
-    def forward_padded(self, rows: Sequence[Tokens]) -> Tensor:
-        """Return the raw logits of rows padded on the right, [R], float32; any body can be given them."""
-        return self.padded_logits(rows)[:, 0]
-
 
 class AspectModel(SequenceModel):
     """A reward model of several aspects: K scores for a row."""

@@ -128,6 +128,20 @@ def test_gold_against_gold_is_perfect(card, tmp_path):
     assert "relevance        1.000" in said
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_labels_and_scores_name_their_aspects_in_one_order(card, tmp_path):
+    """Spans come in any order; a table whose diagonal is no aspect with itself would mislead."""
+    rows = [row | {"spans": row["spans"][::-1]} for row in facts_rows(4, 2)]
+    card(rows, "testbed:facts")
+    with (tmp_path / "card" / "correlations.csv").open(newline="") as file:
+        pairs = [(row["kind"], row["first"], row["second"]) for row in csv.DictReader(file)]
+    labels, scores = ([pair[1:] for pair in pairs if pair[0] == kind] for kind in ("label", "score"))
+    assert labels == scores
+    assert [second for kind, first, second in pairs if kind == "score-label" and first == ASPECTS[0]] == [
+        *ASPECTS
+    ]
+
+
 def test_aspects_of_one_side_are_listed_and_missing_labels_counted(card):
     rows = [
         {"prompt": f"p{number % 3}", "response": "x" * number, "rule:length": number, "style": number % 2}

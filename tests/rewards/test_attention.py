@@ -57,8 +57,8 @@ def test_packed_equals_padded(make_classifier, family, sizes):
     assert can_pack(model.inner.config, max(map(len, ROWS)))
     assert prepare_for_packing(model)
     with torch.no_grad():
-        padded = model.forward_padded(ROWS)
-        alone = torch.cat([model.forward_padded([row]) for row in ROWS])
+        padded = model(None, ROWS)
+        alone = torch.cat([model(None, [row]) for row in ROWS])
         for budget, minimum_saving in ((1 << 20, 1), (1 << 20, 16), (12, 1), (1, 1)):
             packed = model(list(pack(ROWS, budget, minimum_saving)), ROWS)
             assert difference(packed, alone) < 1e-5
@@ -75,9 +75,9 @@ def test_bodies_that_cannot_be_packed_are_recognised(make_classifier, family, si
         pytest.skip(f"this Transformers has no classifier of family {family}: {str(error)[:60]}")
     model = RewardModel(classifier).eval()
     with torch.no_grad():
-        before = model.forward_padded(ROWS)
+        before = model(None, ROWS)
         assert not prepare_for_packing(model)
-        assert torch.equal(model.forward_padded(ROWS), before)  # left as it was
+        assert torch.equal(model(None, ROWS), before)  # left as it was
     assert classifier.config._attn_implementation != NAME
 
 
@@ -99,7 +99,7 @@ def test_gradients_equal_those_of_padded_rows(make_classifier, family):
     packed = copy.deepcopy(plain)
     assert prepare_for_packing(packed)
     weights = torch.linspace(-1, 2, len(ROWS))  # stands for a loss that treats each row otherwise
-    (plain.forward_padded(ROWS) * weights).sum().backward()
+    (plain(None, ROWS) * weights).sum().backward()
     (packed(list(pack(ROWS, 1 << 20, 1)), ROWS) * weights).sum().backward()
     theirs = dict(packed.named_parameters())
     for name, parameter in plain.named_parameters():
@@ -126,7 +126,7 @@ def tiny(make_classifier):
 def test_any_rows_in_any_packs(tiny, endings, prompt, budget):
     rows = [[*prompt, *ending] for ending in endings]
     with torch.no_grad():
-        alone = torch.cat([tiny.forward_padded([row]) for row in rows])
+        alone = torch.cat([tiny(None, [row]) for row in rows])
         assert difference(tiny(list(pack(rows, budget, 1)), rows), alone) < 1e-5
 
 

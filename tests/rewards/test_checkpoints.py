@@ -192,7 +192,7 @@ def test_adapters_give_the_same_logits_after_saving(tmp_path, base, merged):
     texts = [Generation("What is", " the capital"), Generation("Why", " is the sky blue?")]
     rows = [[*tokenizer(one.prompt + one.response)["input_ids"], tokenizer.eos_token_id] for one in texts]
     with torch.no_grad():
-        before = model.forward_padded(rows).tolist()
+        before = model(None, rows).tolist()
     sidecar = Sidecar(tokenizer_hash=tokenizer_hash(tokenizer))
     out = tmp_path / "out"
     if merged:

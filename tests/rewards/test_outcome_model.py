@@ -31,7 +31,7 @@ def test_scores_are_read_where_transformers_reads_them(make_classifier, tokens, 
     classifier = make_classifier(pad=pad)
     with torch.no_grad():
         theirs = classifier(input_ids=torch.tensor([tokens])).logits[0, 0]
-        ours = RewardModel(classifier).forward_padded([tokens[: place + 1]])[0]
+        ours = RewardModel(classifier)(None, [tokens[: place + 1]])[0]
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
@@ -44,7 +44,7 @@ def test_scores_are_those_of_transformers_alone(
     tokenizer.save_pretrained(tmp_path)
     rows = [tokenizer(text + "</s>" * (family != "bert"))["input_ids"] for text in TEXTS]
     with torch.no_grad():
-        ours = RewardModel(classifier).eval().forward_padded(rows).tolist()
+        ours = RewardModel(classifier).eval()(None, rows).tolist()
     alone = plain_logits(tmp_path, TEXTS, eos=family != "bert", one_by_one=True)
     assert ours == pytest.approx(alone, rel=1e-5, abs=1e-5)
     sides = ["right"] if family in ("bert", "gpt2") else ["right", "left"]  # GPT-2 counts padding as places
@@ -59,7 +59,7 @@ def test_a_body_in_half_precision_keeps_a_head_in_float32(make_classifier):
     assert half.inner.score.weight.dtype == torch.float32
     rows = [[0, 5, 6, 7, 1], [0, 9, 1]]
     with torch.no_grad():
-        first, second = exact.forward_padded(rows), half.forward_padded(rows)
+        first, second = exact(None, rows), half(None, rows)
         assert prepare_for_packing(half)
         packed = half(list(pack(rows, 100, 1)), rows)
     assert second.dtype == packed.dtype == torch.float32
