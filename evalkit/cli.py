@@ -5,7 +5,16 @@ import sys
 from collections.abc import Sequence
 from pkgutil import resolve_name
 
-from evalkit import annotation_config, aspect_config, config, judging_config, process_config
+from evalkit import (
+    annotation_config,
+    aspect_config,
+    compare_config,
+    config,
+    judging_config,
+    policy_config,
+    ppo_config,
+    process_config,
+)
 from evalkit.parsing import parse_configuration
 from rewards.errors import ConfigError, EvalkitError
 
@@ -15,6 +24,12 @@ COMMANDS: dict[str, tuple[type, str]] = {  # name: (what it needs, where it runs
     "train correctness": (process_config.TrainCorrectness, "evalkit.training_steps:run_correctness"),
     "train process": (process_config.TrainProcess, "evalkit.training_steps:run_process"),
     "train aspects": (aspect_config.TrainAspects, "evalkit.training_aspects:run"),
+    "train sft": (policy_config.TrainSft, "evalkit.training_sft:run"),
+    "train best-of-n": (policy_config.TrainBestOfN, "evalkit.training_best_of_n:run"),
+    "train dpo": (policy_config.TrainDpo, "evalkit.training_dpo:run"),
+    "train rso": (policy_config.TrainRso, "evalkit.training_rso:run"),
+    "train ppo": (ppo_config.TrainPpo, "evalkit.training_ppo:run"),
+    "compare": (compare_config.Compare, "evalkit.comparing:run"),
     "generate": (config.Generate, "evalkit.generating:run"),
     "score": (config.ScoreFile, "evalkit.scoring:run"),
     "select": (config.Select, "evalkit.selecting:run"),

@@ -17,9 +17,8 @@ from rewards.models.checkpoint import save
 from rewards.models.head import HeadedModel, can_pack, prepare_for_packing
 from rewards.models.hub import quiet
 from rewards.models.sidecar import Scale, Sidecar, write_sidecar
-from rewards.models.tokens import TokenModel
 from rewards.placed import Encoded, PlacedExample
-from rewards.trainer import Objective, PackedTrainer, training_arguments
+from rewards.trainer import Objective, PackedTrainer, Probe, training_arguments
 
 CHECKPOINTS = "checkpoints"
 PRETRAINED_RATE, NEW_RATE = 1e-5, 1e-3
@@ -95,6 +94,7 @@ def fit_examples(
     longest: int,
     config: TrainingConfig,
     out: Path,
+    probe: Probe | None = None,
 ) -> Fitted[M]:
     """Fit a model, resuming where an earlier call with the same arguments was killed.
 
@@ -106,6 +106,7 @@ def fit_examples(
         longest: Tokens of the longest row among both.
         config: The knobs.
         out: Folder for checkpoints and metrics.
+        probe: Looks at the model wherever it is evaluated, at the start and at the end.
 
     Raises:
         DataError: There is nothing to train on.
@@ -122,15 +123,17 @@ def fit_examples(
     packed = can_pack(model.inner.config, longest) and prepare_for_packing(model)
     if config.lora.rank:
         adapted = add_adapters(
-            model.inner, config.lora, config.seed, model.head, isinstance(model, TokenModel)
+            model.inner, config.lora, config.seed, model.head if model.new_head else "", model.adapter_task
         )
         model = type(model)(cast(Any, adapted))  # type: ignore[call-arg]  # its kinds know their head
     checkpoints = out / CHECKPOINTS
-    arguments = training_arguments(config, len(train), bool(evaluation), checkpoints)
-    trainer = PackedTrainer(model, arguments, config, objective, train, evaluation, packed, out)
+    arguments = training_arguments(
+        config, len(train), bool(evaluation), checkpoints, probe.every if probe else None
+    )
+    trainer = PackedTrainer(model, arguments, config, objective, train, evaluation, packed, out, probe)
     with quiet():  # Trainer remarks on the file system at each checkpoint
         trainer.train(resume_from_checkpoint=last_complete(checkpoints))
-    final = trainer.measure() if evaluation else {}
+    final = trainer.measure() if evaluation or probe else {}
     model.eval()
     return Fitted(model, config, trainer.state.global_step, final, packed)
 
@@ -202,16 +205,16 @@ def _remove_dropout(model: HeadedModel) -> None:
 
 
 def add_adapters(
-    classifier: torch.nn.Module, config: LoraConfig, seed: int, head: str = "score", by_token: bool = False
+    model: torch.nn.Module, config: LoraConfig, seed: int, head: str = "score", task: str = "SEQ_CLS"
 ) -> torch.nn.Module:
-    """Wrap a classifier in LoRA adapters, with its head trained whole and saved beside them.
+    """Wrap a model in LoRA adapters, with its head trained whole and saved beside them.
 
     Args:
-        classifier: A sequence or token classifier.
+        model: A classifier or a causal language model.
         config: The adapters.
         seed: Of their weights.
-        head: Name of the classifier's head.
-        by_token: Whether it classifies tokens.
+        head: Name of a head that is trained whole; empty trains none so.
+        task: What peft calls such a model.
 
     Raises:
         MissingExtraError: peft is not installed.
@@ -224,16 +227,16 @@ def add_adapters(
     if config.targets != "all-linear":
         targets = [name.strip() for name in config.targets.split(",")]
     settings = peft.LoraConfig(
-        task_type=peft.TaskType.TOKEN_CLS if by_token else peft.TaskType.SEQ_CLS,
+        task_type=task,
         r=config.rank,
         lora_alpha=config.alpha,
         lora_dropout=config.dropout,
         target_modules=targets,
-        modules_to_save=[head],
+        modules_to_save=[head] if head else None,
     )
     torch.manual_seed(seed)
     try:
         with quiet():
-            return cast(torch.nn.Module, peft.get_peft_model(cast(Any, classifier), settings))
+            return cast(torch.nn.Module, peft.get_peft_model(cast(Any, model), settings))
     except ValueError as error:
         raise ConfigError(f"lora.targets {config.targets!r}: {error}") from None

@@ -1,6 +1,5 @@
 """Transformers' Trainer over packed rows: resume, mixed precision, sharding and loggers come with it."""
 
-import json
 import math
 import sys
 from collections import Counter
@@ -10,17 +9,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
-from transformers import (
-    EarlyStoppingCallback,
-    PrinterCallback,
-    ProgressCallback,
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
 
+from rewards.callbacks import EarlyStop, MetricsFile, ProgressBar
 from rewards.config import TrainingConfig
 from rewards.errors import ConfigError, ModelError
 from rewards.models.head import HeadedModel
@@ -29,9 +20,16 @@ METRICS = "metrics.jsonl"
 
 
 def training_arguments(
-    config: TrainingConfig, prompts: int, evaluates: bool, folder: Path
+    config: TrainingConfig, prompts: int, evaluates: bool, folder: Path, probe_every: int | None = None
 ) -> TrainingArguments:
     """Translate our knobs into those of Trainer.
+
+    Args:
+        config: The knobs.
+        prompts: Batch elements to train on.
+        evaluates: Whether there are held-out examples.
+        folder: Where checkpoints go.
+        probe_every: Updates between a probe's looks, 0 for ten looks in the run; None without a probe.
 
     Raises:
         ConfigError: Settings that contradict each other.
@@ -41,7 +39,7 @@ def training_arguments(
         raise ConfigError(f"batch_prompts {config.batch_prompts} is not a multiple of {micro}")
     total = config.max_steps or math.ceil(math.ceil(prompts / config.batch_prompts) * config.epochs)
     tenth = max(1, total // 10)
-    every = config.evaluation_steps or tenth
+    every = config.evaluation_steps or probe_every or tenth
     stops = bool(config.early_stopping)
     saves = config.checkpoint_steps or (every if stops else tenth)
     if stops and saves != every:
@@ -62,7 +60,8 @@ def training_arguments(
         max_grad_norm=config.max_gradient_norm,
         bf16=config.dtype == "bfloat16",
         use_cpu=not torch.accelerator.is_available(),  # without it bf16 on a processor is refused
-        eval_strategy="steps" if evaluates else "no",
+        eval_strategy="steps" if evaluates or probe_every is not None else "no",
+        eval_on_start=probe_every is not None,
         eval_steps=every,
         save_strategy="steps",
         save_steps=saves,
@@ -106,6 +105,24 @@ class Objective(Protocol[X]):
         ...
 
 
+class Probe(Protocol):
+    """Looks at a model while it trains, and may end the training."""
+
+    @property
+    def every(self) -> int:
+        """Updates between looks; 0 looks ten times in the run."""
+        ...
+
+    @property
+    def stops(self) -> bool:
+        """Whether training is to end."""
+        ...
+
+    def look(self, model: HeadedModel, step: int) -> Mapping[str, float]:
+        """Return metrics of the model after `step` updates; of a step seen before those of then."""
+        ...
+
+
 class PackedTrainer(Trainer, Generic[E]):
     """Trains a reward model on examples of one objective."""
 
@@ -119,8 +136,10 @@ class PackedTrainer(Trainer, Generic[E]):
         evaluation: Sequence[E],
         packed: bool,
         out: Path,
+        probe: Probe | None = None,
     ) -> None:
         self.packed = packed
+        self.probe = probe
         self.objective: Objective[E] = objective
         self.reward_model = model
         self.evaluation = list(evaluation)
@@ -142,7 +161,7 @@ class PackedTrainer(Trainer, Generic[E]):
             model=model,
             args=arguments,
             train_dataset=list(train),
-            eval_dataset=self.evaluation or None,
+            eval_dataset=self.evaluation or ([] if probe else None),
             data_collator=self.collate,
             callbacks=callbacks,
         )
@@ -192,12 +211,15 @@ class PackedTrainer(Trainer, Generic[E]):
             items += float(inputs["items"])
             sums.update(self.objective.tally(inputs, outputs))
         loss = {"eval_loss": total / items} if items else {}
-        return {**loss, **self.objective.metrics(sums)}
+        seen = self.probe.look(self.reward_model, self.state.global_step) if self.probe else {}
+        return {**loss, **(self.objective.metrics(sums) if items else {}), **seen}
 
     def evaluate(self, *_: object, **__: object) -> dict[str, float]:
         """Measure, log, and tell the callbacks, as Trainer's own evaluation does."""
         metrics = self.measure()
         self.log(metrics)
+        if self.probe and self.probe.stops:
+            self.control.should_training_stop = True
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
@@ -215,61 +237,3 @@ class PackedTrainer(Trainer, Generic[E]):
         lost = sorted({*trained.intersection(load_result.missing_keys), *load_result.unexpected_keys})
         if lost:
             raise ModelError(f"{self.args.output_dir}: a checkpoint of another model; {lost[0]} differs")
-
-
-class EarlyStop(EarlyStoppingCallback):
-    """Stops early, also where a run was killed after it had stopped and is resumed."""
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
-        """Stop after one update, which the best weights replace."""
-        if self.early_stopping_patience_counter >= self.early_stopping_patience:
-            control.should_training_stop = True
-
-
-class ProgressBar(ProgressCallback):
-    """Draws how far training is, without a line for each update."""
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **_: object,
-    ) -> None:
-        """Show the loss beside the bar."""
-        if self.training_bar is not None and logs and "loss" in logs:
-            self.training_bar.set_postfix(loss=f"{logs['loss']:.4f}")
-
-
-class MetricsFile(TrainerCallback):
-    """Appends what is logged to `metrics.jsonl`; a resumed run takes back what it will measure again."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
-        """Cut the file after the step that training resumes from."""
-        if self.path.exists():
-            lines = self.path.read_text(encoding="utf-8").splitlines()
-            kept = [
-                line for line in lines if line.endswith("}") and json.loads(line)["step"] <= state.global_step
-            ]
-            self.path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **_: object,
-    ) -> None:
-        """Append one line."""
-        if state.is_world_process_zero and logs:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": state.global_step, **logs}) + "\n")

@@ -2,20 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from evalkit.policies.cache import cache_argument, can_pad
+from evalkit.policies.checkpoint import load_causal
 from evalkit.policies.decoding import Ending, Sample, decode, prefill
 from evalkit.policies.policy import DEFAULT_SAMPLING, SamplingConfig
 from evalkit.policies.randomness import sample_keys
 from evalkit.policies.texts import StopTexts, Texts
-from rewards.errors import ConfigError, DataError, ModelError, SpecError
-from rewards.models.hub import loading_options, quiet
+from rewards.errors import ConfigError, DataError, SpecError
 from rewards.records import Generation, Prompt, prompt_key
 from rewards.scorer import Spec
 
@@ -177,29 +174,7 @@ def load_local_policy(spec: Spec) -> LocalPolicy:
         device = torch.device(spec.options.get("device", "cuda" if torch.cuda.is_available() else "cpu"))
     except RuntimeError:
         raise SpecError(f"{spec.text}: option device is one of torch's, such as cpu or cuda:0") from None
-    if Path(spec.rest).is_dir() and not (Path(spec.rest) / "config.json").exists():
-        raise ModelError(f"{spec.text}: the folder has no config.json, so it is no model's folder")
-    options = loading_options(spec.rest)
-    try:
-        with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(spec.rest, **options)
-            # Its annotation leaves out the pair that `output_loading_info` gives.
-            answer: Any = AutoModelForCausalLM.from_pretrained(
-                spec.rest, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True, **options
-            )
-    except (OSError, ValueError, SafetensorError) as error:
-        raise ModelError(
-            f"{spec.text}: no causal language model with a tokenizer loads from this folder or Hub id: "
-            f"{' '.join(str(error).split())[:200]}"
-        ) from error
-    model, loaded = answer
-    # Of a head that is tied to the embeddings the file holds nothing, and Transformers misses nothing.
-    fresh = sorted({*map(str, loaded["missing_keys"]), *(str(key[0]) for key in loaded["mismatched_keys"])})
-    if fresh:
-        raise ModelError(
-            f"{spec.text}: is no trained language model: {', '.join(fresh[:5])} would be random, so that its "
-            "samples would mean nothing; a reward model's folder is a scorer, not a policy"
-        )
+    model, tokenizer = load_causal(spec.rest, spec.text, dtype)
     torch.nn.Module.to(model, device)
     return LocalPolicy(model, tokenizer, spec.rest)
 

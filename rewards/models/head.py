@@ -27,6 +27,11 @@ class HeadedModel(nn.Module):
         head: Name of its linear head; empty where Transformers reads the body in a way of its own.
     """
 
+    adapter_task = "SEQ_CLS"
+    """What peft calls a model of this kind."""
+    new_head = True
+    """Whether the head is learnt whole beside adapters, as one that begins from chance must be."""
+
     def __init__(self, classifier: PreTrainedModel, head: str) -> None:
         super().__init__()
         self.classifier = classifier
@@ -89,6 +94,22 @@ class HeadedModel(nn.Module):
             positions: Which tokens of each of its rows are read; None reads the last of each.
             mask: What attends to what, where it is there already.
         """
+        states, inverse = self.packed_states(rows, positions, mask)
+        return self._apply_head(states)[inverse]
+
+    def packed_states(
+        self, rows: Pack, positions: Sequence[Integers] | None = None, mask: PackedMask | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the body's hidden states at tokens of a pack's rows, a token that several share once.
+
+        Args:
+            rows: The pack.
+            positions: Which tokens of each of its rows are read; None reads the last of each.
+            mask: What attends to what, where it is there already.
+
+        Returns:
+            [distinct, hidden] states, and of each token asked, in the pack's order, its place among them.
+        """
         places = rows.last
         if positions is not None:
             members = np.repeat(np.arange(len(positions)), [len(wanted) for wanted in positions])
@@ -101,8 +122,10 @@ class HeadedModel(nn.Module):
             packed=mask or packed_mask(rows, self.device, self.attention_dtype()),
         )
         hidden = cast(Tensor, output.last_hidden_state)[0]
-        outputs = self._apply_head(hidden[torch.from_numpy(distinct).to(hidden.device)])
-        return outputs[torch.from_numpy(inverse).to(hidden.device)]
+        return (
+            hidden[torch.from_numpy(distinct).to(hidden.device)],
+            torch.from_numpy(inverse).to(hidden.device),
+        )
 
     def attention_dtype(self) -> torch.dtype:
         """Return the number format in which attention is computed."""
@@ -120,24 +143,35 @@ class HeadedModel(nn.Module):
 
     def padded_logits(self, rows: Sequence[Tokens], positions: Sequence[Integers] | None = None) -> Tensor:
         """Return the outputs at tokens of rows padded on the right, [M, C]; any body can be given them."""
+        ids, mask = self._padded(rows)
+        if not self.head and positions is None:
+            return cast(Tensor, self.inner(input_ids=ids, attention_mask=mask).logits).float()
+        wanted = [np.array([len(row) - 1]) for row in rows] if positions is None else positions
+        if not self.head:
+            output = cast(Tensor, self.inner(input_ids=ids, attention_mask=mask).logits)
+            return output[self._places(wanted)].float()
+        return self._apply_head(self.padded_states(rows, wanted))
+
+    def padded_states(self, rows: Sequence[Tokens], positions: Sequence[Integers]) -> Tensor:
+        """Return the body's hidden states at tokens of rows padded on the right, [M, hidden]."""
+        ids, mask = self._padded(rows)
+        output = self.inner.base_model(input_ids=ids, attention_mask=mask, use_cache=False)
+        return cast(Tensor, output.last_hidden_state)[self._places(positions)]
+
+    def _padded(self, rows: Sequence[Tokens]) -> tuple[Tensor, Tensor]:
         longest = max(len(row) for row in rows)
         ids = torch.full((len(rows), longest), 0 if self.pad is None else self.pad)
         mask = torch.zeros_like(ids)
         for number, row in enumerate(rows):
             ids[number, : len(row)] = torch.as_tensor(row)
             mask[number, : len(row)] = 1
-        ids, mask = ids.to(self.device), mask.to(self.device)
-        if not self.head and positions is None:
-            return cast(Tensor, self.inner(input_ids=ids, attention_mask=mask).logits).float()
-        wanted = [np.array([len(row) - 1]) for row in rows] if positions is None else positions
-        owner = torch.from_numpy(np.repeat(np.arange(len(rows)), [len(one) for one in wanted])).to(
-            self.device
-        )
-        place = torch.from_numpy(np.concatenate(wanted)).to(self.device)
-        if not self.head:
-            return cast(Tensor, self.inner(input_ids=ids, attention_mask=mask).logits)[owner, place].float()
-        output = self.inner.base_model(input_ids=ids, attention_mask=mask, use_cache=False)
-        return self._apply_head(cast(Tensor, output.last_hidden_state)[owner, place])
+        return ids.to(self.device), mask.to(self.device)
+
+    def _places(self, positions: Sequence[Integers]) -> tuple[Tensor, Tensor]:
+        """Return rows and columns of tokens, laid end to end."""
+        rows = np.repeat(np.arange(len(positions)), [len(one) for one in positions])
+        columns = np.concatenate(positions)
+        return torch.from_numpy(rows).to(self.device), torch.from_numpy(columns).to(self.device)
 
 
 def prepare_for_packing(model: HeadedModel) -> bool:

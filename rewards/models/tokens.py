@@ -16,6 +16,8 @@ STEP_CLASSES = ("wrong", "right")
 class TokenModel(HeadedModel):
     """Scores tokens of rows with an `AutoModelForTokenClassification`."""
 
+    adapter_task = "TOKEN_CLS"
+
     def __init__(self, classifier: PreTrainedModel) -> None:
         unwrap = getattr(classifier, "get_base_model", None)
         super().__init__(classifier, _head(unwrap() if unwrap else classifier))

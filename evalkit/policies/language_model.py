@@ -1,0 +1,225 @@
+"""A causal language model in training: the log-probability of each response token, packed or padded."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+from transformers import PreTrainedModel
+
+from rewards.batches import Integers, Pack, Tokens, pack
+from rewards.models.head import HeadedModel
+from rewards.models.hub import quiet
+
+LOGITS_AT_ONCE = 1 << 25
+"""Logits held at a time; of a large vocabulary those of all tokens would outgrow the model."""
+PACK_TOKENS = 8192
+"""Tokens packed into one sequence."""
+TOLERANCE = 1e-4
+"""Logits that differ by more from the head on the last states are read as Transformers makes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenStatistics:
+    """What a model says of the tokens of responses, row after row.
+
+    Attributes:
+        log_probs: [M] in nats.
+        entropies: [M] entropy of the distribution that each token was drawn from, in nats; empty where it was
+            not asked for.
+    """
+
+    log_probs: Tensor
+    entropies: Tensor
+
+
+class LanguageModel(HeadedModel):
+    """A causal language model, in LoRA or not, read at the tokens of responses.
+
+    Rows are packed where the body can be (`rewards.models.head.prepare_for_packing`), so that a prompt is
+    computed once for all its responses; the log-probabilities are the same.
+    """
+
+    adapter_task = "CAUSAL_LM"
+    new_head = False
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__(model, head_name(model))
+
+    def forward(
+        self,
+        packs: Sequence[Pack] | None,
+        rows: Sequence[Tokens],
+        starts: Sequence[int],
+        temperature: float = 1.0,
+        entropies: bool = False,
+    ) -> TokenStatistics:
+        """Return the log-probability of every response token, from a row's place `start` to its end.
+
+        Args:
+            packs: Packs of `rows`; None pads them.
+            rows: Tokens of prompt and response, [R] of any lengths.
+            starts: Place of each row's first response token, 1 or more, [R].
+            temperature: Divides the logits, above 0.
+            entropies: Return these too.
+        """
+        read, targets = _read_places(rows, starts)
+        if not self.head:
+            logits = self.padded_logits(rows, read)
+            return _statistics(logits / temperature, targets.to(logits.device), entropies)
+        if packs is None:
+            states = self.padded_states(rows, read)
+            return self._in_parts(states, targets.to(states.device), temperature, entropies)
+        found, order = [], []
+        begins = np.cumsum([0] + [len(one) for one in read])
+        for part in packs:
+            places = np.concatenate([np.arange(begins[row], begins[row + 1]) for row in part.rows])
+            states, inverse = self.packed_states(part, [read[row] for row in part.rows])
+            found.append(
+                self._in_parts(states[inverse], targets[places].to(states.device), temperature, entropies)
+            )
+            order.append(places)
+        inverse = torch.from_numpy(np.argsort(np.concatenate(order))).to(found[0].log_probs.device)
+        log_probs = torch.cat([one.log_probs for one in found])[inverse]
+        if not entropies:
+            return TokenStatistics(log_probs, log_probs.new_empty(0))
+        return TokenStatistics(log_probs, torch.cat([one.entropies for one in found])[inverse])
+
+    def _in_parts(
+        self, states: Tensor, targets: Tensor, temperature: float, entropies: bool
+    ) -> TokenStatistics:
+        """Apply the head to states [M, hidden], a part at a time where the logits would be many."""
+
+        def part(states: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+            found = _statistics(self._apply_head(states) / temperature, targets, entropies)
+            return found.log_probs, found.entropies
+
+        size = max(1, LOGITS_AT_ONCE // self.inner.config.get_text_config().vocab_size)
+        if len(states) <= size:
+            return TokenStatistics(*part(states, targets))
+        parts = [
+            # Without it the backward pass would hold every part's logits.
+            checkpoint(part, states[at : at + size], targets[at : at + size], use_reentrant=False)
+            if torch.is_grad_enabled()
+            else part(states[at : at + size], targets[at : at + size])
+            for at in range(0, len(states), size)
+        ]
+        return TokenStatistics(*(torch.cat(one) for one in zip(*parts, strict=True)))
+
+
+def _read_places(rows: Sequence[Tokens], starts: Sequence[int]) -> tuple[list[Integers], Tensor]:
+    """Return the places that foretell the response tokens, row by row, and these tokens end to end."""
+    read = [np.arange(start - 1, len(row) - 1) for row, start in zip(rows, starts, strict=True)]
+    targets = np.concatenate(
+        [np.asarray(row[start:], dtype=np.int64) for row, start in zip(rows, starts, strict=True)]
+    )
+    return read, torch.from_numpy(targets)
+
+
+def _statistics(logits: Tensor, targets: Tensor, entropies: bool) -> TokenStatistics:
+    logits = logits.float()
+    total = logits.logsumexp(dim=-1)
+    log_probs = logits.gather(-1, targets[:, None]).squeeze(-1) - total
+    if not entropies:
+        return TokenStatistics(log_probs, log_probs.new_empty(0))
+    weights = (logits - total[:, None]).exp()
+    return TokenStatistics(log_probs, total - (weights * logits).sum(dim=-1))
+
+
+def packs_of(model: LanguageModel, rows: Sequence[Tokens], packed: bool) -> list[Pack] | None:
+    """Return rows in packs, or None where the model cannot take them."""
+    return list(pack(rows, PACK_TOKENS)) if packed and model.head else None
+
+
+@torch.no_grad()
+def row_statistics(
+    model: LanguageModel,
+    rows: Sequence[Tokens],
+    starts: Sequence[int],
+    packed: bool,
+    temperature: float = 1.0,
+    entropies: bool = False,
+) -> list[TokenStatistics]:
+    """Return what a model says of each row's response tokens, without gradients, on the processor.
+
+    Memory is bounded: rows are computed a pack at a time, or in padded batches of like length.
+
+    Args:
+        model: The model; in evaluation mode meanwhile.
+        rows: Tokens of prompt and response.
+        starts: Place of each row's first response token.
+        packed: Whether the model was prepared for packing and the rows fit (`can_pack`).
+        temperature: Divides the logits.
+        entropies: Return these too.
+    """
+    training = model.training
+    model.eval()
+    results: list[TokenStatistics | None] = [None] * len(rows)
+    for chosen, packs in _batches(rows, packed and bool(model.head)):
+        own = [starts[row] for row in chosen]
+        found = model(packs, [rows[row] for row in chosen], own, temperature, entropies)
+        sizes = [len(rows[row]) - starts[row] for row in chosen]
+        log_probs = found.log_probs.cpu().split(sizes)
+        spread = found.entropies.cpu().split(sizes) if entropies else [torch.empty(0)] * len(chosen)
+        for row, log_prob, entropy in zip(chosen, log_probs, spread, strict=True):
+            results[row] = TokenStatistics(log_prob, entropy)
+    model.train(training)
+    return cast("list[TokenStatistics]", results)
+
+
+def _batches(rows: Sequence[Tokens], packed: bool) -> list[tuple[list[int], list[Pack] | None]]:
+    order = sorted(range(len(rows)), key=lambda row: len(rows[row]))
+    batches: list[tuple[list[int], list[Pack] | None]] = []
+    if packed:
+        for part in pack(rows, PACK_TOKENS):
+            chosen = part.rows.tolist()
+            (again,) = pack([rows[row] for row in chosen], 1 << 62)
+            batches.append((chosen, [again]))
+        return batches
+    batch: list[int] = []
+    for row in order:
+        if batch and (len(batch) + 1) * len(rows[row]) > PACK_TOKENS:
+            batches.append((batch, None))
+            batch = []
+        batch.append(row)
+    return [*batches, (batch, None)] if batch else batches
+
+
+def head_name(model: PreTrainedModel) -> str:
+    """Return the attribute that holds a model's output embeddings, empty where its logits are more than them.
+
+    Some families cap or scale what their head returns; those are read through Transformers' own forward.
+    """
+    unwrap = getattr(model, "get_base_model", None)
+    inner = cast(PreTrainedModel, unwrap() if unwrap else model)
+    output: Any = inner.get_output_embeddings()  # type: ignore[no-untyped-call]  # untyped in Transformers
+    name = next((name for name, child in inner.named_children() if child is output), "")
+    if not name:
+        return ""
+    size = min(inner.config.get_text_config().vocab_size, 97)
+    tokens = torch.tensor([[number * 7 % size for number in range(1, 9)]], device=inner.device)
+    training = inner.training
+    inner.eval()  # type: ignore[no-untyped-call]  # as above
+    with torch.no_grad(), quiet():
+        states = inner.base_model(input_ids=tokens, use_cache=False).last_hidden_state
+        same = torch.allclose(
+            output(states).float(), inner(input_ids=tokens, use_cache=False).logits.float(), atol=TOLERANCE
+        )
+    inner.train(training)
+    return name if same else ""
+
+
+def twin(model: PreTrainedModel) -> PreTrainedModel:
+    """Return a second model over the same weights, with Transformers' own attention, to sample from.
+
+    What trains a model changes the twin: the tensors are one. Attention over packs has no masks for padded
+    prompts, which sampling needs.
+    """
+    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    made: Any = copy.deepcopy(model, shared)
+    made.set_attn_implementation("sdpa" if made._supports_sdpa else "eager")
+    return cast(PreTrainedModel, made.eval())
