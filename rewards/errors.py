@@ -38,3 +38,7 @@ class MissingExtraError(EvalkitError, ImportError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"{package} is not installed; run: pip install 'evalkit-rm[{extra}]'")
+
+
+class TrainingError(EvalkitError, RuntimeError):
+    """A training run that cannot go on; what it has done is kept."""

@@ -119,7 +119,7 @@ def fit_examples(
     rate = config.learning_rate or (PRETRAINED_RATE if model.inner.name_or_path else NEW_RATE)
     config = replace(config, learning_rate=rate)
     if not config.dropout:
-        _remove_dropout(model)
+        remove_dropout(model)
     packed = can_pack(model.inner.config, longest) and prepare_for_packing(model)
     if config.lora.rank:
         adapted = add_adapters(
@@ -131,8 +131,11 @@ def fit_examples(
         config, len(train), bool(evaluation), checkpoints, probe.every if probe else None
     )
     trainer = PackedTrainer(model, arguments, config, objective, train, evaluation, packed, out, probe)
+    begun = last_complete(checkpoints)
+    # A resumed run looks when an undisturbed one would, which need not be where it resumes.
+    trainer.args.eval_on_start = trainer.args.eval_on_start and begun is None
     with quiet():  # Trainer remarks on the file system at each checkpoint
-        trainer.train(resume_from_checkpoint=last_complete(checkpoints))
+        trainer.train(resume_from_checkpoint=begun)
     final = trainer.measure() if evaluation or probe else {}
     model.eval()
     return Fitted(model, config, trainer.state.global_step, final, packed)
@@ -196,7 +199,8 @@ def last_complete(checkpoints: Path) -> str | None:
     return str(max(found)[1]) if found else None
 
 
-def _remove_dropout(model: HeadedModel) -> None:
+def remove_dropout(model: torch.nn.Module) -> None:
+    """Switch a model's dropout off for good: what it says of a text is not to depend on chance."""
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
