@@ -3,19 +3,16 @@
 import hashlib
 import json
 import os
-import platform
 import re
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Self, TextIO
 
 from evalkit.locks import lock, locked_folder
+from evalkit.provenance import provenance
 from judges.config import AskingConfig
 from rewards.errors import ConfigError, OutputExistsError
 from rewards.files import read_rows, write_rows
@@ -28,9 +25,6 @@ RECORD = "run.json"
 """File of a run's configuration and versions, which also says that a folder is a run's."""
 
 _OF_THE_ASKING = {one.name for one in fields(AskingConfig)} - {"base_url"}
-
-VERSIONED = ("evalkit-rm", "torch", "transformers", "datasets", "accelerate", "peft", "numpy", "scipy")
-"""Packages whose versions a run records."""
 
 
 @contextmanager
@@ -185,7 +179,12 @@ class ResumableRows:
 
 
 def run_folder(
-    out: str | Path, config: object, overwrite: bool, done: str, inputs: Mapping[str, object] | None = None
+    out: str | Path,
+    config: object,
+    overwrite: bool,
+    done: str,
+    inputs: Mapping[str, object] | None = None,
+    neutral: Sequence[str] = (),
 ) -> Path:
     """Make or reopen a run's folder, and record configuration, versions, commit and seed in `run.json`.
 
@@ -195,6 +194,7 @@ def run_folder(
         overwrite: Replace a finished run, or one of another configuration.
         done: Name of the file whose presence says that the run is finished.
         inputs: Fingerprints of what the run reads; a run of other inputs is another run.
+        neutral: Fields, such as `ppo.kl_limit`, with which a run may go on changed.
 
     Raises:
         OutputExistsError: The folder holds a finished run, another configuration's run, or something else, or
@@ -204,10 +204,11 @@ def run_folder(
     record = folder / RECORD
     values = asdict(config)  # type: ignore[call-overload]  # commands' configurations are dataclasses
     values.pop("overwrite", None)
-    mine = configuration_hash({**values, "inputs": inputs} if inputs else values)
+    telling = _without(values, neutral)
+    mine = configuration_hash({**telling, "inputs": inputs} if inputs else telling)
     if folder.exists() and not folder.is_dir():
         raise OutputExistsError(f"{folder}: is a file; the output of this command is a folder")
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and not all(map(_left_by_a_kill, folder.iterdir())):
         with locked_folder(folder):
             begun = _begun(record)
             finished = (folder / done).exists()
@@ -222,12 +223,31 @@ def run_folder(
                     f"{folder}: begun with another configuration or input; repeat that command to finish it, "
                     "or --overwrite to start anew"
                 )
+    told = {"configuration": values, "configuration_hash": mine, **provenance()}
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(record) as file:
-        json.dump(
-            {"configuration": values, "configuration_hash": mine, **provenance()}, file, indent=2, default=str
-        )
+        json.dump(told, file, indent=2, default=str)
     return folder
+
+
+def _left_by_a_kill(path: Path) -> bool:
+    """Return whether a file is a record half-written by a command that was killed, and says nothing."""
+    return path.name.startswith(f".{RECORD}.") and path.name.endswith(".partial")
+
+
+def _without(values: Mapping[str, object], names: Sequence[str]) -> dict[str, object]:
+    """Return nested values without some, each named by its path with dots."""
+    here = {name for name in names if "." not in name}
+    below: dict[str, list[str]] = {}
+    for name in names:
+        group, dot, rest = name.partition(".")
+        if dot:
+            below.setdefault(group, []).append(rest)
+    return {
+        name: _without(value, below[name]) if name in below and isinstance(value, Mapping) else value
+        for name, value in values.items()
+        if name not in here
+    }
 
 
 def _begun(record: Path) -> str:
@@ -254,29 +274,3 @@ def forget_run(folder: Path) -> None:
 def json_text(values: object) -> str:
     """Return values as indented JSON; a NaN is refused, since JSON has none."""
     return json.dumps(values, indent=2, default=str, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def provenance() -> dict[str, object]:
-    """Return versions, platform and commit: what is needed to make a result again."""
-    versions = {}
-    for package in VERSIONED:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return {
-        "versions": versions,
-        "python": sys.version.split()[0],
-        "platform": platform.platform(),
-        "commit": _commit(),
-    }
-
-
-def _commit() -> str | None:
-    """Return the commit of this source tree, marked where it was changed; None outside a checkout."""
-    root = Path(__file__).parents[1]
-    if not (root / ".git").exists() or shutil.which("git") is None:
-        return None
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    return answer.stdout.strip() or None

@@ -46,8 +46,9 @@ from evalkit.experiments.fine_grained_steps import (
     gate,
     steps,
 )
+from evalkit.provenance import provenance
 from evalkit.report.csv_rows import write_csv
-from evalkit.runs import atomic_write, provenance
+from evalkit.runs import atomic_write
 from rewards.errors import ConfigError
 from rewards.intervals import Resampling
 

@@ -25,8 +25,9 @@ from evalkit.data.gsm8k import MODELS, load_gsm8k
 from evalkit.experiments.gsm8k_bodies import READING, lengthen, make_reader
 from evalkit.experiments.gsm8k_findings import Solutions, baselines, by_author, draw, measure
 from evalkit.process_config import Accuracy, TrainCorrectness
+from evalkit.provenance import provenance
 from evalkit.report.csv_rows import write_csv
-from evalkit.runs import atomic_write, fingerprint, provenance
+from evalkit.runs import atomic_write, fingerprint
 from evalkit.training_run import RESULT
 from evalkit.training_steps import run_correctness
 from rewards.config import BodyConfig, TrainingConfig

@@ -19,7 +19,8 @@ from evalkit.experiments.process_vs_outcome_figures import draw_curves, draw_lab
 from evalkit.experiments.process_vs_outcome_findings import write_tables
 from evalkit.experiments.process_vs_outcome_steps import make, steps
 from evalkit.experiments.process_vs_outcome_world import GOLD, Place, ProcessVsOutcome, check
-from evalkit.runs import atomic_write, provenance
+from evalkit.provenance import provenance
+from evalkit.runs import atomic_write
 
 
 def main(config: ProcessVsOutcome) -> None:

@@ -46,7 +46,7 @@ class LocalPolicy:
         cache_argument(model)
         self.tokenizer = tokenizer
         self.name = name
-        self._texts = Texts(tokenizer, name, _end_tokens(model, tokenizer))
+        self.texts = Texts(tokenizer, name, end_tokens(model, tokenizer))
         config = model.config.get_text_config()
         self._context: int | None = getattr(config, "max_position_embeddings", None)
 
@@ -62,7 +62,7 @@ class LocalPolicy:
             ModelError: A prompt has messages, and the tokenizer has no chat template.
         """
         for prompt, name in zip(prompts, names, strict=True):
-            self._encode(prompt, name)
+            self.encode(prompt, name)
 
     def generate(
         self,
@@ -80,15 +80,15 @@ class LocalPolicy:
         """
         if n < 1:
             raise ConfigError(f"n is 1 or more, got {n}")
-        encoded = [self._encode(prompt, _numbered(i, prompt)) for i, prompt in enumerate(prompts)]
+        encoded = [self.encode(prompt, _numbered(i, prompt)) for i, prompt in enumerate(prompts)]
         if occurrences is None:
             occurrences = _occurrences(prompts)
         keys = [
             sample_keys(settings.seed, prompt, occurrence, n)
             for prompt, occurrence in zip(prompts, occurrences, strict=True)
         ]
-        stops = StopTexts(self._texts, settings.stop)
-        ending = Ending(self._texts.end_tokens, stops.found if settings.stop else None)
+        stops = StopTexts(self.texts, settings.stop)
+        ending = Ending(self.texts.end_tokens, stops.found if settings.stop else None)
         results: list[list[Generation]] = [[] for _ in prompts]
         for group in self._groups(encoded, n, settings):
             prefilled = prefill(self.model, [encoded[i] for i in group])
@@ -100,7 +100,7 @@ class LocalPolicy:
             rows = self._rows(max(len(encoded[i]) for i in group), settings)
             for start in range(0, len(samples), rows):
                 decode(self.model, prefilled, samples[start : start + rows], ending, settings)
-            texts = self._texts.responses(
+            texts = self.texts.responses(
                 [encoded[group[sample.place]] for sample in samples], [sample.tokens for sample in samples]
             )
             for sample, text in zip(samples, texts, strict=True):
@@ -108,9 +108,18 @@ class LocalPolicy:
                 results[i].append(_generation(prompts[i], stops.cut(text), sample, settings))
         return results
 
-    def _encode(self, prompt: Prompt, name: str) -> list[int]:
+    def encode(self, prompt: Prompt, name: str) -> list[int]:
+        """Return a prompt's tokens, which leave room for a response.
+
+        Args:
+            prompt: The prompt.
+            name: What an error calls it.
+
+        Raises:
+            DataError: It cannot be continued.
+        """
         try:
-            tokens = self._texts.encode(prompt)
+            tokens = self.texts.encode(prompt)
         except DataError as error:
             raise DataError(f"{name}: {error}") from error
         if self._context is not None and len(tokens) >= self._context:
@@ -186,7 +195,7 @@ def _generation(prompt: Prompt, response: str, sample: Sample, settings: Samplin
     return Generation(prompt, response, extra=extra)
 
 
-def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     """Return the tokens that end a response: of the generation configuration, else the tokenizer's."""
     generation = model.generation_config
     tokens = None if generation is None else generation.eos_token_id
