@@ -1,5 +1,6 @@
 """The configuration of `evalkit train ppo`, and the recipes that its switches default to."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -43,9 +44,10 @@ class PpoConfig:
     kl_kind: KlKind = "k1"
     """Estimator of the penalty: k1 is unbiased in the reward; in the loss only k2 has the KL's gradient."""
     kl_in: Literal["reward", "loss"] = "reward"
-    """Take the penalty off each token's reward, or add it to the policy's loss."""
+    """Take the penalty off each token's reward, or add it to the policy's loss, where its gradient is right
+    on samples of the policy itself, and from a round's second update on nearly so."""
     episodes: int = 10000
-    """Responses sampled in all."""
+    """Responses that the policy learns from, in whole buffers; those of the critic's rounds come before."""
     samples: int = 1
     """Responses to each prompt in a round."""
     epochs: int = 4
@@ -115,8 +117,29 @@ class PpoConfig:
                 f"ppo.buffer {resolved['buffer']} is no multiple of ppo.samples {self.samples} and ppo.batch "
                 f"{self.batch}"
             )
+        if resolved["kl_target"] and resolved["buffer"] >= 5 * self.kl_horizon:
+            raise ConfigError(
+                f"ppo.kl_horizon is above a fifth of ppo.buffer {resolved['buffer']}, or a round could "
+                f"take the whole coefficient; got {self.kl_horizon}"
+            )
+        for name in ("unfinished_reward", "empty_reward"):
+            value = getattr(self, name)
+            if value is not None and not math.isfinite(value):
+                raise ConfigError(f"ppo.{name} is a finite number, got {value}")
+        self._check_adapters()
         if self.micro_batch and self.batch % self.micro_batch:
             raise ConfigError(f"ppo.batch {self.batch} is no multiple of ppo.micro_batch {self.micro_batch}")
+
+    def _check_adapters(self) -> None:
+        if self.lora.rank and self.lora.dropout:
+            raise ConfigError(
+                f"ppo.lora.dropout is 0, got {self.lora.dropout}: old and new policy would differ by chance"
+            )
+        if self.lora.rank and not self.lora.merge:
+            raise ConfigError(
+                "ppo.lora.merge false keeps adapters apart; a policy is saved with them merged, so that it "
+                "loads as a plain model"
+            )
 
 
 PPO_RANGES = {
@@ -222,8 +245,15 @@ class TrainPpo:
 
     def __post_init__(self) -> None:
         check_ranges(self, {"limit": "0 or more"})
-        refuse_own_input(self.out, self.data, self.policy, self.reference, self.scorer)
-        if resolve_recipe(self.ppo).ptx_coefficient and not self.ptx_data:
+        critic = "" if self.critic in ("policy", "scorer") else self.critic
+        files = (self.ptx_data, self.probe.data)
+        refuse_own_input(self.out, self.data, self.policy, self.reference, self.scorer, critic, *files)
+        mixes = resolve_recipe(self.ppo).ptx_coefficient
+        if self.ptx_data and not mixes:
+            raise ConfigError(
+                "ptx_data is given, and ppo.ptx_coefficient 0 leaves it out; give a weight as well"
+            )
+        if mixes and not self.ptx_data:
             raise ConfigError(
                 f"ppo.recipe {self.ppo.recipe} mixes in a language-modelling loss on --ptx_data, and none "
                 "is given; --ppo.ptx_coefficient 0 leaves it out"

@@ -41,6 +41,19 @@ class Reference:
         return [one.log_probs for one in found]
 
 
+@dataclass(frozen=True)
+class BaseReference(Reference):
+    """The model under the adapters of a policy in training: it needs no memory of its own."""
+
+    def log_probs(
+        self, rows: Sequence[Tokens], starts: Sequence[int], temperature: float = 1.0
+    ) -> list[Tensor]:
+        """Return what the model says without its adapters; else as `Reference.log_probs`."""
+        adapted: Any = self.model.classifier
+        with adapted.disable_adapter():
+            return super().log_probs(rows, starts, temperature)
+
+
 def load_reference(name: str, tokenizer: Any, device: torch.device) -> Reference:  # noqa: ANN401  # no public type
     """Load a reference, which cuts texts as the policy does.
 
@@ -76,7 +89,7 @@ def record_reference(folder: Path, reference: Reference) -> None:
         begun = json.loads(path.read_text(encoding="utf-8"))
         if begun["hash"] != reference.hash:
             raise ModelError(
-                f"{reference.name}: its weights hash to {reference.hash}, and this run began with the reference "
+                f"{reference.name}: its weights hash to {reference.hash}, and the run began with reference "
                 f"{begun['name']} of {begun['hash']}; give that one, or --overwrite to start anew"
             )
         return
