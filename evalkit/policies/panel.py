@@ -1,0 +1,151 @@
+"""The panel of a policy run: rewards, KL, length, perplexity, entropy and repetition of sampled responses."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rewards.errors import DataError, ModelError
+
+Floats = NDArray[np.floating]
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+"""Of each reward, by linear interpolation between its sorted values."""
+NGRAM = 3
+"""Tokens of what counts as said again: two recur by grammar alone, and loops of a phrase have three."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sampled:
+    """One response, and what policy and reference say of its tokens (nats, temperature 1)."""
+
+    tokens: tuple[int, ...]
+    """As sampled, the ending one included."""
+    log_probs: Floats
+    """[T] by the policy."""
+    reference_log_probs: Floats
+    """[T] by the reference."""
+    entropies: Floats
+    """[T] of the policy's distribution of each token; empty where not known."""
+    finished: bool
+    """It ended by itself, and was not cut."""
+
+
+def panel(
+    samples: Sequence[Sampled],
+    rewards: Mapping[str, Sequence[float]],
+    prompts: Sequence[int] | None = None,
+) -> dict[str, float]:
+    """Return what is watched while a policy is optimised; a key is left out where there is no number.
+
+    | key | meaning |
+    |---|---|
+    | NAME, NAME_q05 .. NAME_q95 | mean and quantiles of each reward |
+    | kl | sum over a response's tokens of log policy - log reference (k1), mean over responses, nats |
+    | kl_k3 | the same of k3 = exp(-k1) - 1 + k1, which is never negative (Schulman, "Approximating KL") |
+    | length, length_q95 | tokens of a response, the ending one included |
+    | perplexity | exp(-total log-probability / total tokens) under the reference; falls in collapse |
+    | policy_perplexity | the same under the policy |
+    | entropy | of the policy's next-token distribution, mean over tokens, nats |
+    | repetition | share of a response's 3-grams of tokens that stood in it before; mean over responses |
+    | finished | share of responses that ended by themselves |
+
+    A response of fewer than 3 tokens repeats nothing: 0. `NAME_se`, `kl_se`, `kl_k3_se`, `length_se`,
+    `perplexity_se`, `entropy_se`, `repetition_se` and `finished_se` are standard errors over prompts, from
+    two prompts on. Both kinds of KL are unbiased where responses were drawn at temperature 1 from the whole
+    distribution, and describe what was drawn where not.
+
+    Args:
+        samples: Responses, [n].
+        rewards: By name, [n] each.
+        prompts: Which prompt each response is to, so that standard errors count prompts; None takes each
+            response for one of its own.
+
+    Raises:
+        DataError: Lengths differ.
+        ModelError: A log-probability is NaN: the weights are no numbers any more.
+    """
+    groups = np.arange(len(samples)) if prompts is None else np.unique(prompts, return_inverse=True)[1]
+    _check(samples, rewards, len(groups))
+    if not samples:
+        return {}
+    found: dict[str, float] = {}
+    for name, values in rewards.items():
+        told = np.asarray(values, dtype=np.float64)
+        found |= _mean(name, told, groups)
+        cuts = np.quantile(told, QUANTILES).tolist()
+        found |= {f"{name}_q{round(100 * share):02}": cut for share, cut in zip(QUANTILES, cuts, strict=True)}
+    lengths = np.array([len(one.tokens) for one in samples], dtype=np.float64)
+    ratios = [one.log_probs.astype(float) - one.reference_log_probs.astype(float) for one in samples]
+    with np.errstate(over="ignore"):  # a k3 beyond all numbers is left out below
+        found |= _mean("kl", _sums(ratios), groups)
+        found |= _mean("kl_k3", _sums([np.expm1(-ratio) + ratio for ratio in ratios]), groups)
+    found |= _mean("length", lengths, groups)
+    found["length_q95"] = float(np.quantile(lengths, 0.95))
+    found |= _perplexity("perplexity", _sums([one.reference_log_probs for one in samples]), lengths, groups)
+    found |= _perplexity("policy_perplexity", _sums([one.log_probs for one in samples]), lengths, groups)
+    del found["policy_perplexity_se"]
+    if all(len(one.entropies) == len(one.tokens) for one in samples):
+        found |= _ratio("entropy", _sums([one.entropies for one in samples]), lengths, groups)
+    found |= _mean("repetition", np.array([repetition(one.tokens) for one in samples]), groups)
+    found |= _mean("finished", np.array([float(one.finished) for one in samples]), groups)
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def repetition(tokens: Sequence[int]) -> float:
+    """Return the share of a response's 3-grams that stood in it before; 0 of fewer than 3 tokens."""
+    grams = [tuple(tokens[at : at + NGRAM]) for at in range(len(tokens) - NGRAM + 1)]
+    return 1 - len(set(grams)) / len(grams) if grams else 0.0
+
+
+def _check(samples: Sequence[Sampled], rewards: Mapping[str, Sequence[float]], groups: int) -> None:
+    for name, count in {"prompts": groups, **{name: len(values) for name, values in rewards.items()}}.items():
+        if count != len(samples):
+            raise DataError(f"{name}: {count} of {len(samples)} responses")
+    for number, one in enumerate(samples, 1):
+        sizes = {len(one.tokens), len(one.log_probs), len(one.reference_log_probs)}
+        if len(sizes) > 1 or len(one.entropies) not in (0, len(one.tokens)):
+            raise DataError(f"response {number}: {len(one.tokens)} tokens, and another number of figures")
+        if np.isnan(one.log_probs).any() or np.isnan(one.reference_log_probs).any():
+            raise ModelError(
+                f"response {number}: a log-probability is NaN, so that the weights of the policy or of its "
+                "reference are no numbers any more; go on from an earlier checkpoint with a lower rate"
+            )
+
+
+def _sums(parts: Sequence[Floats]) -> NDArray[np.float64]:
+    return np.array([part.sum(dtype=np.float64) for part in parts])
+
+
+def _mean(name: str, values: NDArray[np.float64], groups: NDArray[np.int64]) -> dict[str, float]:
+    return _ratio(name, values, np.ones(len(values)), groups)
+
+
+def _perplexity(
+    name: str, totals: NDArray[np.float64], lengths: NDArray[np.float64], groups: NDArray[np.int64]
+) -> dict[str, float]:
+    """Return exp of the mean negative log-probability; its standard error by the delta method."""
+    told = _ratio("", -totals, lengths, groups)
+    with np.errstate(over="ignore"):
+        value = float(np.exp(told.get("", math.nan)))
+    return {name: value, f"{name}_se": value * told.get("_se", math.nan)}
+
+
+def _ratio(
+    name: str, totals: NDArray[np.float64], sizes: NDArray[np.float64], groups: NDArray[np.int64]
+) -> dict[str, float]:
+    """Return sum of totals / sum of sizes with its standard error over groups, by linearisation.
+
+    Of sizes 1 and groups of one, that is the mean and its usual standard error, sd (ddof 1) / sqrt(n).
+    """
+    if not sizes.sum():
+        return {}
+    value = totals.sum() / sizes.sum()
+    if not np.isfinite(value):
+        return {name: float(value)}
+    residuals = np.bincount(groups, weights=totals - value * sizes)
+    if len(residuals) < 2:
+        return {name: float(value)}
+    error = np.sqrt((residuals**2).sum() * len(residuals) / (len(residuals) - 1)) / sizes.sum()
+    return {name: float(value), f"{name}_se": float(error)}
