@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from evalkit.config import Select
 from rewards.errors import DataError
-from rewards.files import generations, group_by_prompt, read_rows
+from rewards.files import generations, group_by_prompt, read_rows, to_row
 from rewards.records import Generation
 from rewards.rows import Row
 
@@ -15,6 +15,11 @@ Answer = str | int | float | None
 
 SAME_SCORE = 1e-4
 """Scores of one text further apart than this are counted as a conflict; rounding does not explain them."""
+
+
+ENDING = "finish_reason"
+SAMPLED = (ENDING, "token_count")
+"""What `evalkit generate` says of each sample, in columns with an s behind these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,25 @@ def merge_copies(candidates: Sequence[Candidate]) -> Merged:
     return Merged(list(kept.values()), len(candidates) - len(kept), conflicts)
 
 
+def pair_row(better: Candidate, worse: Candidate) -> dict[str, object]:
+    """Return the row of a pair: the two texts, their difference in reward, and how each ended, where known.
+
+    A response that was cut by its length did not end, and training must not teach that it does.
+    """
+    winner, loser = to_row(better.generation), to_row(worse.generation)
+    # Not `margin`: training would take it for the margin of its loss, which is in raw logits.
+    difference = better.score - worse.score
+    row = {
+        "prompt": winner["prompt"],
+        "chosen": winner["response"],
+        "rejected": loser["response"],
+        "reward_margin": difference,
+    }
+    if ENDING in winner and ENDING in loser:
+        row |= {f"chosen_{ENDING}": winner[ENDING], f"rejected_{ENDING}": loser[ENDING]}
+    return row
+
+
 def _candidates(row: Row, config: Select) -> list[Candidate]:
     """Return a row's candidates; what was a list's element moves to the name a single response has."""
     listed = row.values.get("response") is None and row.values.get("responses") is not None
@@ -90,14 +114,14 @@ def _candidates(row: Row, config: Select) -> list[Candidate]:
         elif voting:
             answer = extra[config.answer] = _answer(row, answer_column, _taken(row, extra, answer_column))
         if listed:
-            extra = _in_singular(row, extra, (config.score, config.answer))
+            extra = _in_singular(row, extra, (config.score, config.answer, *SAMPLED))
         plain = Generation(generation.prompt, generation.response, generation.steps, generation.id, extra)
         made.append(Candidate(plain, score, answer, row.where))
     return made
 
 
 def _in_singular(row: Row, extra: dict[str, object], names: tuple[str, ...]) -> dict[str, object]:
-    """Name one response's part of `scores` and `answers` as a single response's are, to be selected again.
+    """Name one response's part of `scores` and the like as a single response's are, to be selected again.
 
     `scores` becomes `score`, and `scores_aspects` becomes `score_aspects`. What else was a list with an
     element for each response keeps its name, since its singular is anyone's guess.

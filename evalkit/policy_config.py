@@ -95,12 +95,14 @@ class TrainSft:
     """Folder for the trained policy."""
     evaluation_data: str = ""
     """Held-out rows; empty holds out `training.evaluation_share` of the prompts."""
+    reference: str = ""
+    """Model that the probe tells KL from; empty is the starting policy."""
     rename: dict[str, str] = field(default_factory=dict)
     """Columns of the data by our names, such as {"question": "prompt"}."""
     limit: int = 0
     """Use the first rows only; 0 uses all."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    """How it is fitted; a batch element is a response."""
+    """How it is fitted; a batch element is a row, whose responses share its prompt."""
     probe: ProbeConfig = field(default_factory=ProbeConfig)
     """What is looked at meanwhile."""
     screening: ScreeningConfig = field(default_factory=ScreeningConfig)
@@ -111,7 +113,7 @@ class TrainSft:
     def __post_init__(self) -> None:
         check_ranges(self, {"limit": "0 or more"})
         check_policy_training(self.training)
-        refuse_own_input(self.out, self.data, self.policy)
+        refuse_own_input(self.out, self.data, self.policy, self.reference)
 
 
 @dataclass(frozen=True)
@@ -229,7 +231,7 @@ class TrainBestOfN:
     drawing: Drawing = field(default_factory=Drawing)
     """How samples are drawn."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    """How a round is fitted; a batch element is a response."""
+    """How a round is fitted; a batch element is a prompt with what is kept of its samples."""
     probe: ProbeConfig = field(default_factory=ProbeConfig)
     """What is looked at meanwhile, in each round; the reference is the first policy."""
     rename: dict[str, str] = field(default_factory=dict)
@@ -258,3 +260,8 @@ def check_policy_training(config: TrainingConfig) -> None:
     for name in ("margin", "label_smoothing", "centering"):
         if getattr(config, name):
             raise ConfigError(f"training.{name} is of reward models; a policy is trained without it")
+    if config.lora.rank and not config.lora.merge:
+        raise ConfigError(
+            "training.lora.merge false keeps adapters apart; a policy is saved with them merged, so that it "
+            "loads as a plain model"
+        )

@@ -42,7 +42,9 @@ def run(config: ScoreFile) -> None:
     cut = getattr(scorer, "truncated", 0)
     note = f"; {cut} responses with a shortened prompt" if cut else ""
     Console().print(
-        f"{output.rows_done} rows scored by {config.scorer}{note}; they are in {config.out}", soft_wrap=True
+        f"{output.rows_done} rows scored by {config.scorer}{note}; they are in {config.out}",
+        soft_wrap=True,
+        markup=False,
     )
 
 

@@ -2,37 +2,28 @@
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from evalkit.candidates import Candidate, candidates_by_prompt, merge_copies
+from evalkit.candidates import Candidate, candidates_by_prompt, merge_copies, pair_row
 from evalkit.config import Select
+from evalkit.policies.preference_pairs import MATCHINGS
 from evalkit.selection_summary import Summary
 from rewards.errors import DataError
 from rewards.files import to_row, write_rows
 from rewards.selection import (
-    Pairing,
     acceptance_probabilities,
-    all_pairs,
     best_of_n,
     count_ties_at_cut,
-    first_round_pairs,
     majority_vote,
     rejection_sample,
-    tournament_pairs,
     weighted_vote,
 )
 
 OutputRow = dict[str, object]
-
-PAIRINGS: dict[str, Callable[[Sequence[float], np.random.Generator], Pairing]] = {
-    "first-round": first_round_pairs,
-    "tournament": tournament_pairs,
-    "all": lambda rewards, _: all_pairs(rewards),
-}
 
 
 def run(config: Select) -> None:
@@ -120,16 +111,12 @@ def _pair(
     chosen: list[Candidate], config: Select, summary: Summary, rng: np.random.Generator
 ) -> list[OutputRow]:
     rewards = [candidate.score for candidate in chosen]
-    pairing = PAIRINGS[config.pairs](rewards, rng)
+    pairing = MATCHINGS[config.pairs](rewards, rng)
     summary.add_pairs(pairing)
-    rows = []
-    for better, worse in zip(pairing.chosen, pairing.rejected, strict=True):
-        winner, loser = to_row(chosen[better].generation), to_row(chosen[worse].generation)
-        # Not `margin`: training would take it for the margin of its loss, which is in raw logits.
-        difference = rewards[better] - rewards[worse]
-        pair = {"chosen": winner["response"], "rejected": loser["response"], "reward_margin": difference}
-        rows.append({"prompt": winner["prompt"], **pair})
-    return rows
+    return [
+        pair_row(chosen[better], chosen[worse])
+        for better, worse in zip(pairing.chosen, pairing.rejected, strict=True)
+    ]
 
 
 def _vote(candidates: list[Candidate], config: Select, summary: Summary) -> list[OutputRow]:

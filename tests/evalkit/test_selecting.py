@@ -318,3 +318,20 @@ def test_nothing_selected_is_an_error_that_says_why(select, tmp_path):
     with pytest.raises(DataError, match="3 matches are between equal rewards"):
         select([listed("p", [1.0, 1.0, 1.0])], k=3, pairs="all")
     assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_how_samples_ended_is_told_of_each_that_is_selected_or_paired(select):
+    columns = {"finish_reasons": ["length", "eos", "stop"], "token_counts": [9, 4, 5]}
+    row = listed("p", [0.5, 2.5, 1.0], **columns)
+    best, _ = select([row])
+    assert (best[0]["finish_reason"], best[0]["token_count"]) == ("eos", 4)
+    pairs, _ = select([row], "pairs.jsonl", k=3, pairs="all")
+    ends = {
+        (pair["chosen"], pair["rejected"]): (pair["chosen_finish_reason"], pair["rejected_finish_reason"])
+        for pair in pairs
+    }
+    assert ends == {
+        ("p.1", "p.0"): ("eos", "length"),
+        ("p.1", "p.2"): ("eos", "stop"),
+        ("p.2", "p.0"): ("stop", "length"),
+    }
