@@ -260,6 +260,11 @@ def check_policy_training(config: TrainingConfig) -> None:
     for name in ("margin", "label_smoothing", "centering"):
         if getattr(config, name):
             raise ConfigError(f"training.{name} is of reward models; a policy is trained without it")
+    if config.micro_batch_prompts and config.batch_prompts % config.micro_batch_prompts:
+        raise ConfigError(
+            f"training.batch_prompts {config.batch_prompts} is no multiple of training.micro_batch_prompts "
+            f"{config.micro_batch_prompts}"
+        )
     if config.lora.rank and not config.lora.merge:
         raise ConfigError(
             "training.lora.merge false keeps adapters apart; a policy is saved with them merged, so that it "

@@ -13,7 +13,7 @@ from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCall
 
 from rewards.callbacks import EarlyStop, MetricsFile, ProgressBar
 from rewards.config import TrainingConfig
-from rewards.errors import ConfigError, ModelError
+from rewards.errors import ConfigError, ModelError, TrainingError
 from rewards.models.head import HeadedModel
 
 METRICS = "metrics.jsonl"
@@ -52,7 +52,8 @@ def training_arguments(
         learning_rate=config.learning_rate,
         weight_decay=config.weight_decay,
         lr_scheduler_type="constant_with_warmup" if config.schedule == "constant" else config.schedule,
-        warmup_steps=math.ceil(total * config.warmup_ratio),
+        # The last update is never one of warm-up, whose first has learning rate 0: it would learn nothing.
+        warmup_steps=min(math.ceil(total * config.warmup_ratio), total - 1),
         num_train_epochs=config.epochs,
         max_steps=config.max_steps or -1,
         per_device_train_batch_size=micro,
@@ -86,7 +87,11 @@ X = TypeVar("X", contravariant=True)
 
 
 class Objective(Protocol[X]):
-    """What is learnt: how examples become a batch, and what the model loses on it."""
+    """What is learnt: how examples become a batch, and what the model loses on it.
+
+    One whose `tallies_training` is True has its metrics told of every update too, on the batches of this
+    process and before they are learnt from, as `train_` where the held-out ones are `eval_`.
+    """
 
     def collate(self, examples: Sequence[X], packed: bool) -> dict[str, Any]:
         """Return a batch. `items` in it, a scalar tensor, is what the update's loss is divided by."""
@@ -97,11 +102,11 @@ class Objective(Protocol[X]):
         ...
 
     def tally(self, inputs: dict[str, Any], outputs: Tensor) -> dict[str, float]:
-        """Return sums over a held-out batch, from which `metrics` are made."""
+        """Return sums over a batch, from which `metrics` are made."""
         ...
 
     def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
-        """Return held-out metrics from the sums over all batches, where they are defined."""
+        """Return metrics from the sums over all batches, where they are defined, each named `eval_...`."""
         ...
 
 
@@ -143,6 +148,7 @@ class PackedTrainer(Trainer, Generic[E]):
         self.objective: Objective[E] = objective
         self.reward_model = model
         self.evaluation = list(evaluation)
+        self._training_sums: Counter[str] = Counter()
         callbacks: list[TrainerCallback] = [MetricsFile(out / METRICS)]
         if config.early_stopping:
             callbacks.append(EarlyStop(early_stopping_patience=config.early_stopping))
@@ -185,6 +191,8 @@ class PackedTrainer(Trainer, Generic[E]):
     ) -> Tensor | tuple[Tensor, Any]:
         """Return the batch's share of the update's mean loss over items."""
         losses, outputs = self.objective.losses(model, inputs)
+        if getattr(self.objective, "tallies_training", False):
+            self._training_sums.update(self.objective.tally(inputs, outputs.detach()))
         items = num_items_in_batch if num_items_in_batch is not None else inputs["items"]
         # Gradients are averaged over processes, and the items are counted over all of them.
         loss = (
@@ -214,6 +222,25 @@ class PackedTrainer(Trainer, Generic[E]):
         seen = self.probe.look(self.reward_model, self.state.global_step) if self.probe else {}
         return {**loss, **(self.objective.metrics(sums) if items else {}), **seen}
 
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log, with the objective's metrics of the update; stop where nothing can be learnt any more.
+
+        Raises:
+            TrainingError: The loss or the gradient is not finite; the last checkpoint is of before.
+        """
+        if "loss" in logs and self._training_sums:
+            own = self.objective.metrics(self._training_sums)
+            logs = {**logs, **{f"train_{name.removeprefix('eval_')}": value for name, value in own.items()}}
+            self._training_sums.clear()
+        super().log(logs, start_time)
+        for name in ("loss", "grad_norm", "eval_loss"):
+            if not math.isfinite(logs.get(name, 0.0)):
+                raise TrainingError(
+                    f"update {self.state.global_step}: the {name.replace('grad_norm', 'gradient')} is "
+                    f"{logs[name]}, so that training ends here; the last checkpoint is kept, and a new run "
+                    "with a smaller training.learning_rate may go further"
+                )
+
     def evaluate(self, *_: object, **__: object) -> dict[str, float]:
         """Measure, log, and tell the callbacks, as Trainer's own evaluation does."""
         metrics = self.measure()
@@ -224,8 +251,11 @@ class PackedTrainer(Trainer, Generic[E]):
         return metrics
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
-        """Save what is trained; frozen weights under adapters are those of the base."""
+        """Save what is trained: frozen weights under adapters are those of the base, tied ones are one."""
         state = state_dict if state_dict is not None else self.reward_model.state_dict()
+        places = {name: (weight.data_ptr() or name, weight.shape) for name, weight in state.items()}
+        first = {place: name for name, place in reversed(places.items())}
+        state = {name: weight for name, weight in state.items() if first[places[name]] == name}
         trained = {name for name, weight in self.reward_model.named_parameters() if weight.requires_grad}
         if len(trained) < len(list(self.reward_model.parameters())):
             state = {name: weight for name, weight in state.items() if name in trained}

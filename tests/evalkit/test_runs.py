@@ -287,3 +287,11 @@ def test_a_judge_may_be_asked_otherwise_in_the_middle_and_its_ledger_may_grow(tm
     assert spec_fingerprint(judge.replace("//h", "//other")) != before
     rubric.write_text("criteria: [another]")
     assert spec_fingerprint(judge) != before  # its rubric has changed
+
+
+def test_a_record_that_a_kill_left_half_written_says_nothing(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".run.json.123.partial").write_text('{"config')
+    folder = run_folder(tmp_path / "run", Settings(), overwrite=False, done="done")
+    assert (folder / "run.json").exists()
+    assert run_folder(folder, Settings(), overwrite=False, done="done") == folder

@@ -6,6 +6,7 @@ import pytest
 from evalkit.config import TrainOutcome
 from rewards.config import BodyConfig, LoraConfig, ScoringConfig, TrainingConfig
 from rewards.errors import ConfigError
+from rewards.trainer import training_arguments
 
 REQUIRED = {TrainOutcome: {"data": "d", "out": "o"}}
 NEVER_ZERO = {"batch_tokens", "hidden_size", "layers", "heads", "context", "alpha", "epochs", "batch_prompts"}
@@ -40,3 +41,9 @@ def test_a_number_outside_its_range_is_refused_by_name(kind, name):
     for value in outside:
         with pytest.raises(ConfigError, match=rf"\b{name} is .*, got {value}$"):
             make(value)
+
+
+@pytest.mark.parametrize(("updates", "warm"), [(1, 0), (2, 1), (100, 3)])
+def test_warm_up_never_takes_the_last_update_whose_learning_rate_would_be_0(tmp_path, updates, warm):
+    made = training_arguments(TrainingConfig(max_steps=updates), 10, False, tmp_path)
+    assert made.warmup_steps == warm

@@ -1,0 +1,262 @@
+"""Direct preference optimisation and its family: pairs in, a policy out; a pair's prompt computed once."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from evalkit.policies.fitting import Parts, PolicyFit, Prepared, divide, fit_policy
+from evalkit.policies.language_model import LanguageModel, TokenStatistics
+from evalkit.policies.losses import dpo_loss
+from evalkit.policies.reference import Reference
+from evalkit.policies.reference_log_probs import reference_log_probs
+from evalkit.policies.response_rows import ResponseEncoder, ResponseRow, response_batch, was_cut
+from evalkit.policy_config import DpoConfig
+from rewards.config import TrainingConfig
+from rewards.encoding import OverLong
+from rewards.errors import ModelError
+from rewards.models.head import can_pack
+from rewards.placed import record_names
+from rewards.records import Preference, prompt_key
+from rewards.trainer import Probe
+
+
+@dataclass(frozen=True, slots=True)
+class PairExample:
+    """Two responses to one prompt, and where it is known what the reference says of them.
+
+    Attributes:
+        chosen: The better one.
+        rejected: The worse one.
+        prompt: The prompt, by which pairs are held out together.
+        reference: Log-probabilities of both under the reference, summed over tokens, nats.
+    """
+
+    chosen: ResponseRow
+    rejected: ResponseRow
+    prompt: str
+    reference: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DpoObjective:
+    """A loss of pairs (`evalkit.policies.losses.dpo_loss`); an item is a pair.
+
+    Attributes:
+        dpo: The loss.
+        live: The reference where examples do not bring its log-probabilities: it is computed with each batch.
+    """
+
+    dpo: DpoConfig
+    live: Reference | None = None
+    tallies_training: ClassVar[bool] = True
+
+    def collate(self, examples: Sequence[PairExample], packed: bool) -> dict[str, Any]:
+        """Return a batch of pairs, the chosen response of each before the rejected one."""
+        rows = [row for example in examples for row in (example.chosen, example.rejected)]
+        known = [example.reference for example in examples if example.reference is not None]
+        return {
+            **response_batch(rows, packed),
+            "lengths": [row.length for row in rows],
+            "reference": torch.tensor(known) if self.live is None else None,
+            "items": torch.tensor(len(examples)),
+        }
+
+    def losses(self, model: torch.nn.Module, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Return each pair's loss, [B], and the log-probabilities of its responses, [B, 4].
+
+        They are sums over tokens, in nats: policy on chosen and rejected, reference on chosen and rejected.
+        """
+        policy = _sums(model(inputs["packs"], inputs["rows"], inputs["starts"]), inputs["lengths"])
+        reference = inputs["reference"]
+        if self.live is not None:
+            with torch.no_grad():
+                packs = inputs["packs"] if self._packs(inputs["rows"]) else None
+                found = self.live.model(packs, inputs["rows"], inputs["starts"])
+            reference = _sums(found, inputs["lengths"])
+        outputs = torch.cat([policy, reference.to(policy.device)], dim=1)
+        chosen, rejected, reference_chosen, reference_rejected = outputs.unbind(1)
+        losses = dpo_loss(
+            chosen,
+            rejected,
+            reference_chosen,
+            reference_rejected,
+            self.dpo.beta,
+            self.dpo.kind,
+            self.dpo.label_smoothing,
+        )
+        return losses, outputs.detach()
+
+    def _packs(self, rows: Sequence[Any]) -> bool:
+        live = self.live
+        return live is not None and live.packs and can_pack(live.model.inner.config, max(map(len, rows)))
+
+    def tally(self, inputs: dict[str, Any], outputs: Tensor) -> dict[str, float]:
+        """Return sums over the pairs of a batch, from which the metrics are made; a tie is half right."""
+        chosen, rejected, reference_chosen, reference_rejected = outputs.double().cpu().unbind(1)
+        up, down = chosen - reference_chosen, rejected - reference_rejected
+        lengths = inputs["lengths"]
+        return {
+            "pairs": len(up),
+            "right": float((up > down).sum() + 0.5 * (up == down).sum()),
+            "margin": self.dpo.beta * float((up - down).sum()),
+            "both_fall": int(((up < 0) & (down < 0)).sum()),
+            "chosen_change": float(up.sum()),
+            "rejected_change": float(down.sum()),
+            "chosen_log_prob": float(chosen.sum()),
+            "rejected_log_prob": float(rejected.sum()),
+            "chosen_tokens": sum(lengths[::2]),
+            "rejected_tokens": sum(lengths[1::2]),
+        }
+
+    def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
+        """Return what tells whether learning goes well.
+
+        `accuracy` and `margin` are of implicit rewards, beta times the change against the reference; the
+        changes are of log-probabilities in nats, of a response and of a token, chosen and rejected apart;
+        `both_fall` is the share of pairs both of whose responses became less likely.
+        """
+        pairs = sums["pairs"]
+        means = (
+            "margin",
+            "both_fall",
+            "chosen_change",
+            "rejected_change",
+            "chosen_log_prob",
+            "rejected_log_prob",
+        )
+        found = {"eval_accuracy": sums["right"] / pairs} | {
+            f"eval_{name}": sums[name] / pairs for name in means
+        }
+        for side in ("chosen", "rejected"):
+            found[f"eval_{side}_change_per_token"] = sums[f"{side}_change"] / sums[f"{side}_tokens"]
+        return found
+
+
+def _sums(found: TokenStatistics, lengths: Sequence[int]) -> Tensor:
+    """Return log-probabilities summed over each response's tokens, [pairs, 2]."""
+    return torch.stack([one.sum() for one in torch.split(found.log_probs, list(lengths))]).view(-1, 2)
+
+
+def prepare_pairs(
+    records: Sequence[Preference], encoder: ResponseEncoder, over_long: OverLong, names: Sequence[str] = ()
+) -> Prepared[PairExample]:
+    """Encode pairs; those that cannot be learnt are left out and counted.
+
+    A response whose `chosen_finish_reason` or `rejected_finish_reason` is `length` was cut and has no ending.
+    Where a tokenizer joins the prompt's last letters to a response's first, so that the two responses begin
+    at different tokens, both are read from the earlier one: what they share cancels in the loss.
+
+    Raises:
+        DataError: A row is too long and `over_long` is error.
+    """
+    prompts = [record.prompt for record in records for _ in range(2)]
+    responses = [response for record in records for response in (record.chosen, record.rejected)]
+    sides = ("chosen_finish_reason", "rejected_finish_reason")
+    cut = [was_cut(record.extra, side) for record in records for side in sides]
+    encoded = encoder.encode(prompts, responses, cut) if records else []
+    counts = Counter(truncated=0, dropped=0, cut=sum(cut), unlearnable=0, identical=0)
+    examples: list[PairExample] = []
+    left_out: list[str] = []
+    for number, (record, name) in enumerate(zip(records, record_names(records, names), strict=True)):
+        both = encoded[2 * number : 2 * number + 2]
+        start = min(row.start for row in both)
+        both = [replace(row, start=start) for row in both]
+        kept: list[ResponseRow] | None = None
+        if reason := _unlearnable(both):
+            counts[reason[0]] += 1
+            left_out.append(f"{name}: {reason[1]}")
+        elif (kept := encoder.limit(both, over_long, name)) is None:
+            counts["dropped"] += 1
+            longest = max(len(row.tokens) for row in both)
+            left_out.append(f"{name}: has {longest} tokens and the model takes {encoder.max_length}")
+        if kept is not None:
+            counts["truncated"] += kept[0].start < start
+            examples.append(PairExample(kept[0], kept[1], prompt_key(record.prompt)))
+    longest = max((len(row.tokens) for one in examples for row in (one.chosen, one.rejected)), default=0)
+    return Prepared(tuple(examples), longest, counts, tuple(left_out))
+
+
+def _unlearnable(both: Sequence[ResponseRow]) -> tuple[str, str] | None:
+    """Return what a pair is counted as, and what is said of it, where nothing can be learnt of it."""
+    if not both[0].start:
+        return "unlearnable", "there is no token before the responses"
+    if not all(row.length for row in both):
+        return "unlearnable", "a response has no tokens"
+    if both[0].tokens == both[1].tokens:
+        return "identical", "both responses are the same tokens, of which none is better"
+    return None
+
+
+def fit_dpo(
+    model: LanguageModel,
+    encoder: ResponseEncoder,
+    records: Sequence[Preference],
+    reference: Reference,
+    dpo: DpoConfig,
+    training: TrainingConfig,
+    out: Path,
+    held_out: Sequence[Preference] | None = None,
+    about: Mapping[str, object] | None = None,
+    names: Sequence[str] = (),
+    held_out_names: Sequence[str] = (),
+    probe: Probe | None = None,
+) -> PolicyFit:
+    """Train a policy on preferences, resuming where an earlier call with the same arguments was killed.
+
+    Args:
+        model: The policy; its weights change.
+        encoder: Text to tokens.
+        records: The preferences; one of them is a batch element.
+        reference: What the policy is held to; another object than the policy.
+        dpo: The loss, and when the reference's log-probabilities are computed. Computed before, they are kept
+            in `out`.
+        training: The knobs. A learning rate of 0 is 1e-5.
+        out: Folder that receives the policy, `policy.json` last; the caller removes its checkpoints once the
+            run is recorded as finished (`rewards.fitting.CHECKPOINTS`).
+        held_out: Preferences to evaluate on; None holds out a share of the prompts.
+        about: What `policy.json` says beside the method, the loss, the reference, the knobs and the counts.
+        names: What errors call each record.
+        held_out_names: The same of `held_out`.
+        probe: Looks at the policy meanwhile.
+
+    Raises:
+        DataError: There is nothing to learn, a row is over-long and may not be cut, or a held-out prompt is
+            also trained on.
+        ModelError: The reference is the policy itself, or gives no log-probabilities.
+        ConfigError: Settings that contradict each other.
+    """
+    if reference.model.inner is model.inner:
+        raise ModelError(
+            "the reference is the policy itself, and would change with it; load it a second time"
+        )
+    prepared = prepare_pairs(records, encoder, training.over_long, names)
+    beside = (
+        None if held_out is None else prepare_pairs(held_out, encoder, training.over_long, held_out_names)
+    )
+    parts = divide(prepared, beside, training)
+    objective = DpoObjective(dpo, reference)
+    if dpo.reference_log_probs == "precomputed":
+        parts, objective = _with_reference(parts, reference, training, out), DpoObjective(dpo)
+    told = {
+        "method": "dpo",
+        "kind": dpo.kind,
+        "beta": dpo.beta,
+        "label_smoothing": dpo.label_smoothing,
+        "reference": {"name": reference.name, "hash": reference.hash},
+        **(about or {}),
+    }
+    return fit_policy(model, encoder, objective, parts, (prepared, beside), training, out, told, probe)
+
+
+def _with_reference(
+    parts: Parts[PairExample], reference: Reference, training: TrainingConfig, out: Path
+) -> Parts[PairExample]:
+    pairs = [*parts.train, *parts.evaluation]
+    known = reference_log_probs(reference, pairs, training, out)
+    done = [replace(pair, reference=found) for pair, found in zip(pairs, known, strict=True)]
+    return Parts(done[: len(parts.train)], done[len(parts.train) :])

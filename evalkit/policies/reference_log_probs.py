@@ -1,0 +1,86 @@
+"""The reference's log-probabilities of pairs, computed once and kept in the run's folder."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from evalkit.policies.reference import Reference
+from evalkit.policies.response_rows import ResponseRow
+from evalkit.runs import ResumableRows
+from rewards.config import TrainingConfig
+from rewards.errors import ModelError
+
+CHUNK = 256
+"""Pairs computed and written at a time; fixed, so that no number depends on where a restart fell."""
+
+
+class Pair(Protocol):
+    """Two responses to one prompt."""
+
+    @property
+    def chosen(self) -> ResponseRow:
+        """The better one."""
+        ...
+
+    @property
+    def rejected(self) -> ResponseRow:
+        """The worse one."""
+        ...
+
+
+def reference_log_probs(
+    reference: Reference, pairs: Sequence[Pair], training: TrainingConfig, folder: Path
+) -> list[tuple[float, float]]:
+    """Return the log-probabilities of each pair's responses under a reference, summed over tokens, nats.
+
+    They are read from the run's folder where they are there, and a run that was killed meanwhile goes on.
+    The file's name holds a hash of the reference and of the pairs, so that others have another.
+
+    Raises:
+        ModelError: One is not finite.
+    """
+    key = pairs_hash(reference, pairs, training.dtype)
+    path = folder / f"reference_log_probs-{key}.jsonl"
+    if not path.exists():
+        with ResumableRows(path, {"key": key}, overwrite=False) as writer:
+            for start in range(writer.rows_done, len(pairs), CHUNK):
+                found = summed_log_probs(reference, pairs[start : start + CHUNK], training)
+                writer.append([{"chosen": one, "rejected": other} for one, other in found], len(found))
+            writer.finish()
+    with path.open(encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file]
+    return [(line["chosen"], line["rejected"]) for line in lines]
+
+
+def summed_log_probs(
+    reference: Reference, pairs: Sequence[Pair], training: TrainingConfig
+) -> list[tuple[float, float]]:
+    """Return the log-probabilities of each pair's responses, summed over tokens, nats.
+
+    Raises:
+        ModelError: One is not finite.
+    """
+    rows = [row for pair in pairs for row in (pair.chosen, pair.rejected)]
+    with torch.autocast(reference.model.device.type, torch.bfloat16, enabled=training.dtype == "bfloat16"):
+        found = reference.log_probs([row.tokens for row in rows], [row.start for row in rows])
+    sums = [float(one.sum()) for one in found]
+    if not np.isfinite(sums).all():
+        raise ModelError(
+            f"{reference.name}: gives a response the log-probability "
+            f"{next(one for one in sums if not np.isfinite(one))}; the reference's weights are broken"
+        )
+    return list(zip(sums[::2], sums[1::2], strict=True))
+
+
+def pairs_hash(reference: Reference, pairs: Sequence[Pair], dtype: str) -> str:
+    """Return a hash of a reference, of its number format, and of pairs with where their responses begin."""
+    digest = hashlib.sha256(f"{reference.hash} {dtype}".encode())
+    for pair in pairs:
+        for row in (pair.chosen, pair.rejected):
+            digest.update(np.array([len(row.tokens), row.start, *row.tokens], dtype="<i8").tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,146 @@
+"""Supervised fine-tuning: the log-likelihood of responses given their prompts, a prompt computed once."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from evalkit.policies.fitting import PolicyFit, Prepared, divide, fit_policy
+from evalkit.policies.language_model import LanguageModel, TokenStatistics
+from evalkit.policies.response_rows import ResponseEncoder, ResponseRow, response_batch, was_cut
+from rewards.config import TrainingConfig
+from rewards.encoding import OverLong
+from rewards.placed import record_names
+from rewards.records import Generation, prompt_key
+from rewards.trainer import Probe
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """Responses to one prompt that are learnt in one update, so that the prompt is computed once."""
+
+    rows: tuple[ResponseRow, ...]
+    prompt: str
+
+
+@dataclass(frozen=True, slots=True)
+class SftObjective:
+    """Negative log-likelihood of response tokens, their ending included; an item is a token."""
+
+    def collate(self, examples: Sequence[Demonstration], packed: bool) -> dict[str, Any]:
+        """Return a batch of prompts with their responses."""
+        rows = [row for example in examples for row in example.rows]
+        return {**response_batch(rows, packed), "items": torch.tensor(sum(row.length for row in rows))}
+
+    def losses(self, model: torch.nn.Module, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Return each response token's loss and its log-probability, nats, [M] both."""
+        found: TokenStatistics = model(inputs["packs"], inputs["rows"], inputs["starts"])
+        return -found.log_probs, found.log_probs
+
+    def tally(self, inputs: dict[str, Any], outputs: Tensor) -> dict[str, float]:
+        """Return the sum of the log-probabilities, and of how many tokens it is."""
+        return {"log_prob": float(outputs.double().sum()), "tokens": int(inputs["items"])}
+
+    def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
+        """Return the perplexity, `exp` of the mean loss over tokens, where that is a finite number."""
+        loss = -sums["log_prob"] / sums["tokens"]
+        return {"eval_perplexity": math.exp(loss)} if loss < 700 else {}
+
+
+def prepare_demonstrations(
+    records: Sequence[Sequence[Generation]],
+    encoder: ResponseEncoder,
+    over_long: OverLong,
+    names: Sequence[str] = (),
+) -> Prepared[Demonstration]:
+    """Encode responses; one that is too long is dealt with by itself.
+
+    Args:
+        records: Responses in groups, those of a group to one prompt; a group is an element of a batch. One
+            whose `extra` says `finish_reason` (or `finish_reasons`) `length` was cut and has no ending.
+        encoder: Text to tokens.
+        over_long: What becomes of rows that are too long.
+        names: What errors call each group; empty numbers them.
+
+    Raises:
+        DataError: A row is too long and `over_long` is error.
+    """
+    flat = [generation for group in records for generation in group]
+    cut = [was_cut(one.extra, "finish_reason", "finish_reasons") for one in flat]
+    encoded = iter(
+        encoder.encode([one.prompt for one in flat], [one.response for one in flat], cut) if flat else ()
+    )
+    counts = Counter(truncated=0, dropped=0, cut=sum(cut), unlearnable=0)
+    examples: list[Demonstration] = []
+    left_out: list[str] = []
+    for group, name in zip(records, record_names([group[0] for group in records], names), strict=True):
+        rows = []
+        for number, _ in enumerate(group, 1):
+            row = next(encoded)
+            called = f"{name}, response {number}" if len(group) > 1 else name
+            if not (row.start and row.length):
+                counts["unlearnable"] += 1
+                what = "the response has no tokens" if row.start else "there is no token before the response"
+                left_out.append(f"{called}: {what}")
+                continue
+            kept = encoder.limit([row], over_long, called)
+            if kept is None:
+                counts["dropped"] += 1
+                left_out.append(
+                    f"{called}: has {len(row.tokens)} tokens and the model takes {encoder.max_length}"
+                )
+                continue
+            counts["truncated"] += len(kept[0].tokens) < len(row.tokens)
+            rows += kept
+        if rows:
+            examples.append(Demonstration(tuple(rows), prompt_key(group[0].prompt)))
+    longest = max((len(row.tokens) for example in examples for row in example.rows), default=0)
+    return Prepared(tuple(examples), longest, counts, tuple(left_out))
+
+
+def fit_sft(
+    model: LanguageModel,
+    encoder: ResponseEncoder,
+    records: Sequence[Sequence[Generation]],
+    training: TrainingConfig,
+    out: Path,
+    held_out: Sequence[Sequence[Generation]] | None = None,
+    about: Mapping[str, object] | None = None,
+    names: Sequence[str] = (),
+    held_out_names: Sequence[str] = (),
+    probe: Probe | None = None,
+) -> PolicyFit:
+    """Fine-tune a policy on responses, resuming where an earlier call with the same arguments was killed.
+
+    Args:
+        model: The policy; its weights change.
+        encoder: Text to tokens.
+        records: Responses in groups, as `prepare_demonstrations` takes them.
+        training: The knobs; a batch element is a group. A learning rate of 0 is 1e-5.
+        out: Folder that receives the policy, `policy.json` last; the caller removes its checkpoints once the
+            run is recorded as finished (`rewards.fitting.CHECKPOINTS`).
+        held_out: Responses to evaluate on; None holds out a share of the prompts.
+        about: What `policy.json` says beside the method, the knobs and the counts.
+        names: What errors call each group.
+        held_out_names: The same of `held_out`.
+        probe: Looks at the policy meanwhile.
+
+    Raises:
+        DataError: There is nothing to learn, a row is over-long and may not be cut, or a held-out prompt is
+            also trained on.
+        ConfigError: Settings that contradict each other.
+    """
+    prepared = prepare_demonstrations(records, encoder, training.over_long, names)
+    beside = (
+        None
+        if held_out is None
+        else prepare_demonstrations(held_out, encoder, training.over_long, held_out_names)
+    )
+    parts = divide(prepared, beside, training)
+    told = {"method": "sft", **(about or {})}
+    return fit_policy(model, encoder, SftObjective(), parts, (prepared, beside), training, out, told, probe)
