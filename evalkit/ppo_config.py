@@ -127,8 +127,16 @@ class PpoConfig:
             if value is not None and not math.isfinite(value):
                 raise ConfigError(f"ppo.{name} is a finite number, got {value}")
         self._check_adapters()
+        self._check_objective(resolved["buffer"])
         if self.micro_batch and self.batch % self.micro_batch:
             raise ConfigError(f"ppo.batch {self.batch} is no multiple of ppo.micro_batch {self.micro_batch}")
+
+    def _check_objective(self, buffer: int) -> None:
+        if self.objective == "penalty" and self.epochs * buffer == self.batch:
+            raise ConfigError(
+                "ppo.objective penalty adapts its weight by the KL before a round's last update, and there "
+                "is one update; more ppo.epochs or a smaller ppo.batch make more"
+            )
 
     def _check_adapters(self) -> None:
         if self.lora.rank and self.lora.dropout:
@@ -248,6 +256,10 @@ class TrainPpo:
         critic = "" if self.critic in ("policy", "scorer") else self.critic
         files = (self.ptx_data, self.probe.data)
         refuse_own_input(self.out, self.data, self.policy, self.reference, self.scorer, critic, *files)
+        if self.ppo.kl_in == "loss" and self.ppo.kl_kind == "k1":
+            raise ConfigError(
+                "ppo.kl_kind k1 in the loss pulls nowhere, as its gradient is 0 on average; k2 has the KL's"
+            )
         mixes = resolve_recipe(self.ppo).ptx_coefficient
         if self.ptx_data and not mixes:
             raise ConfigError(

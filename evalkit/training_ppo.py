@@ -29,7 +29,7 @@ from evalkit.report.policy_figure import draw_policy_run
 from evalkit.runs import atomic_write, fingerprint, forget_run, json_text, run_folder, spec_fingerprint
 from evalkit.training_run import RESULT, placed
 from rewards.engines.loading import context_length
-from rewards.errors import DataError, EvalkitError, ScoringError, TrainingError
+from rewards.errors import ConfigError, DataError, EvalkitError, ModelError, ScoringError, TrainingError
 from rewards.files import read_rows
 from rewards.fitting import add_adapters, remove_dropout
 from rewards.models.checkpoint import save
@@ -106,6 +106,11 @@ def _prepare(config: TrainPpo, folder: Path) -> Prepared:
     sampler = LocalPolicy(twin(policy.inner), tokenizer, config.policy)
     sampler.check([one.prompt for one in asked], [one.where for one in asked])
     scorer = load_scorer(config.scorer)
+    if hasattr(scorer, "step_encoder") and chosen.empty_reward is None:
+        raise ConfigError(
+            f"{config.scorer} scores steps, of which an empty response has none; give it a reward of its own "
+            "by --ppo.empty_reward"
+        )
     name = critic_name(config.critic, config.policy, config.scorer)
     critic = load_critic(name, name, tokenizer, policy.device, chosen.seed)
     for part in (policy, critic.model):
@@ -201,11 +206,11 @@ def _train(folder: Path, parts: Prepared, console: Console) -> dict[str, object]
         console.print(f"Going on after round {state.round} of {ppo.schedule.rounds}", highlight=False)
     kept = state.round
     try:
-        for state, keep in ppo.rounds(begun):
+        for state, keep in ppo.rounds(begun, parts.log.lines()):
             if keep:
                 save_state(folder, state, learner)
                 kept = state.round
-    except (TrainingError, ScoringError, DataError) as error:
+    except (TrainingError, ScoringError, DataError, ModelError) as error:
         where = f"round {kept}" if kept else "its start"
         raise type(error)(f"{error}; {folder} is kept as of {where}") from None
     finally:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from transformers import AutoConfig
 
 from evalkit.policies.texts import Texts
 from evalkit.policies.token_credit import Written, token_offsets
@@ -17,9 +18,9 @@ from rewards.engines.loading import context_length
 from rewards.errors import ConfigError, DataError, ModelError
 from rewards.models.checkpoint import load_classifier, start_classifier
 from rewards.models.head import can_pack, prepare_for_packing
-from rewards.models.hub import load_tokenizer
+from rewards.models.hub import load_tokenizer, loading_options, quiet
 from rewards.models.outcome import SequenceModel
-from rewards.models.sidecar import Scale, read_sidecar, tokenizer_hash
+from rewards.models.sidecar import Scale, Sidecar, read_sidecar, tokenizer_hash
 from rewards.records import Prompt
 
 PACK_TOKENS = 8192
@@ -159,9 +160,9 @@ def load_critic(
     sidecar = read_sidecar(name)
     own = load_tokenizer(name)
     torch.manual_seed(seed)
-    if sidecar is not None and sidecar.kind == "outcome":
+    if _tells_scores(name, sidecar):
         model: Any = load_classifier(name, sidecar=sidecar)
-        scale = sidecar.scale
+        scale = sidecar.scale if sidecar else Scale()
     else:
         model, scale = start_classifier(name), Scale()
         head = getattr(model, "score", None)
@@ -177,6 +178,19 @@ def load_critic(
     longest = context_length(model.config, own)
     encoder = None if same else Encoder(own, append_eos=False, max_length=longest)
     return Critic(body, text, scale, encoder, longest, prepare_for_packing(body), own)
+
+
+def _tells_scores(name: str, sidecar: Sidecar | None) -> bool:
+    """Return whether a folder or Hub id is an outcome reward model, ours or a foreign one."""
+    if sidecar is not None:
+        return sidecar.kind == "outcome"
+    try:
+        with quiet():
+            config = AutoConfig.from_pretrained(name, **loading_options(name))
+    except (OSError, ValueError):
+        return False  # what is wrong with it is said where it is loaded
+    classifies = any(one.endswith("ForSequenceClassification") for one in config.architectures or ())
+    return classifies and config.num_labels == 1
 
 
 def critic_name(critic: str, policy: str, scorer: str) -> str:

@@ -89,14 +89,20 @@ class Ppo:
     log: Callable[[dict[str, Any]], None]
     warn: Callable[[str], None]
 
-    def rounds(self, state: PpoState) -> Iterator[tuple[PpoState, bool]]:
+    def rounds(
+        self, state: PpoState, seen: Sequence[Mapping[str, Any]] = ()
+    ) -> Iterator[tuple[PpoState, bool]]:
         """Go on from a state; yield the state after each round, and whether it is to be kept.
+
+        Args:
+            state: The state.
+            seen: What was logged in the rounds that it comes after.
 
         Raises:
             ScoringError: The scorer fails on a response.
             TrainingError: KL passes its limit, or an update has no finite result.
         """
-        history: list[Mapping[str, float]] = []
+        history: list[Mapping[str, float]] = [_rollout(told) for told in seen]
         warned: set[str] = set()
         schedule = self.schedule
         # A run that goes on is told what the probe saw last, by which it may have stopped already.
@@ -109,7 +115,7 @@ class Ppo:
             if self.probe is not None and self._looks(number):
                 told |= self.probe.look(self.learner.policy, self.learner.done)
             self.log(told)
-            history.append({name.removeprefix("rollout_"): value for name, value in told.items()})
+            history.append(_rollout(told))
             for sign in () if self.probe is not None else signs_of_collapse(history):
                 if sign.split(":")[0] not in warned:  # its numbers change from round to round
                     warned.add(sign.split(":")[0])
@@ -200,6 +206,11 @@ class Ppo:
         size = min(self.config.batch, len(self.texts.rows))
         chosen = generator.choice(len(self.texts.rows), size, replace=False)
         return Texts([self.texts.rows[one] for one in chosen], [self.texts.starts[one] for one in chosen])
+
+
+def _rollout(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the panel of a round's samples, its names unprefixed, beside the round's other metrics."""
+    return {name.removeprefix("rollout_"): value for name, value in told.items()}
 
 
 def _seed(seed: int, purpose: int, number: int) -> int:

@@ -159,11 +159,17 @@ class Learner:
         return {"value_loss": float(loss.detach()), "value_clip_fraction": float(clipped)}
 
     def _texts_part(self, texts: Texts) -> dict[str, float]:
-        packed = self.packs and can_pack(self.policy.inner.config, max(map(len, texts.rows)))
-        found = self.policy(packs_of(self.policy, texts.rows, packed), texts.rows, texts.starts)
-        loss = -found.log_probs.mean()
-        ((self.config.ptx_coefficient or 0.0) * loss).backward()
-        return {"ptx_loss": float(loss.detach())}
+        tokens = sum(len(row) - start for row, start in zip(texts.rows, texts.starts, strict=True))
+        size = self.config.micro_batch or len(texts.rows)
+        total = 0.0
+        for begin in range(0, len(texts.rows), size):
+            rows, starts = texts.rows[begin : begin + size], texts.starts[begin : begin + size]
+            packed = self.packs and can_pack(self.policy.inner.config, max(map(len, rows)))
+            found = self.policy(packs_of(self.policy, rows, packed), rows, starts)
+            loss = -found.log_probs.sum() / tokens
+            ((self.config.ptx_coefficient or 0.0) * loss).backward()
+            total += float(loss.detach())
+        return {"ptx_loss": total}
 
     def _step(self, told: dict[str, float], policy_learns: bool) -> None:
         names = ("gradient_norm", "critic_gradient_norm")

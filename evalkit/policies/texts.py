@@ -103,11 +103,12 @@ class Texts:
         return tokens[:-1] if tokens and tokens[-1] in self.end_tokens else tokens
 
     def _decode(self, rows: Iterable[Sequence[int]]) -> list[str]:
+        listed = [list(row) for row in rows]
+        if not listed:
+            return []  # the tokenizer reads no rows as one empty row
         # Cleaning up would move spaces at the seam, which makes the joint text begin unlike the prompt.
         return list(
-            self.tokenizer.batch_decode(
-                [list(row) for row in rows], skip_special_tokens=True, clean_up_tokenization_spaces=False
-            )
+            self.tokenizer.batch_decode(listed, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         )
 
     def tail(self, tokens: Sequence[int], length: int) -> list[int]:

@@ -45,7 +45,8 @@ class TokenCredit:
 
     Args:
         scorer: Where the scores come from; its own separator and weights of aspects are asked for.
-        credit: `response` pays values alone; `parts` refuses scores without parts; `auto` takes what comes.
+        credit: `response` pays values alone; `parts` refuses a score without parts, unless it is 0; `auto`
+            takes what comes.
         separator: What ends a step, where the scorer has no separator of its own.
         texts: The policy's way from tokens to texts.
         name: What errors call the scorer.
@@ -113,7 +114,7 @@ class TokenCredit:
                 Span(max(0, end - len(step)), end, "step", value)
                 for step, end, value in zip(steps, ends, score.steps, strict=True)
             ]
-        if self.credit == "parts" and text:
+        if self.credit == "parts" and text and score.value:
             raise ScoringError(
                 f"{name}: {self.name} gives the response {text[:40]!r} neither spans nor steps; "
                 "--credit response pays its score at the last token"
