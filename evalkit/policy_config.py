@@ -52,14 +52,15 @@ class ProbeConfig:
     """Stop after this many looks without a higher gold (of the proxy where there is no gold); 0 never."""
     temperature: float = 1.0
     """Temperature of the responses; KL, perplexity and entropy are told of temperature 1 whatever it is."""
-    max_new_tokens: int = 256
-    """Most tokens in a response."""
+    max_new_tokens: int = 0
+    """Most tokens in a response; 0 takes as many as the command samples, and 256 where it samples none."""
     seed: int = 0
     """Seed of the responses: every look draws by the same random numbers."""
 
     def __post_init__(self) -> None:
-        ranges = dict.fromkeys(("prompts", "samples", "max_new_tokens"), "1 or more")
-        check_ranges(self, {**ranges, "every": "0 or more", "patience": "0 or more"}, "probe.")
+        ranges = {"prompts": "1 or more", "samples": "1 or more"}
+        others = dict.fromkeys(("every", "patience", "max_new_tokens", "seed"), "0 or more")
+        check_ranges(self, {**ranges, **others}, "probe.")
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,8 @@ class PpoConfig:
     lam: float = 0.95
     """Lambda of the generalised advantages."""
     whiten_advantages: bool = True
-    """Bring a round's advantages to mean 0 and standard deviation 1."""
+    """Bring a round's advantages to mean 0 and standard deviation 1; it changes what the coefficient of a KL
+    in the loss is worth, which is not among them."""
     entropy_coefficient: float = 0.0
     """Weight of the policy's entropy, which is added to what is maximised."""
     unfinished_reward: float | None = None

@@ -194,7 +194,8 @@ def run_folder(
         overwrite: Replace a finished run, or one of another configuration.
         done: Name of the file whose presence says that the run is finished.
         inputs: Fingerprints of what the run reads; a run of other inputs is another run.
-        neutral: Fields, such as `ppo.kl_limit`, with which a run may go on changed.
+        neutral: Fields, such as `ppo.kl_limit`, with which a run may go on changed; what they were before is
+            kept in `run.json`.
 
     Raises:
         OutputExistsError: The folder holds a finished run, another configuration's run, or something else, or
@@ -217,6 +218,7 @@ def run_folder(
             elif finished:
                 raise OutputExistsError(f"{folder}: exists and is finished; --overwrite replaces it")
             elif begun == mine:
+                _record_change(record, values)
                 return folder
             elif any(path != record for path in folder.iterdir()):
                 raise OutputExistsError(
@@ -228,6 +230,16 @@ def run_folder(
     with atomic_write(record) as file:
         json.dump(told, file, indent=2, default=str)
     return folder
+
+
+def _record_change(record: Path, values: dict[str, object]) -> None:
+    """Keep beside a run's configuration what it was before, where the run goes on with another."""
+    told = json.loads(record.read_text(encoding="utf-8"))
+    plain = json.loads(json.dumps(values, default=str))
+    if told["configuration"] != plain:
+        before = [*told.get("configurations_before", ()), told["configuration"]]
+        with atomic_write(record) as file:
+            json.dump({**told, "configuration": plain, "configurations_before": before}, file, indent=2)
 
 
 def _left_by_a_kill(path: Path) -> bool:

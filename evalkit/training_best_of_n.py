@@ -109,7 +109,11 @@ def _round(config: TrainBestOfN, folder: Path, number: int, console: Console) ->
             out=str(own / POLICY),
             reference=config.policy,
             training=config.training,
-            probe=replace(config.probe, scorer=config.probe.scorer or config.scorer),
+            probe=replace(
+                config.probe,
+                scorer=config.probe.scorer or config.scorer,
+                max_new_tokens=config.probe.max_new_tokens or config.drawing.max_new_tokens,
+            ),
         )
     )
     return made

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +18,7 @@ from evalkit.policies.ppo import Ppo, schedule_of
 from evalkit.policies.ppo_state import CHECKPOINTS, PpoState, load_state, save_state
 from evalkit.policies.ppo_update import Learner, Texts
 from evalkit.policies.probe import make_probe
-from evalkit.policies.prompts import Asked, read_prompts
+from evalkit.policies.prompts import Asked, WithEmpty, read_prompts
 from evalkit.policies.reference import BaseReference, Reference, load_reference, record_reference
 from evalkit.policies.response_rows import ResponseEncoder
 from evalkit.policies.rollout import Experience
@@ -40,6 +40,19 @@ from rewards.scorer import load_scorer
 
 CRITIC = "critic"
 """Folder of the critic in that of the policy; `--critic` goes on from it."""
+NEUTRAL = tuple(
+    f"ppo.{name}"
+    for name in (
+        "kl_limit",
+        "learning_rate",
+        "critic_learning_rate",
+        "max_gradient_norm",
+        "reward_clip",
+        "empty_reward",
+        "unfinished_reward",
+    )
+)
+"""Settings that a run may go on with changed: else what stopped it would stop it again."""
 
 
 def run(config: TrainPpo) -> None:
@@ -60,8 +73,7 @@ def run(config: TrainPpo) -> None:
         "probe": fingerprint(config.probe.data),
         "probe scorers": [spec_fingerprint(spec) for spec in (config.probe.scorer, config.probe.gold)],
     }
-    # A limit that stopped a run may be raised, and the run goes on.
-    folder = run_folder(config.out, config, config.overwrite, RESULT, inputs, neutral=("ppo.kl_limit",))
+    folder = run_folder(config.out, config, config.overwrite, RESULT, inputs, neutral=NEUTRAL)
     with locked_folder(folder):
         try:
             parts = _prepare(config, folder)
@@ -103,6 +115,8 @@ def _prepare(config: TrainPpo, folder: Path) -> Prepared:
     base: Any = placed(model)
     policy, reference = _policy_and_reference(config, base, tokenizer, start)
     packs = prepare_for_packing(policy)
+    if isinstance(reference, BaseReference):
+        reference = replace(reference, packs=packs)
     sampler = LocalPolicy(twin(policy.inner), tokenizer, config.policy)
     sampler.check([one.prompt for one in asked], [one.where for one in asked])
     scorer = load_scorer(config.scorer)
@@ -126,7 +140,10 @@ def _prepare(config: TrainPpo, folder: Path) -> Prepared:
         "scorer": config.scorer,
         "ppo": asdict(chosen),
     }
-    probe = make_probe(config.probe, held_out, tokenizer, reference, folder, about, config.scorer)
+    looks = replace(config.probe, max_new_tokens=config.probe.max_new_tokens or chosen.max_new_tokens)
+    proxy = WithEmpty(scorer, chosen.empty_reward) if chosen.empty_reward is not None else scorer
+    loaded = {} if config.probe.scorer else {"proxy": (config.scorer, proxy)}
+    probe = make_probe(looks, held_out, tokenizer, reference, folder, about, loaded)
     log = PpoLog(folder, config.tensorboard)
     experience = Experience(sampler, policy, packs, reference, critic, scorer, config.scorer, credit, chosen)
     texts = _texts(config, chosen, model, tokenizer)

@@ -86,6 +86,10 @@ def _train(config: TrainRso, folder: Path, console: Console) -> None:
             limit=config.limit if given else 0,
             dpo=config.dpo,
             training=config.training,
-            probe=replace(config.probe, scorer=config.probe.scorer or config.scorer),
+            probe=replace(
+                config.probe,
+                scorer=config.probe.scorer or config.scorer,
+                max_new_tokens=config.probe.max_new_tokens or config.drawing.max_new_tokens,
+            ),
         )
     )

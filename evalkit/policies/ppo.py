@@ -162,8 +162,8 @@ class Ppo:
             **targets.errors(),
             "reward_scaled": float(np.mean([float(one.sum()) for one in targets.rewards])),
             "kl_coefficient": state.coefficient,
+            "unscored": rollout.unscored,
             "penalty": self.learner.penalty if config.objective == "penalty" else None,
-            "learning_rate": config.learning_rate * self.learner.rate_factor() if policy_learns else None,
             "seconds_sampling": sampled - began,
             "seconds_learning": learnt - sampled,
         }

@@ -71,8 +71,10 @@ def load_state(folder: Path, learner: Learner) -> PpoState | None:
         if lost:
             raise ModelError(f"{place}: a checkpoint of another {name}; {lost[0]} differs")
     states = torch.load(place / "optimisers.pt", weights_only=True)
-    for optimiser, one in zip(learner.optimisers, states, strict=True):
+    for optimiser, one, rate in zip(learner.optimisers, states, learner.rates, strict=True):
         optimiser.load_state_dict(one)
+        for group in optimiser.param_groups:  # a run may go on with another rate than it began with
+            group["initial_lr"] = rate
     numbers = json.loads((place / STATE).read_text(encoding="utf-8"))
     learner.done, learner.penalty = numbers.pop("done"), numbers.pop("penalty")
     return PpoState(**{**numbers, "moments": RunningMoments(**numbers["moments"])})

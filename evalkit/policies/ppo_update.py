@@ -54,7 +54,6 @@ class Learner:
     def __post_init__(self) -> None:
         config = self.config
         self.penalty = config.penalty
-        rates = config.learning_rate, config.critic_learning_rate or config.learning_rate
         self.optimisers = tuple(  # type: ignore[assignment]  # mypy knows no length of a comprehension
             torch.optim.AdamW(
                 [weights for weights in model.parameters() if weights.requires_grad],
@@ -62,8 +61,14 @@ class Learner:
                 weight_decay=config.weight_decay,
                 fused=True,
             )
-            for model, rate in zip((self.policy, self.critic.model), rates, strict=True)
+            for model, rate in zip((self.policy, self.critic.model), self.rates, strict=True)
         )
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """Peak learning rates of the policy and of the critic."""
+        config = self.config
+        return config.learning_rate, config.critic_learning_rate or config.learning_rate
 
     def update(
         self,
@@ -188,6 +193,8 @@ class Learner:
                 "lower learning rate, --ppo.reward_clip or --ppo.max_gradient_norm keeps it in bounds"
             )
         factor = self.rate_factor() if policy_learns else 1.0
+        if policy_learns:
+            told["learning_rate"] = self.config.learning_rate * factor
         for optimiser, moves in zip(self.optimisers, moving, strict=True):
             for group in optimiser.param_groups:
                 group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,15 @@ from evalkit.policy_config import ProbeConfig
 from rewards.conversions import to_row
 from rewards.models.attention import NAME
 from rewards.models.head import HeadedModel, can_pack
-from rewards.records import Generation
+from rewards.records import Generation, Score
 from rewards.scorer import Scorer, load_scorer
 
 LOOKS, SAMPLES, BEST = "probe.jsonl", "probe_samples.jsonl", "best"
 """In the run's folder: a line a look, a few of its responses, and the weights that were liked best."""
 PREFIX = "probe_"
 """Before each name of the panel, among a run's other metrics."""
+MOST_TOKENS = 256
+"""In a response where neither the probe nor the command says."""
 SHOWN = 8
 """Prompts of a look whose first response is kept to be read."""
 
@@ -126,12 +129,10 @@ class PolicyProbe:
             generations, samples = self._sample(self._reading(model))
         finally:
             model.train(was_training)
-        rewards = {
-            name: [score.value for score in scores_of(scorer, generations, spec)]
-            for name, (spec, scorer) in self.scorers.items()
-        }
+        scores = {name: scores_of(scorer, generations, spec) for name, (spec, scorer) in self.scorers.items()}
+        rewards = {name: [score.value for score in told] for name, told in scores.items()}
         own = np.repeat(np.arange(len(self.prompts)), self.config.samples).tolist()
-        found = panel(samples, rewards, own)
+        found = panel(samples, rewards, own) | _aspect_means(scores)
         history = [_panel_of(line) for line in self._looks.lines] + [{"step": float(step), **found}]
         warnings = signs_of_collapse(history)
         self._tell(warnings)
@@ -160,7 +161,7 @@ class PolicyProbe:
         """Return responses, and what policy and reference say of them, a prompt's side by side."""
         settings = SamplingConfig(
             temperature=self.config.temperature,
-            max_new_tokens=self.config.max_new_tokens,
+            max_new_tokens=self.config.max_new_tokens or MOST_TOKENS,
             seed=self.config.seed,
             log_probs=True,
         )
@@ -229,7 +230,7 @@ def make_probe(
     reference: Reference,
     folder: Path,
     about: Mapping[str, object],
-    proxy_spec: str = "",
+    loaded: Mapping[str, tuple[str, Scorer]] = MappingProxyType({}),
 ) -> PolicyProbe | None:
     """Return the probe that a configuration asks for; None where it has nothing to look at.
 
@@ -240,7 +241,7 @@ def make_probe(
         reference: What KL is told from.
         folder: The run's.
         about: What `policy.json` of the best weights says.
-        proxy_spec: Scorer of the proxy reward where the configuration names none.
+        loaded: Specification and scorer of `proxy` or `gold` where the configuration names none.
 
     Raises:
         DataError: The data has no prompts, or one that does not fit the context.
@@ -250,9 +251,19 @@ def make_probe(
         prompts = read_prompts(config.data, {}, config.prompts)
     if not prompts:
         return None
-    specs = {"proxy": config.scorer or proxy_spec, "gold": config.gold}
-    scorers = {name: (spec, load_scorer(spec)) for name, spec in specs.items() if spec}
+    specs = {"proxy": config.scorer, "gold": config.gold}
+    scorers = {**loaded, **{name: (spec, load_scorer(spec)) for name, spec in specs.items() if spec}}
     return PolicyProbe(config, prompts[: config.prompts], tokenizer, reference, scorers, folder, about)
+
+
+def _aspect_means(scores: Mapping[str, Sequence[Score]]) -> dict[str, float]:
+    """Return the mean of each aspect that all scores of a scorer have, by `NAME/ASPECT`."""
+    return {
+        f"{name}/{aspect}": float(np.mean([score.aspects[aspect] for score in told]))
+        for name, told in scores.items()
+        for aspect in told[0].aspects
+        if all(aspect in score.aspects for score in told)
+    }
 
 
 def _panel_of(line: Mapping[str, Any]) -> dict[str, float]:

@@ -24,6 +24,20 @@ class Asked:
         return Generation(self.prompt, response, id=self.where, extra=self.extra)
 
 
+@dataclass(frozen=True)
+class WithEmpty:
+    """A scorer with a reward of its own for empty responses, which scorers of steps have none for."""
+
+    scorer: Scorer
+    empty: float
+
+    def score(self, generations: Sequence[Generation]) -> list[Score]:
+        """Return one score for each generation, in the order asked."""
+        told = [one for one in generations if one.response]
+        scores = iter(self.scorer.score(told) if told else ())
+        return [next(scores) if one.response else Score(self.empty) for one in generations]
+
+
 NOT_ASKED = ("prompt", "response", "responses", "steps", "completions", "id")
 """Columns that are no property of the prompt."""
 

@@ -35,6 +35,7 @@ class Rollout:
         whole: Whether all that a response earns is paid at its last token.
         values: What was scored, or stands in place of a score.
         finished: Whether the response ended by itself.
+        unscored: Responses with a reward in place of a score, being empty or cut.
         critic_rows: The responses as the critic reads them.
         prompts: Number of each response's prompt within the round.
     """
@@ -49,6 +50,7 @@ class Rollout:
     finished: list[bool]
     critic_rows: list[CriticRow]
     prompts: list[int]
+    unscored: int
 
     def sampled(self) -> list[Sampled]:
         """Return the responses as the panel reads them; -log p of a token estimates its entropy."""
@@ -117,7 +119,8 @@ class Experience:
         rows: list[Tokens] = [[*one.prompt, *one.tokens] for one in written]
         starts = [len(one.prompt) for one in written]
         finished = [one.extra["finish_reason"] != "length" for one in made]
-        rewards, whole, values = self._rewards([asked[owner] for owner in owners], written, finished)
+        instead = [self._instead(one, ended) for one, ended in zip(written, finished, strict=True)]
+        rewards, whole, values = self._rewards([asked[owner] for owner in owners], written, instead)
         return Rollout(
             rows,
             starts,
@@ -134,6 +137,7 @@ class Experience:
                 [asked[owner].where for owner in owners],
             ),
             owners,
+            sum(value is not None for value in instead),
         )
 
     def _log_probs(
@@ -148,10 +152,9 @@ class Experience:
         return [one.log_probs for one in found]
 
     def _rewards(
-        self, asked: Sequence[Asked], written: Sequence[Written], finished: Sequence[bool]
+        self, asked: Sequence[Asked], written: Sequence[Written], instead: Sequence[float | None]
     ) -> tuple[list[Floats], list[bool], list[float]]:
         """Return what each token earns, whether that is at the last alone, and each response's value."""
-        instead = [self._instead(one, ended) for one, ended in zip(written, finished, strict=True)]
         scored = [number for number, value in enumerate(instead) if value is None]
         generations = [self.credit.asked(asked[number].generation(written[number].text)) for number in scored]
         scores = scores_of(self.scorer, generations, self.scorer_name) if scored else []

@@ -53,6 +53,7 @@ def made():
         [True] * COUNT,
         head.rows([one.prompt for one in found], written, local.texts, [""] * COUNT),
         [0, 0, 1, 1, 2, 2],
+        unscored=0,
     )
     generator = torch.Generator().manual_seed(0)
     advantages, returns = (

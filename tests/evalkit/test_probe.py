@@ -18,6 +18,7 @@ from rewards.errors import DataError, ScoringError
 from rewards.fitting import add_adapters, fit_examples
 from rewards.models.head import prepare_for_packing
 from rewards.records import Message, Score
+from rewards.scorer import load_scorer
 
 PROMPTS = ["a bc", "d", "hello", "xyz zyx"]
 
@@ -42,11 +43,17 @@ def asked(prompts=PROMPTS, **extra):
     return [Asked(prompt, f"held.jsonl:{number}", extra) for number, prompt in enumerate(prompts, 1)]
 
 
+def proxies(spec):
+    return {"proxy": (spec, load_scorer(spec))} if spec else {}
+
+
 def probe_in(folder, loaded, prompts=None, proxy="rule:length", **settings):
     _, tokenizer, reference = loaded
     folder.mkdir(exist_ok=True)
     config = ProbeConfig(**({"max_new_tokens": 6, "gold": "rule:length?unit=characters"} | settings))
-    return make_probe(config, prompts or asked(), tokenizer, reference, folder, {"by": "a test"}, proxy)
+    return make_probe(
+        config, prompts or asked(), tokenizer, reference, folder, {"by": "a test"}, proxies(proxy)
+    )
 
 
 def lines_of(path):
@@ -315,7 +322,9 @@ def test_prompts_come_from_the_data_or_the_run_or_there_is_no_probe(tmp_path, lo
     assert probe.prompts[0].extra == {"answer": "x"}
     assert make_probe(ProbeConfig(gold="rule:length"), None, tokenizer, reference, tmp_path, {}) is None
     assert make_probe(ProbeConfig(), [], tokenizer, reference, tmp_path, {}) is None
-    own = make_probe(ProbeConfig(prompts=2), asked(), tokenizer, reference, tmp_path, {}, "rule:length")
+    own = make_probe(
+        ProbeConfig(prompts=2), asked(), tokenizer, reference, tmp_path, {}, proxies("rule:length")
+    )
     assert [one.where for one in own.prompts] == ["held.jsonl:1", "held.jsonl:2"]
     assert own.scorers.keys() == {"proxy"}
 
