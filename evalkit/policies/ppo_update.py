@@ -13,6 +13,7 @@ from evalkit.policies.language_model import LanguageModel, packs_of
 from evalkit.policies.losses import kl_estimate, ppo_clip_loss, ppo_penalty_loss, value_loss
 from evalkit.policies.ppo_batch import Targets
 from evalkit.policies.rollout import Rollout
+from evalkit.policies.side_by_side import side_by_side
 from evalkit.ppo_config import PpoConfig
 from rewards.batches import Tokens
 from rewards.errors import TrainingError
@@ -93,19 +94,31 @@ class Learner:
             TrainingError: A loss or gradient is not finite; no weight was changed.
         """
         config = self.config
-        seen: Counter[str] = Counter()
         tokens = sum(len(targets.advantages[number]) for number in chosen)
         size = config.micro_batch or len(chosen)
-        for start in range(0, len(chosen), size):
-            part = chosen[start : start + size]
+        parts = [chosen[start : start + size] for start in range(0, len(chosen), size)]
+
+        def learn_policy() -> dict[str, float]:
+            seen: Counter[str] = Counter()
             with self._autocast():
-                if policy_learns:
+                for part in parts:
                     seen.update(self._policy_part(rollout, targets, part, tokens, coefficient))
-                seen.update(self._critic_part(rollout, targets, part, tokens))
-        if texts is not None and policy_learns:
+                if texts is not None:
+                    seen.update(self._texts_part(texts))
+            return dict(seen)
+
+        def learn_critic() -> dict[str, float]:
+            seen: Counter[str] = Counter()
             with self._autocast():
-                seen.update(self._texts_part(texts))
-        told: dict[str, float] = dict(seen)
+                for part in parts:
+                    seen.update(self._critic_part(rollout, targets, part, tokens))
+            return dict(seen)
+
+        if policy_learns:
+            mine, others = side_by_side(self.policy.device, learn_policy, learn_critic)
+            told = {**mine, **others}
+        else:
+            told = learn_critic()
         self._step(told, policy_learns)
         self.done += policy_learns
         return told

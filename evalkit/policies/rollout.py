@@ -14,6 +14,7 @@ from evalkit.policies.panel import Sampled
 from evalkit.policies.policy import SamplingConfig
 from evalkit.policies.prompts import Asked, scores_of
 from evalkit.policies.reference import Reference
+from evalkit.policies.side_by_side import side_by_side
 from evalkit.policies.token_credit import Floats, TokenCredit, Written
 from evalkit.ppo_config import PpoConfig
 from rewards.batches import Tokens
@@ -120,12 +121,20 @@ class Experience:
         starts = [len(one.prompt) for one in written]
         finished = [one.extra["finish_reason"] != "length" for one in made]
         instead = [self._instead(one, ended) for one, ended in zip(written, finished, strict=True)]
-        rewards, whole, values = self._rewards([asked[owner] for owner in owners], written, instead)
+        told = [one.extra["log_probs"] for one in made]
+        (rewards, whole, values), (mine, theirs) = side_by_side(
+            self.model.device,
+            lambda: self._rewards([asked[owner] for owner in owners], written, instead),
+            lambda: (
+                self._log_probs(rows, starts, told),
+                self.reference.log_probs(rows, starts, config.temperature),
+            ),
+        )
         return Rollout(
             rows,
             starts,
-            self._log_probs(rows, starts, [one.extra["log_probs"] for one in made]),
-            self.reference.log_probs(rows, starts, config.temperature),
+            mine,
+            theirs,
             rewards,
             whole,
             values,
