@@ -22,6 +22,7 @@ from evalkit.policies.prompts import Asked, WithEmpty, read_prompts
 from evalkit.policies.reference import BaseReference, Reference, load_reference, record_reference
 from evalkit.policies.response_rows import ResponseEncoder
 from evalkit.policies.rollout import Experience
+from evalkit.policies.shared_critic import SharedCritic
 from evalkit.policies.token_credit import TokenCredit
 from evalkit.ppo_config import PpoConfig, TrainPpo, resolve_recipe
 from evalkit.ppo_log import PpoLog
@@ -125,8 +126,7 @@ def _prepare(config: TrainPpo, folder: Path) -> Prepared:
             f"{config.scorer} scores steps, of which an empty response has none; give it a reward of its own "
             "by --ppo.empty_reward"
         )
-    name = critic_name(config.critic, config.policy, config.scorer)
-    critic = load_critic(name, name, tokenizer, policy.device, chosen.seed)
+    critic = _critic(config, policy, packs, tokenizer)
     for part in (policy, critic.model):
         remove_dropout(part)  # else old and new policy would differ before anything was learnt
     schedule = schedule_of(chosen, config.probe.every)
@@ -248,10 +248,19 @@ def _train(folder: Path, parts: Prepared, console: Console) -> dict[str, object]
     }
 
 
+def _critic(config: TrainPpo, policy: LanguageModel, packs: bool, tokenizer: Any) -> Critic:  # noqa: ANN401  # as above
+    if config.critic == "shared":
+        length = context_length(policy.inner.config, tokenizer)
+        return SharedCritic(policy, packs, config.policy, length, tokenizer)
+    name = critic_name(config.critic, config.policy, config.scorer)
+    return load_critic(name, name, tokenizer, policy.device, config.ppo.seed)
+
+
 def _save_critic(critic: Critic, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
+    model = critic.classifier() if isinstance(critic, SharedCritic) else critic.model
     about = Sidecar(append_eos=False, tokenizer_hash=tokenizer_hash(critic.tokenizer), scale=critic.scale)
-    save(critic.model, critic.tokenizer, folder, about)
+    save(model, critic.tokenizer, folder, about)
 
 
 def _report(result: Mapping[str, Any], config: TrainPpo, console: Console) -> None:

@@ -87,7 +87,7 @@ def save_policy(
         about: What `policy.json` says.
     """
     (folder / POLICY_FILE).unlink(missing_ok=True)
-    inner = _merged(model)
+    inner = merged(model)
     inner.config.architectures = [type(inner).__name__]
     with quiet():
         inner.save_pretrained(folder)
@@ -132,7 +132,7 @@ def read_policy(name: str) -> Mapping[str, Any]:
     return about
 
 
-def _merged(model: torch.nn.Module) -> PreTrainedModel:
+def merged(model: torch.nn.Module) -> PreTrainedModel:
     """Return a model whose adapters are in its weights: a copy, so that training can go on."""
     if getattr(model, "merge_and_unload", None) is None:
         return cast(PreTrainedModel, model)

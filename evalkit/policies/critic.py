@@ -112,7 +112,7 @@ class Critic:
 
     def values(self, rows: Sequence[CriticRow], packs: Sequence[Pack] | None) -> Tensor:
         """Return the value before each response token, row after row, [M], float32."""
-        raw = self.model.logits(packs, [row.tokens for row in rows], [row.places for row in rows])[:, 0]
+        raw = self.model.logits(packs, _read(rows), [row.places for row in rows])[:, 0]
         return (raw - self.scale.mean) / self.scale.sd
 
     def packs_of(self, rows: Sequence[CriticRow]) -> list[Pack] | None:
@@ -120,7 +120,7 @@ class Critic:
         longest = max(len(row.tokens) for row in rows)
         if not (self.packs and can_pack(self.model.inner.config, longest)):
             return None
-        return list(pack([row.tokens for row in rows], PACK_TOKENS))
+        return list(pack(_read(rows), PACK_TOKENS))
 
     @torch.no_grad()
     def row_values(self, rows: Sequence[CriticRow], at_once: int) -> list[Tensor]:
@@ -136,6 +136,11 @@ class Critic:
             found = self.values(chosen, self.packs_of(chosen)).cpu()
             results += torch.split(found, [len(row.places) for row in chosen])
         return results
+
+
+def _read(rows: Sequence[CriticRow]) -> list[Tokens]:
+    """Return the rows up to the last token at which a value is read."""
+    return [row.tokens[: int(row.places[-1]) + 1] for row in rows]
 
 
 def load_critic(

@@ -2,12 +2,12 @@
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
@@ -31,10 +31,12 @@ class TokenStatistics:
         log_probs: [M] in nats.
         entropies: [M] entropy of the distribution that each token was drawn from, in nats; empty where it was
             not asked for.
+        values: [M] what a value head says of the state before each token; None where there is none.
     """
 
     log_probs: Tensor
     entropies: Tensor
+    values: Tensor | None = None
 
 
 class LanguageModel(HeadedModel):
@@ -57,37 +59,49 @@ class LanguageModel(HeadedModel):
         starts: Sequence[int],
         temperature: float = 1.0,
         entropies: bool = False,
+        value_head: nn.Module | None = None,
     ) -> TokenStatistics:
         """Return the log-probability of every response token, from a row's place `start` to its end.
 
         Args:
-            packs: Packs of `rows`; None pads them.
+            packs: Packs of `rows`, which may lack their last tokens; None pads them.
             rows: Tokens of prompt and response, [R] of any lengths.
             starts: Place of each row's first response token, 1 or more, [R].
             temperature: Divides the logits, above 0.
             entropies: Return these too.
+            value_head: Return too what it says of the state before each token.
         """
         read, targets = _read_places(rows, starts)
         if not self.head:
             logits = self.padded_logits(rows, read)
             return _statistics(logits / temperature, targets.to(logits.device), entropies)
+        states = self.states(packs, rows, starts)
+        found = self._in_parts(states, targets.to(states.device), temperature, entropies)
+        if value_head is None:
+            return found
+        with torch.autocast(states.device.type, enabled=False):
+            return replace(found, values=value_head(states.float())[:, 0])
+
+    def states(self, packs: Sequence[Pack] | None, rows: Sequence[Tokens], starts: Sequence[int]) -> Tensor:
+        """Return the body's hidden state before every response token, row after row, [M, hidden].
+
+        Args:
+            packs: As for `forward`.
+            rows: As there.
+            starts: As there.
+        """
+        read, _ = _read_places(rows, starts)
         if packs is None:
-            states = self.padded_states(rows, read)
-            return self._in_parts(states, targets.to(states.device), temperature, entropies)
+            return self.padded_states(_without_last(rows), read)
         found, order = [], []
         begins = np.cumsum([0] + [len(one) for one in read])
         for part in packs:
-            places = np.concatenate([np.arange(begins[row], begins[row + 1]) for row in part.rows])
             states, inverse = self.packed_states(part, [read[row] for row in part.rows])
-            found.append(
-                self._in_parts(states[inverse], targets[places].to(states.device), temperature, entropies)
-            )
-            order.append(places)
-        inverse = torch.from_numpy(np.argsort(np.concatenate(order))).to(found[0].log_probs.device)
-        log_probs = torch.cat([one.log_probs for one in found])[inverse]
-        if not entropies:
-            return TokenStatistics(log_probs, log_probs.new_empty(0))
-        return TokenStatistics(log_probs, torch.cat([one.entropies for one in found])[inverse])
+            found.append(states[inverse])
+            order += [np.arange(begins[row], begins[row + 1]) for row in part.rows]
+        inverse = torch.from_numpy(np.argsort(np.concatenate(order)))
+        states = torch.cat(found)
+        return states[inverse.to(states.device)]
 
     def _in_parts(
         self, states: Tensor, targets: Tensor, temperature: float, entropies: bool
@@ -131,8 +145,13 @@ def _statistics(logits: Tensor, targets: Tensor, entropies: bool) -> TokenStatis
 
 
 def packs_of(model: LanguageModel, rows: Sequence[Tokens], packed: bool) -> list[Pack] | None:
-    """Return rows in packs, or None where the model cannot take them."""
-    return list(pack(rows, PACK_TOKENS)) if packed and model.head else None
+    """Return rows in packs, their last tokens left out, or None where the model cannot take them."""
+    return list(pack(_without_last(rows), PACK_TOKENS)) if packed and model.head else None
+
+
+def _without_last(rows: Sequence[Tokens]) -> list[Tokens]:
+    """Return rows without their last tokens, which foretell nothing that is asked for."""
+    return [row[:-1] for row in rows]
 
 
 @torch.no_grad()
@@ -175,9 +194,9 @@ def _batches(rows: Sequence[Tokens], packed: bool) -> list[tuple[list[int], list
     order = sorted(range(len(rows)), key=lambda row: len(rows[row]))
     batches: list[tuple[list[int], list[Pack] | None]] = []
     if packed:
-        for part in pack(rows, PACK_TOKENS):
+        for part in pack(_without_last(rows), PACK_TOKENS):
             chosen = part.rows.tolist()
-            (again,) = pack([rows[row] for row in chosen], 1 << 62)
+            (again,) = pack(_without_last([rows[row] for row in chosen]), 1 << 62)
             batches.append((chosen, [again]))
         return batches
     batch: list[int] = []

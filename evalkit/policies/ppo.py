@@ -176,7 +176,8 @@ class Ppo:
         config = self.config
         generator = np.random.default_rng([config.seed, ORDER, number])
         seen = []
-        for place, chosen in enumerate(batches(len(rollout.rows), config.batch, config.epochs, generator)):
+        drawn = batches(len(rollout.rows), config.batch, config.epochs, config.samples, generator)
+        for place, chosen in enumerate(drawn):
             seen.append(
                 self.learner.update(
                     rollout, targets, chosen, coefficient, self._texts(number, place), policy_learns

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from evalkit.policies.language_model import LanguageModel, packs_of
 from evalkit.policies.losses import kl_estimate, ppo_clip_loss, ppo_penalty_loss, value_loss
 from evalkit.policies.ppo_batch import Targets
 from evalkit.policies.rollout import Rollout
+from evalkit.policies.shared_critic import SharedCritic
 from evalkit.policies.side_by_side import side_by_side
 from evalkit.ppo_config import PpoConfig
 from rewards.batches import Tokens
@@ -66,6 +68,11 @@ class Learner:
         )
 
     @property
+    def shares(self) -> bool:
+        """Whether the critic is a head on the policy's body."""
+        return isinstance(self.critic, SharedCritic)
+
+    @property
     def rates(self) -> tuple[float, float]:
         """Peak learning rates of the policy and of the critic."""
         config = self.config
@@ -114,11 +121,13 @@ class Learner:
                     seen.update(self._critic_part(rollout, targets, part, tokens))
             return dict(seen)
 
-        if policy_learns:
+        if not policy_learns:
+            told = learn_critic()
+        elif self.shares:
+            told = learn_policy()
+        else:
             mine, others = side_by_side(self.policy.device, learn_policy, learn_critic)
             told = {**mine, **others}
-        else:
-            told = learn_critic()
         self._step(told, policy_learns)
         self.done += policy_learns
         return told
@@ -135,6 +144,7 @@ class Learner:
             [rollout.starts[number] for number in part],
             config.temperature,
             config.entropy_coefficient > 0,
+            self.critic.model if self.shares else None,
         )
         old, advantages = (
             torch.cat([whole[number] for number in part]).to(device)
@@ -157,6 +167,10 @@ class Learner:
         if config.entropy_coefficient:
             told["entropy_in_updates"] = found.entropies.detach().sum() / tokens
             loss = loss - config.entropy_coefficient * found.entropies.sum() / tokens
+        if found.values is not None:
+            values, seen = self._value_loss(found.values, targets, part, tokens)
+            loss = loss + config.value_coefficient * values
+            told |= seen
         loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
         moved = old - found.log_probs.detach()
         told.setdefault("old_new_kl", (moved.neg().expm1() + moved).sum() / tokens)
@@ -167,14 +181,21 @@ class Learner:
     ) -> dict[str, float]:
         rows = [rollout.critic_rows[number] for number in part]
         values = self.critic.values(rows, self.critic.packs_of(rows))
+        loss, told = self._value_loss(values, targets, part, tokens)
+        loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
+        return {name: float(value) for name, value in told.items()}
+
+    def _value_loss(
+        self, values: Tensor, targets: Targets, part: Sequence[int], tokens: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of values, [M], and what is told of it."""
         old, returns = (
             torch.cat([whole[number] for number in part]).to(values.device)
             for whole in (targets.values, targets.returns)
         )
         everywhere = torch.ones_like(old, dtype=torch.bool)
         loss, clipped = value_loss(values, old, returns, everywhere, self.config.value_clip or 0.0, tokens)
-        loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
-        return {"value_loss": float(loss.detach()), "value_clip_fraction": float(clipped)}
+        return loss, {"value_loss": loss.detach(), "value_clip_fraction": clipped}
 
     def _texts_part(self, texts: Texts) -> dict[str, float]:
         tokens = sum(len(row) - start for row, start in zip(texts.rows, texts.starts, strict=True))
@@ -243,10 +264,21 @@ class Learner:
         )
 
 
-def batches(count: int, size: int, epochs: int, generator: Any) -> Iterator[Sequence[int]]:  # noqa: ANN401  # numpy's Generator
-    """Yield the numbers of a round's responses in batches, in a new order each pass."""
+def batches(
+    count: int, size: int, epochs: int, siblings: int, generator: np.random.Generator
+) -> Iterator[Sequence[int]]:
+    """Yield the numbers of a round's responses in batches, in a new order of the prompts each pass.
+
+    Args:
+        count: Responses in the round.
+        size: Responses in a batch.
+        epochs: Passes.
+        siblings: Responses to each prompt; they stay together, so that their prompt is computed once.
+        generator: Draws the orders.
+    """
     for _ in range(epochs):
-        order = generator.permutation(count).tolist()
+        prompts = generator.permutation(count // siblings)
+        order = (prompts[:, None] * siblings + np.arange(siblings)).ravel().tolist()
         for start in range(0, count, size):
             yield order[start : start + size]
 

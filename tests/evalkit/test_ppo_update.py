@@ -319,9 +319,12 @@ def test_rates_rise_and_fall_over_the_run(made):
 
 
 def test_each_pass_takes_every_response_once():
-    found = list(batches(10, 4, 3, np.random.default_rng(0)))
+    found = list(batches(10, 4, 3, 1, np.random.default_rng(0)))
     assert [len(one) for one in found] == [4, 4, 2] * 3
     passes = [sorted(chain(*found[start : start + 3])) for start in (0, 3, 6)]
     assert passes == [list(range(10))] * 3
     assert found[:3] != found[3:6]
+    together = list(chain(*batches(12, 6, 2, 3, np.random.default_rng(0))))
+    assert sorted(together[:12]) == sorted(together[12:]) == list(range(12))
+    assert all(one % 3 == place % 3 for place, one in enumerate(together))  # answers to a prompt side by side
     assert mean_of([{"a": 1.0, "b": 2.0}, {"a": 3.0}]) == {"a": 2.0, "b": 2.0}
