@@ -53,6 +53,8 @@ CASES = {
 }
 """How likely responses end, and how many there are to a prompt."""
 REPEATS = 3
+CRITICS = {"evalkit, critic of its own": "scorer", "evalkit, critic shared": "shared"}
+PEER = "TRL 1.12 PPOTrainer"
 
 
 @dataclass
@@ -140,7 +142,7 @@ def theirs(job: dict[str, Any], folder: Path) -> dict[str, Any]:
     return found
 
 
-def ours(job: dict[str, Any], data: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> Times:
+def ours(job: dict[str, Any], data: Path, out: Path, critic: str, monkeypatch: pytest.MonkeyPatch) -> Times:
     """Rounds by the command, its writing of metrics included."""
     times = Times()
     write = PpoLog.write
@@ -156,7 +158,7 @@ def ours(job: dict[str, Any], data: Path, out: Path, monkeypatch: pytest.MonkeyP
         "policy": job["policy"],
         "data": data,
         "scorer": job["scorer"],
-        "critic": "scorer",
+        "critic": critic,
         "out": out,
         "tensorboard": "false",
         "probe.prompts": 1,
@@ -238,12 +240,13 @@ def test_ppo_against_trl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         job["prompts"] = [prompt for prompt in asked for _ in range(samples)]
         data = folder / "prompts.jsonl"
         data.write_text("".join(json.dumps({"prompt": one}) + "\n" for one in asked), encoding="utf-8")
-        runs: dict[str, list[Times]] = {"evalkit": [], "TRL 1.12 PPOTrainer": []}
+        runs: dict[str, list[Times]] = {name: [] for name in (*CRITICS, PEER)}
         for repeat in range(REPEATS):
             found = theirs(job, folder)
-            runs["TRL 1.12 PPOTrainer"].append(Times(found["wall"], found["processor"], found["lengths"]))
-            runs["evalkit"].append(ours(job, data, folder / f"run-{repeat}", monkeypatch))
-        updates = json.loads((folder / "run-0" / "metrics.jsonl").read_text().splitlines()[-1])["step"]
+            runs[PEER].append(Times(found["wall"], found["processor"], found["lengths"]))
+            for name, critic in CRITICS.items():
+                runs[name].append(ours(job, data, folder / f"{critic}-{repeat}", critic, monkeypatch))
+        updates = json.loads((folder / "scorer-0" / "metrics.jsonl").read_text().splitlines()[-1])["step"]
         assert found["steps"] == updates == job["rounds"] * job["epochs"] * job["buffer"] // job["batch"]
         far = differences(job, found["first"])
         assert max(far.values()) < 1e-3, far
@@ -257,7 +260,7 @@ def test_ppo_against_trl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
                     "samples_per_second": round(float(median), 1),
                     "best": round(float(best), 1),
                     "samples_per_processor_second": round(float(processor), 1),
-                    "against_trl": round(float(median / np.median(rates["TRL 1.12 PPOTrainer"][:, 0])), 2),
+                    "against_trl": round(float(median / np.median(rates[PEER][:, 0])), 2),
                     "mean_tokens": round(float(np.mean([run.lengths[1:] for run in kind])), 1),
                     **{f"difference_{part}": f"{value:.0e}" for part, value in far.items()},
                 }
