@@ -133,7 +133,8 @@ def kl_estimate(log_probs: Tensor, reference_log_probs: Tensor, kind: str = "k1"
     In the reward, as a number, take k1: the policy gradient of its mean is the KL's. As a term of the loss
     that is differentiated, only k2 will do: on samples of the policy itself the mean gradient of k1 is 0,
     that of k2 is the gradient of KL(policy || reference), and that of k3 is the gradient of the other
-    direction, KL(reference || policy).
+    direction, KL(reference || policy). All this is of one draw: summed over the tokens of a response, k2 in
+    the loss leaves out what a token does to the KL of those after it, which the reward has.
 
     Args:
         log_probs: Log-probabilities of the tokens under the policy that drew them, nats, any shape.

@@ -298,6 +298,10 @@ def test_responses_are_what_the_text_has_beyond_the_prompt():
     assert texts.responses([tokenizer("a\u20ac")["input_ids"]], [emoji[1:3]])[0].strip("\ufffd") == ""
 
 
+def test_no_responses_are_no_texts(words):
+    assert words.texts.responses([], []) == []
+
+
 def test_every_end_token_of_a_list_ends_a_response():
     model = tiny_model()
     model.generation_config.eos_token_id = [EOS, 5]
