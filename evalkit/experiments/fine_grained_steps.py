@@ -106,22 +106,24 @@ class Course:
 def steps(course: Course) -> Iterator[Step]:
     """Yield the steps in order; each reads files of those before it."""
     folder = course.folder
-    yield base_step(course.config, "policy", "L", "teach a small language model to answer questions")
-    yield from label_steps(course.config)
-    yield Step(
-        "label the same answers in other ways",
-        folder / "held-out.jsonl",
-        lambda: _write_labels(course),
-    )
+    yield from labelling_steps(course)
     yield sample_step(course.config)
     yield Step("leave out answers of no word", folder / "answers.jsonl", lambda: _write_answers(course))
     yield _score_step(folder, "gold", "testbed:facts")
     for arm in course.arms:
-        yield _fit_step(course.config, arm)
+        yield fit_step(course.config, arm)
         yield _score_step(folder, arm.name, str(folder / arm.name))
         if arm.has_aspects and not arm.exact:
             yield _card_step(folder, arm, course.config.seed)
     yield from _combine_steps(course)
+
+
+def labelling_steps(course: Course) -> Iterator[Step]:
+    """Yield the steps to a language model and to its answers, labelled in every way."""
+    yield base_step(course.config, "policy", "L", "teach a small language model to answer questions")
+    yield from label_steps(course.config)
+    made = course.folder / "held-out.jsonl"
+    yield Step("label the same answers in other ways", made, lambda: _write_labels(course))
 
 
 def bound_name(bound: float) -> str:
@@ -185,7 +187,8 @@ def _ordered(pair: Preference, labels: Sequence[SpanLabels], rng: np.random.Gene
     return replace(pair, chosen=pair.rejected, rejected=pair.chosen) if turned else pair
 
 
-def _fit_step(config: Quickstart, arm: Arm) -> Step:
+def fit_step(config: Quickstart, arm: Arm) -> Step:
+    """Return the step that trains an arm's reward model from the language model."""
     folder, method = Path(config.out), arm.method
     out = folder / arm.name
     data = str(folder / f"{method.labels}{EXACT if arm.exact else ''}.jsonl")
