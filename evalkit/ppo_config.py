@@ -42,7 +42,7 @@ class PpoConfig:
     kl_horizon: int = 10000
     """Responses over which an adapted coefficient follows."""
     kl_kind: KlKind = "k1"
-    """Estimator of the penalty: k1 is the one in the reward; in the loss k2 has the gradient of a token's KL."""
+    """Estimator of the penalty: k1 for the reward; in the loss k2 has the gradient of each token's KL."""
     kl_in: Literal["reward", "loss"] = "reward"
     """Take the penalty off each token's reward, or add it to the policy's loss, where its gradient is right
     on samples of the policy itself, and from a round's second update on nearly so."""
