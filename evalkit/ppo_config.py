@@ -24,7 +24,8 @@ class PpoConfig:
     reward_normalise: bool | None = None
     """Divide rewards by the running standard deviation of all rewards so far, their mean taken off."""
     reward_clip: float | None = None
-    """Clip rewards (normalised ones, where they are) to plus and minus this; 0 leaves them."""
+    """Clip rewards (normalised ones, where they are; each piece of one that is paid in pieces) to plus and
+    minus this; 0 leaves them."""
     critic_pretraining: int | None = None
     """Rounds of sampling in which the critic learns alone before the policy moves."""
     ptx_coefficient: float | None = None

@@ -62,10 +62,12 @@ def make_targets(
     """
     with torch.autocast(critic.model.device.type, torch.bfloat16, enabled=config.dtype == "bfloat16"):
         values = critic.row_values(rollout.critic_rows, VALUES_AT_ONCE)
+    # One response that is paid at its end, such as an empty one, is not to have the mean taken off alone.
+    whole = [all(rollout.whole)] * len(rollout.whole)
     scaled = [
         torch.tensor(one, dtype=torch.float32)
         for one in scaled_rewards(
-            rollout.rewards, moments, bool(config.reward_normalise), config.reward_clip or 0.0, rollout.whole
+            rollout.rewards, moments, bool(config.reward_normalise), config.reward_clip or 0.0, whole
         )
     ]
     penalised = scaled

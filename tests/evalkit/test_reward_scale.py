@@ -56,3 +56,25 @@ def test_parts_are_divided_and_nothing_is_paid_where_nothing_was():
     assert [one.tolist() for one in normal] == [[1, 0, -1.5, 0], [0, 0]]
     # A reward of 0 that is paid at once is one below the mean.
     assert scaled_rewards(rewards[1:], NORMAL, True, 0, [True])[0].tolist() == [0, pytest.approx(-2 / 3)]
+
+
+def test_a_round_is_scaled_in_one_way(monkeypatch):
+    from types import SimpleNamespace
+
+    import torch
+
+    from evalkit.policies import ppo_batch
+    from evalkit.ppo_config import PpoConfig, resolve_recipe
+
+    seen = []
+    monkeypatch.setattr(ppo_batch, "scaled_rewards", lambda *told: seen.append(told[-1]) or list(told[0]))
+    critic = SimpleNamespace(
+        model=SimpleNamespace(device=torch.device("cpu")), row_values=lambda *_: [torch.zeros(2)] * 2
+    )
+    for whole, wanted in (([True, True], [True, True]), ([True, False], [False, False])):
+        rollout = SimpleNamespace(
+            critic_rows=[], rewards=[[0.0, 1.0]] * 2, whole=whole, log_probs=[torch.zeros(2)] * 2,
+            reference_log_probs=[torch.zeros(2)] * 2,
+        )  # fmt: skip
+        ppo_batch.make_targets(rollout, critic, RunningMoments(), 0.0, resolve_recipe(PpoConfig()))
+        assert seen.pop() == wanted
