@@ -7,8 +7,9 @@ improved by two rewards: a rule, which counts kind words, and a reward model, wh
 which of two stories has a spoken line and a proper end. Every step is a command that is called as from a
 shell, and written to commands.sh as it could be typed.
 
-About 15 minutes on one quiet core. Expected: every method raises both rewards on held-out prompts, far beyond
-chance; at the KL they come to stories still read as stories, with the words that the reward pays for.
+About 20 minutes of one core. Expected: on held-out prompts the kind words of a story rise from 0.4 to between
+1.7 and 2.8, and the points of the rule behind the model's labels from 1.1 to between 1.3 and 1.6. Stories are
+as readable as before, with what is paid for in them; the model pays for speech more than for the rest.
 """
 
 import json
@@ -23,7 +24,7 @@ from jsonargparse import auto_cli
 from evalkit.cli import main as evalkit
 from evalkit.experiments.stories_commands import Command, Course, Sizes, commands, write_prompts
 from evalkit.experiments.stories_figure import draw_panel
-from evalkit.experiments.stories_findings import read_looks, sample_rows, table_rows
+from evalkit.experiments.stories_findings import part_rows, read_looks, sample_rows, table_rows
 from evalkit.provenance import provenance
 from evalkit.report.csv_rows import write_csv
 from evalkit.runs import atomic_write, json_text
@@ -59,10 +60,12 @@ class Stories:
     """Stories in a round of PPO."""
     rso_samples: int = 24
     """Stories to each prompt from which RSO accepts."""
+    rso_updates: int = 70
+    """Updates of RSO, about as many as DPO makes; how many pairs it has is up to the reward's ties."""
     rounds: int = 2
     """Rounds of best-of-n."""
     epochs: int = 2
-    """Passes of DPO and RSO over their pairs."""
+    """Passes of DPO over its pairs."""
     reward_epochs: int = 3
     """Passes of the reward models over their labels."""
     shown: int = 6
@@ -133,6 +136,7 @@ def _report(config: Stories, course: Course, every: list[Command]) -> None:
         file.write(f"mkdir -p {course.work} && cp {out}/prompts/*.jsonl {course.work}\n")
         file.writelines(f"# {command.title}\n{command.line}\n" for command in every)
     write_csv(out / "table.csv", [row for reward in course.rewards for row in table_rows(course, reward)])
+    write_csv(out / "parts.csv", [row for reward in course.rewards for row in part_rows(course, reward)])
     rows = [row for reward in course.rewards for row in sample_rows(course, reward, config.shown)]
     write_rows(out / "samples.jsonl", rows, overwrite=True)
     looks = {reward.name: read_looks(course, reward) for reward in course.rewards}

@@ -16,7 +16,8 @@ BOYS = ("Tom", "Ben", "Sam", "Max", "Tim", "Jack", "Bob", "Leo")
 PLACES = ("park", "beach", "garden", "forest", "farm", "school")
 THINGS = ("red ball", "toy car", "big box", "little dog", "blue hat", "soft bear")
 
-KINDNESS = r"rule:pattern?pattern=(?s)\b(happ|friend|smil|laugh|hug|help|shar|thank)(?!.*\b\1)&count=true"
+KIND_WORDS = "happ|friend|smil|laugh|hug|help|shar|thank"
+KINDNESS = rf"rule:pattern?pattern=(?s)\b({KIND_WORDS})(?!.*\b\1)&count=true"
 """A point for each of eight kind words; said again it counts no more."""
 TALE = (r'"[A-Z][^"]+[.!?,]"', r'[.!?]"?\s*$', r"^\s*(\S+\s+){24}\S")
 """A point each: somebody says something, from quote to quote; the end is a sentence's; it has 25 words."""
@@ -85,6 +86,7 @@ class Sizes:
     tokens: int
     episodes: int
     rso_samples: int
+    rso_updates: int
     rounds: int
     epochs: int
     reward_epochs: int
@@ -214,8 +216,9 @@ def _policies(course: Course, reward: Reward) -> Iterator[Command]:
     options: dict[str, tuple[str, ...]] = {
         "dpo": ("--data", course.path(f"{pairs}.jsonl"), *beta, *fitted, "--probe.scorer", reward.scorer),
         "rso": (
-            *prompts, "--n", str(sizes.rso_samples), "--k", "6", "--pairs", "tournament",
+            *prompts, "--n", str(sizes.rso_samples), "--k", "6", "--pairs", "all",
             "--beta", f"{reward.beta:g}", *drawing, *beta, *fitted,
+            "--training.max_steps", str(sizes.rso_updates),
         ),
         "ppo": (
             *prompts, "--ppo.episodes", str(sizes.episodes), "--ppo.buffer", str(sizes.buffer),

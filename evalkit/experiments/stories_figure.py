@@ -15,7 +15,6 @@ MEASURES = {
     "gold": "rule behind the labels",
     "perplexity": "perplexity under the start",
     "repetition": "3-grams said before",
-    "length": "length, tokens",
 }
 """What is drawn, by its key in a probe."""
 MARKERS = "osD^"
@@ -29,7 +28,7 @@ def draw_panel(rewards: Mapping[str, Mapping[str, list[dict[str, Any]]]], path: 
         rewards: By the reward's title, the looks at each method's run.
         path: Where the figure goes.
     """
-    figure = Figure(figsize=(15, 2.9 * len(rewards) + 0.6), dpi=110, layout="constrained")
+    figure = Figure(figsize=(13, 2.9 * len(rewards) + 0.6), dpi=110, layout="constrained")
     grid = figure.subplots(len(rewards), len(MEASURES), squeeze=False)
     for row, (title, runs) in zip(grid, rewards.items(), strict=True):
         row[0].set_ylabel(f"against {title}", fontsize=11, color=INK)
@@ -65,8 +64,6 @@ def _draw(axes: Axes, runs: Mapping[str, list[dict[str, Any]]], key: str) -> Non
             x, y, errors, color=COLOURS[place], marker=MARKERS[place], markersize=4, linewidth=1.4,
             elinewidth=0.7, alpha=0.9,
         )  # fmt: skip
-    if key == "probe_length":
-        axes.set_ylim(bottom=0)  # else chance alone would fill the axes where all are cut at one length
     axes.spines[["right", "top"]].set_visible(False)
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
