@@ -268,14 +268,16 @@ def _report(result: Mapping[str, Any], config: TrainPpo, console: Console) -> No
     name = "probe_" if "probe_proxy" in last else "rollout_"
     told = [
         f"{label} {last[name + key]:.3g}"
+        + (f" ± {last[name + key + '_se']:.2g}" if name + key + "_se" in last else "")
         for key, label in (("proxy", "reward"), ("gold", "gold"), ("kl", "KL"), ("length", "length"))
         if name + key in last
     ]
     where = "held-out prompts" if name == "probe_" else "the last round's prompts"
     early = ", stopped early" if result["stopped_early"] else ""
     console.print(
-        f"{result['rounds']} rounds{early}, {result['episodes']} responses, {result['updates']} updates",
+        f"{result['rounds']} round{'s' if result['rounds'] > 1 else ''}{early}, "
+        f"{result['episodes']} responses, {result['updates']} updates",
         highlight=False,
     )
-    console.print(f"On {where}: {', '.join(told)}", highlight=False)
+    console.print(f"On {where} (± a standard error): {', '.join(told)}", highlight=False, soft_wrap=True)
     console.print(f"The policy is in {config.out}, its panel in {config.out}/panel.png", soft_wrap=True)

@@ -74,7 +74,7 @@ def read_labelled(
     for record in itertools.islice(records, limit) if limit else records:
         found.append(record)
         names.append(screen.where)
-    console.print(f"{source}: {screen.report}", highlight=False)
+    console.print(f"{source}: {screen.report}", highlight=False, markup=False, soft_wrap=True)
     return Labelled(found, names, screen.report.as_dict())
 
 

@@ -40,6 +40,13 @@ class ScreeningConfig:
                 raise ConfigError(f"screening.{setting.name} is one of {', '.join(allowed)}; got {value!r}")
 
 
+OURS = (
+    *("reward_margin", "chosen_reward", "rejected_reward", "chosen_finish_reason", "rejected_finish_reason"),
+    *("score", "scores", "finish_reason", "finish_reasons", "token_count", "token_counts"),
+)
+"""Columns that commands write beside what is learnt from; to tell of them would alarm for nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class ScreeningReport:
     """What was found in the rows, and what became of them: `rows == kept + sum(dropped.values())`.
@@ -62,6 +69,7 @@ class ScreeningReport:
             ("found", self.found),
             ("unknown columns", self.unknown_columns),
         ):
+            counts = {name: count for name, count in counts.items() if name not in OURS}
             if counts:
                 parts.append(f"{title}: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
         return "; ".join(parts)

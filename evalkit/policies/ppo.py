@@ -76,7 +76,8 @@ class Ppo:
         schedule: How long it is.
         probe: Looks at the policy; None looks at nothing.
         log: Takes each round's metrics.
-        warn: Takes signs of collapse where no probe looks for them.
+        warn: Takes what is to be told at once: a reward that is always the same, and signs of collapse where
+            no probe looks for them.
     """
 
     learner: Learner
@@ -140,6 +141,11 @@ class Ppo:
                 f"round {number}: KL to the reference is {seen['kl']:.1f} nats a response, past ppo.kl_limit "
                 f"{config.kl_limit:g}; with a larger --ppo.kl_limit the run goes on, and a larger "
                 "--ppo.kl_coefficient or a smaller learning rate keeps it near from the start"
+            )
+        if number == 1 and np.ptp(totals(rollout)) == 0:
+            self.warn(
+                f"the reward tells nothing apart: all {len(rollout.rows)} responses of the first round have "
+                f"{totals(rollout)[0]:.4g}, from which a policy learns only to stay as it is"
             )
         moments = state.moments.with_rewards(totals(rollout))
         targets = make_targets(rollout, self.learner.critic, moments, state.coefficient, config)
