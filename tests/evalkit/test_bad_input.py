@@ -163,7 +163,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     # --- a scorer that names nothing
     "an unknown scheme": (
         "score --scorer ruler:length --data rows.jsonl --out o.jsonl",
-        ("'ruler'", "column, ensemble"),
+        ("'ruler'", "column, dpo, ensemble"),
     ),
     "an unknown rule": (
         "score --scorer rule:nope --data rows.jsonl --out o.jsonl",
