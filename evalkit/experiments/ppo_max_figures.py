@@ -17,7 +17,7 @@ from evalkit.report.figures import COLOURS
 
 INK, GREY, GRID = "#303030", "#606060", "#E6E6E6"
 GROUPS = {
-    "recipes": (PLAIN, "plain-no-kl", AGAIN),
+    "recipes": (PLAIN, "plain-no-kl", "plain-pretraining", "plain-small-buffer", AGAIN),
     "the reward's scale": ("no-normalise", "no-clip"),
     "the critic and the updates": ("no-pretraining", "no-value-clip", "no-gradient-clip", "large-buffer"),
     "what holds it to the reference": ("no-ptx", "no-kl", "adaptive-kl"),

@@ -37,6 +37,8 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
     {
         PLAIN: Variant("plain PPO", "plain"),
         "plain-no-kl": Variant("plain PPO, no KL penalty", "plain", {"kl_coefficient": 0.0}),
+        "plain-pretraining": Variant("plain PPO, critic pre-trained", "plain", {"critic_pretraining": 3}),
+        "plain-small-buffer": Variant("plain PPO, buffer of 128", "plain", {"buffer": 128}),
         FULL: Variant("PPO-max"),
         AGAIN: Variant("PPO-max, other random numbers", reseeded=True),
         "no-normalise": Variant("no reward normalisation", changes={"reward_normalise": False}),
@@ -50,7 +52,8 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
         "no-kl": Variant("no KL penalty", changes={"kl_coefficient": 0.0}),
     }
 )
-"""PPO-max with each of its parts left out, with one added, and twice the same; plain PPO beside it."""
+"""PPO-max with each of its parts left out, with one added, and twice the same; plain PPO beside it, and with
+a part of PPO-max each. Three rounds of 512 pre-train a critic about as long as ten of 128."""
 RESEEDED = 1000
 """What is added to the seed of a variant that draws other random numbers."""
 

@@ -9,7 +9,7 @@ import pytest
 from evalkit import ppo_config
 from evalkit.experiments import ppo_max
 from evalkit.experiments.ppo_max import PpoMax
-from evalkit.experiments.ppo_max_numbers import EQUAL_KL, gold_at, summary_rows
+from evalkit.experiments.ppo_max_numbers import gold_at, summary_rows
 from evalkit.experiments.ppo_max_steps import FULL, VARIANTS
 from evalkit.ppo_config import RECIPES, resolve_recipe
 from rewards.errors import ConfigError
@@ -128,9 +128,8 @@ def test_differences_are_those_of_each_seed():
     assert (plain["mean"], plain["low"], plain["high"]) == (2.5, 2.0, 3.0)
     # The seeds differ by 1 and the variants by 1 in each of them, so that the difference has no spread.
     assert (plain["difference"], plain["difference_low"], plain["difference_high"]) == (-1.0, -1.0, -1.0)
-    assert rows["plain", f"gold_at_kl_{EQUAL_KL[0]:g}"]["mean"] == pytest.approx(
-        1.5 + math.sqrt(2) / 3, abs=1e-4
-    )
+    # The last look is at d = 3, and gold rises by 1 until there.
+    assert rows["plain", "gold_at_kl_1"]["mean"] == pytest.approx(1.5 + 1 / 3, abs=1e-4)
 
 
 def test_looks_that_variants_do_not_share_are_refused():
