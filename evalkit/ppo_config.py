@@ -25,7 +25,7 @@ class PpoConfig:
     """Divide rewards by the running standard deviation of all rewards so far, their mean taken off."""
     reward_clip: float | None = None
     """Clip rewards (normalised ones, where they are; each piece of one that is paid in pieces) to plus and
-    minus this; 0 leaves them."""
+    minus this; 0 leaves them. Without `reward_normalise` it is a ceiling: nothing above is told apart."""
     critic_pretraining: int | None = None
     """Rounds of sampling in which the critic learns alone before the policy moves."""
     ptx_coefficient: float | None = None

@@ -190,6 +190,8 @@ class Ppo:
                 )
             )
         told = mean_of(seen)
+        if "learning_rate" in seen[-1]:
+            told["learning_rate"] = seen[-1]["learning_rate"]
         if "old_new_kl" in seen[-1]:
             told["last_old_new_kl"] = seen[-1]["old_new_kl"]
         return told

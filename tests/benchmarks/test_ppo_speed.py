@@ -52,7 +52,7 @@ CASES = {
     "up to 32 tokens, 4 to a prompt": (1.0, 4),
 }
 """How likely responses end, and how many there are to a prompt."""
-REPEATS = 3
+REPEATS = 2
 CRITICS = {"evalkit, critic of its own": "scorer", "evalkit, critic shared": "shared"}
 PEER = "TRL 1.12 PPOTrainer"
 
