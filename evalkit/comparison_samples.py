@@ -11,10 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from evalkit import generating
 from evalkit.compare_config import Compare
-from evalkit.config import Generate
 from evalkit.policies.policy import PromptCheck, load_policy
 from evalkit.policies.prompts import Asked, scores_of
 from evalkit.runs import ResumableRows, fingerprint, spec_fingerprint
+from evalkit.sampling_steps import generation
 from rewards.errors import DataError
 from rewards.files import read_rows
 from rewards.scorer import Scorer, load_scorer
@@ -74,28 +74,9 @@ def draw_responses(config: Compare, folder: Path, console: Console) -> list[Resp
         path = samples_path(folder, name)
         if not path.exists():
             console.print(f"Sampling from {name}, {spec}", soft_wrap=True)
-            generating.run(_generation(config, spec, path))
+            generating.run(generation(config, spec, path, config.samples, config.seed))
         everyone.append(_read_responses(path, name, config.samples))
     return everyone
-
-
-def _generation(config: Compare, spec: str, path: Path) -> Generate:
-    drawing = config.drawing
-    return Generate(
-        policy=spec,
-        data=config.data,
-        out=str(path),
-        n=config.samples,
-        temperature=drawing.temperature,
-        top_p=drawing.top_p,
-        top_k=drawing.top_k,
-        max_new_tokens=drawing.max_new_tokens,
-        stop=drawing.stop,
-        batch_size=drawing.batch_size,
-        seed=config.seed,
-        rename=config.rename,
-        limit=config.limit,
-    )
 
 
 def _read_responses(path: Path, name: str, samples: int) -> Responses:

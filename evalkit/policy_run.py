@@ -27,6 +27,7 @@ from evalkit.runs import (
     run_folder,
     spec_fingerprint,
 )
+from evalkit.terminal import say
 from evalkit.training_run import RESULT, placed
 from rewards.config import TrainingConfig
 from rewards.engines.loading import context_length
@@ -197,8 +198,3 @@ def _report(console: Console, result: PolicyFit, config: PolicyTraining, what: s
 def report_place(console: Console, out: str) -> None:
     """Print where the policy is, and how to sample it."""
     say(console, f"The policy is in {out}: evalkit generate --policy {out} --data FILE --out FILE")
-
-
-def say(console: Console, text: str) -> None:
-    """Print a line as it is, however long."""
-    console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from evalkit.policies.prompts import read_prompts
 from evalkit.policies.reference import REFERENCE_FILE
 from evalkit.policy_config import Drawing, ProbeConfig
 from evalkit.runs import RECORD, atomic_write, fingerprint, json_text, spec_fingerprint
+from evalkit.terminal import say
 from evalkit.training_run import RESULT
 from rewards.errors import DataError, MissingFileError
 from rewards.files import read_rows
@@ -34,13 +36,8 @@ _NO_WEIGHTS = (".jsonl", ".png", ".html", ".csv", ".log")
 """Endings of what training leaves beside a policy's files."""
 
 
-class Sampled(Protocol):
-    """What the configurations of commands that train on their own samples have."""
-
-    @property
-    def policy(self) -> str:
-        """The policy that is sampled first."""
-        ...
+class Drawn(Protocol):
+    """What the configurations of commands that draw samples have."""
 
     @property
     def data(self) -> str:
@@ -48,18 +45,8 @@ class Sampled(Protocol):
         ...
 
     @property
-    def scorer(self) -> str:
-        """The reward."""
-        ...
-
-    @property
     def drawing(self) -> Drawing:
         """How samples are drawn."""
-        ...
-
-    @property
-    def probe(self) -> ProbeConfig:
-        """What is looked at while training."""
         ...
 
     @property
@@ -70,6 +57,25 @@ class Sampled(Protocol):
     @property
     def limit(self) -> int:
         """Use the first prompts only; 0 uses all."""
+        ...
+
+
+class Sampled(Drawn, Protocol):
+    """What the configurations of commands that train on their own samples have."""
+
+    @property
+    def policy(self) -> str:
+        """The policy that is sampled first."""
+        ...
+
+    @property
+    def scorer(self) -> str:
+        """The reward."""
+        ...
+
+    @property
+    def probe(self) -> ProbeConfig:
+        """What is looked at while training."""
         ...
 
 
@@ -131,29 +137,26 @@ def sample_and_score(config: Sampled, policy: str, folder: Path, n: int, seed: i
     if samples.exists():
         say(console, f"{samples}: sampled before")
     else:
-        drawing = config.drawing
         say(console, f"Sampling {n} responses to each prompt from {policy}")
-        generating.run(
-            Generate(
-                policy=policy,
-                data=config.data,
-                out=str(samples),
-                n=n,
-                temperature=drawing.temperature,
-                top_p=drawing.top_p,
-                top_k=drawing.top_k,
-                max_new_tokens=drawing.max_new_tokens,
-                stop=drawing.stop,
-                batch_size=drawing.batch_size,
-                seed=seed,
-                rename=config.rename,
-                limit=config.limit,
-            )
-        )
+        generating.run(generation(config, policy, samples, n, seed))
     if scored.exists():
         say(console, f"{scored}: scored before")
     else:
         scoring.run(ScoreFile(scorer=config.scorer, data=str(samples), out=str(scored)))
+
+
+def generation(config: Drawn, policy: str, out: Path, n: int, seed: int) -> Generate:
+    """Return the configuration of `evalkit generate` that draws as a command's `drawing` says."""
+    return Generate(
+        policy=policy,
+        data=config.data,
+        out=str(out),
+        n=n,
+        seed=seed,
+        rename=config.rename,
+        limit=config.limit,
+        **asdict(config.drawing),
+    )
 
 
 def publish_policy(source: Path, out: Path, about: Mapping[str, object], best: bool = True) -> None:
@@ -187,8 +190,3 @@ def _place(file: Path, target: Path) -> None:
     except OSError:  # no hard links there, or none across file systems
         shutil.copy2(file, partial)
     partial.replace(target)
-
-
-def say(console: Console, text: str) -> None:
-    """Print a sentence as it is: names in it hold no markup."""
-    console.print(text, highlight=False, markup=False, soft_wrap=True)

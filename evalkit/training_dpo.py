@@ -12,7 +12,8 @@ from evalkit.policies.fitting import PolicyFit
 from evalkit.policies.look_file import LookFile
 from evalkit.policies.probe import LOOKS, PREFIX, make_probe
 from evalkit.policy_config import TrainDpo
-from evalkit.policy_run import reference_of, report_place, say, start_of, train_policy
+from evalkit.policy_run import reference_of, report_place, start_of, train_policy
+from evalkit.terminal import say
 from evalkit.training_run import Labelled, read_labelled
 from rewards.errors import DataError
 from rewards.records import Preference, Ranking

@@ -17,8 +17,8 @@ from evalkit.sampling_steps import (
     inputs_of,
     publish_policy,
     sample_and_score,
-    say,
 )
+from evalkit.terminal import say
 from evalkit.training_run import RESULT
 from rewards.errors import EvalkitError
 

@@ -12,7 +12,8 @@ from evalkit.policies.fitting import PolicyFit
 from evalkit.policies.probe import make_probe
 from evalkit.policies.sft import fit_sft
 from evalkit.policy_config import TrainSft
-from evalkit.policy_run import reference_of, report_place, say, start_of, train_policy
+from evalkit.policy_run import reference_of, report_place, start_of, train_policy
+from evalkit.terminal import say
 from evalkit.training_run import Labelled, read_labelled
 from rewards.files import Row, generations, read_rows
 from rewards.records import Generation

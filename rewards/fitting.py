@@ -135,7 +135,8 @@ def fit_examples(
     # A resumed run looks when an undisturbed one would, which need not be where it resumes.
     trainer.args.eval_on_start = trainer.args.eval_on_start and begun is None
     with quiet():  # Trainer remarks on the file system at each checkpoint
-        trainer.train(resume_from_checkpoint=begun)
+        if not (begun and probe and trainer.stopped_at(begun, probe)):
+            trainer.train(resume_from_checkpoint=begun)
     final = trainer.measure() if evaluation or probe else {}
     model.eval()
     return Fitted(model, config, trainer.state.global_step, final, packed)

@@ -9,7 +9,15 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
-from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import (
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerState,
+    TrainingArguments,
+)
+from transformers.trainer import TRAINER_STATE_NAME
 
 from rewards.callbacks import EarlyStop, MetricsFile, ProgressBar
 from rewards.config import TrainingConfig
@@ -121,6 +129,10 @@ class Probe(Protocol):
     @property
     def stops(self) -> bool:
         """Whether training is to end."""
+        ...
+
+    def resume(self, step: int) -> None:
+        """Take up a run after `step` updates; `stops` then knows what was seen up to there."""
         ...
 
     def look(self, model: HeadedModel, step: int) -> Mapping[str, float]:
@@ -240,6 +252,20 @@ class PackedTrainer(Trainer, Generic[E]):
                     f"{logs[name]}, so that training ends here; the last checkpoint is kept, and a new run "
                     "with a smaller training.learning_rate may go further"
                 )
+
+    def stopped_at(self, checkpoint: str, probe: Probe) -> bool:
+        """Return whether the run had ended where a checkpoint was written; its weights are then taken up.
+
+        Args:
+            checkpoint: The checkpoint's folder.
+            probe: What ends runs.
+        """
+        state = TrainerState.load_from_json(str(Path(checkpoint) / TRAINER_STATE_NAME))
+        probe.resume(state.global_step)
+        if probe.stops:
+            self._load_from_checkpoint(checkpoint)
+            self.state = state
+        return probe.stops
 
     def evaluate(self, *_: object, **__: object) -> dict[str, float]:
         """Measure, log, and tell the callbacks, as Trainer's own evaluation does."""

@@ -21,9 +21,8 @@ from rewards.models.head import can_pack, prepare_for_packing
 from rewards.models.hub import load_tokenizer, loading_options, quiet
 from rewards.models.outcome import SequenceModel
 from rewards.models.sidecar import Scale, Sidecar, read_sidecar, tokenizer_hash
+from rewards.objectives import PACK_TOKENS
 from rewards.records import Prompt
-
-PACK_TOKENS = 8192
 
 
 @dataclass(frozen=True, slots=True)

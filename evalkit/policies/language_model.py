@@ -14,11 +14,10 @@ from transformers import PreTrainedModel
 from rewards.batches import Integers, Pack, Tokens, pack
 from rewards.models.head import HeadedModel
 from rewards.models.hub import quiet
+from rewards.objectives import PACK_TOKENS
 
 LOGITS_AT_ONCE = 1 << 25
 """Logits held at a time; of a large vocabulary those of all tokens would outgrow the model."""
-PACK_TOKENS = 8192
-"""Tokens packed into one sequence."""
 TOLERANCE = 1e-4
 """Logits that differ by more from the head on the last states are read as Transformers makes them."""
 
@@ -196,8 +195,7 @@ def _batches(rows: Sequence[Tokens], packed: bool) -> list[tuple[list[int], list
     if packed:
         for part in pack(_without_last(rows), PACK_TOKENS):
             chosen = part.rows.tolist()
-            (again,) = pack(_without_last([rows[row] for row in chosen]), 1 << 62)
-            batches.append((chosen, [again]))
+            batches.append((chosen, [replace(part, rows=np.arange(len(chosen)))]))
         return batches
     batch: list[int] = []
     for row in order:

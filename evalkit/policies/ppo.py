@@ -106,9 +106,10 @@ class Ppo:
         history: list[Mapping[str, float]] = [_rollout(told) for told in seen]
         warned: set[str] = set()
         schedule = self.schedule
-        # A run that goes on is told what the probe saw last, by which it may have stopped already.
-        if self.probe is not None and (state.round <= schedule.pretraining or self._looks(state.round)):
-            self.probe.look(self.learner.policy, self.learner.done)
+        if self.probe is not None:
+            self.probe.resume(self.learner.done)  # by what it saw before, the run may have stopped already
+            if state.round <= schedule.pretraining:
+                self.probe.look(self.learner.policy, self.learner.done)
         while state.round < schedule.rounds and not (self.probe is not None and self.probe.stops):
             number = state.round + 1
             state, told = self._round(state, number, number > schedule.pretraining)

@@ -13,6 +13,7 @@ from evalkit.policies.losses import (
     generalized_advantages,
     k_step_advantages,
     kl_estimate,
+    penalised_rewards,
     whiten,
 )
 from evalkit.policies.reward_scale import RunningMoments, scaled_rewards
@@ -73,7 +74,7 @@ def make_targets(
     penalised = scaled
     if config.kl_in == "reward":
         penalised = [
-            reward - coefficient * kl_estimate(mine, theirs, config.kl_kind)
+            penalised_rewards(reward, kl_estimate(mine, theirs, config.kl_kind), coefficient)
             for reward, mine, theirs in zip(
                 scaled, rollout.log_probs, rollout.reference_log_probs, strict=True
             )

@@ -272,15 +272,17 @@ class Killed(BaseException):
     pass
 
 
-def fitted(folder, loaded, every=2, rank=0, killed_at=-1, checkpoint_steps=3):
+def fitted(folder, loaded, every=2, rank=0, killed_at=-1, checkpoint_steps=3, again=False, **probing):
     _, tokenizer, _ = loaded
     folder.mkdir(exist_ok=True)
-    probe = probe_in(folder, loaded, proxy="rule:length", gold="", every=every, samples=2)
-    look = probe.look
+    settings = {"proxy": "rule:length", "gold": "", "every": every, "samples": 2} | probing
+    probe = probe_in(folder, loaded, **settings)
+    look, seen = probe.look, []
 
     def mortal(model, step):
-        if step == killed_at:
+        if step == killed_at and (step in seen) is again:
             raise Killed
+        seen.append(step)
         return look(model, step)
 
     probe.look = mortal
@@ -311,6 +313,18 @@ def test_a_run_of_the_trainer_that_was_killed_sees_what_it_would_have_seen(tmp_p
     assert found[-1] > found[0]
     logged = [line for line in lines_of(tmp_path / "whole" / "metrics.jsonl") if "probe_kl" in line]
     assert [line["step"] for line in logged] == [0, 2, 4, 6, 7]
+
+
+def test_a_run_that_stopped_where_a_checkpoint_is_stays_stopped(tmp_path, loaded):
+    settings = {"proxy": "rule:constant?value=1", "patience": 2, "checkpoint_steps": 2}
+    whole = fitted(tmp_path / "whole", loaded, **settings)
+    assert whole.steps == 4  # two looks no better than that of the start
+    with pytest.raises(Killed):  # when all is learnt, at the look before the policy is saved
+        fitted(tmp_path / "cut", loaded, killed_at=4, again=True, **settings)
+    resumed = fitted(tmp_path / "cut", loaded, **settings)
+    assert resumed.steps == 4
+    assert weights_hash(resumed.model.inner) == weights_hash(whole.model.inner)
+    assert (tmp_path / "cut" / LOOKS).read_bytes() == (tmp_path / "whole" / LOOKS).read_bytes()
 
 
 def test_prompts_come_from_the_data_or_the_run_or_there_is_no_probe(tmp_path, loaded, write_rows):
