@@ -5,56 +5,57 @@ import sys
 from collections.abc import Sequence
 from pkgutil import resolve_name
 
-from evalkit import (
-    annotation_config,
-    aspect_config,
-    compare_config,
-    config,
-    judging_config,
-    policy_config,
-    ppo_config,
-    process_config,
-)
-from evalkit.parsing import parse_configuration
+from evalkit.annotation.config import Annotate, LabelsExport, LabelsImport, LabelsInvite, LabelsStatus
+from evalkit.comparing.config import Compare
+from evalkit.evaluation.config import Accuracy, AspectCard, Evaluate, ProcessEval
+from evalkit.judging.config import Agree, JudgeFiles, LedgerExport, LedgerImport, Pairs, Probe, Rank, WinRates
+from evalkit.label_steps.config import LabelSteps
+from evalkit.overoptimization.config import Fit, Overopt
+from evalkit.pipeline.config import Combine, Generate, ScoreFile, Select
+from evalkit.quickstart.config import Quickstart
+from evalkit.runs.parsing import parse_configuration
+from evalkit.search.config import Search
+from evalkit.training.config import TrainAspects, TrainCorrectness, TrainOutcome, TrainProcess
+from evalkit.training.policy_config import TrainBestOfN, TrainDpo, TrainPpo, TrainRso, TrainSft
 from rewards.errors import ConfigError, EvalkitError
 
 COMMANDS: dict[str, tuple[type, str]] = {  # name: (what it needs, where it runs; imported only then)
-    "quickstart": (config.Quickstart, "evalkit.quickstart:run"),
-    "train outcome": (config.TrainOutcome, "evalkit.training:run"),
-    "train correctness": (process_config.TrainCorrectness, "evalkit.training_steps:run_correctness"),
-    "train process": (process_config.TrainProcess, "evalkit.training_steps:run_process"),
-    "train aspects": (aspect_config.TrainAspects, "evalkit.training_aspects:run"),
-    "train sft": (policy_config.TrainSft, "evalkit.training_sft:run"),
-    "train best-of-n": (policy_config.TrainBestOfN, "evalkit.training_best_of_n:run"),
-    "train dpo": (policy_config.TrainDpo, "evalkit.training_dpo:run"),
-    "train rso": (policy_config.TrainRso, "evalkit.training_rso:run"),
-    "train ppo": (ppo_config.TrainPpo, "evalkit.training_ppo:run"),
-    "compare": (compare_config.Compare, "evalkit.comparing:run"),
-    "generate": (config.Generate, "evalkit.generating:run"),
-    "score": (config.ScoreFile, "evalkit.scoring:run"),
-    "select": (config.Select, "evalkit.selecting:run"),
-    "evaluate": (config.Evaluate, "evalkit.evaluating:run"),
-    "overopt": (config.Overopt, "evalkit.overoptimization.best_of_n:run"),
-    "fit": (config.Fit, "evalkit.overoptimization.table:run"),
-    "label-steps": (process_config.LabelSteps, "evalkit.label_steps.command:run"),
-    "search": (process_config.Search, "evalkit.search.command:run"),
-    "process-eval": (process_config.ProcessEval, "evalkit.process_eval:run"),
-    "accuracy": (process_config.Accuracy, "evalkit.accuracy:run"),
-    "combine": (aspect_config.Combine, "evalkit.combining:run"),
-    "aspect-card": (aspect_config.AspectCard, "evalkit.aspect_card:run"),
-    "judge": (judging_config.JudgeFiles, "evalkit.judging:run"),
-    "winrate": (judging_config.WinRates, "evalkit.winrates:run"),
-    "rank": (judging_config.Rank, "evalkit.ranking:run"),
-    "agreement": (judging_config.Agree, "evalkit.agreeing:run"),
-    "probe": (judging_config.Probe, "evalkit.probing:run"),
-    "pairs": (judging_config.Pairs, "evalkit.pairing_verdicts:run"),
-    "annotate": (annotation_config.Annotate, "evalkit.annotating:run"),
-    "labels export": (annotation_config.LabelsExport, "evalkit.labelling:run_export"),
-    "labels import": (annotation_config.LabelsImport, "evalkit.labelling:run_import"),
-    "labels invite": (annotation_config.LabelsInvite, "evalkit.inviting:run"),
-    "labels status": (annotation_config.LabelsStatus, "evalkit.study_status:run"),
-    "ledger export": (judging_config.LedgerExport, "evalkit.ledgers:run_export"),
-    "ledger import": (judging_config.LedgerImport, "evalkit.ledgers:run_import"),
+    "quickstart": (Quickstart, "evalkit.quickstart.command:run"),
+    "train outcome": (TrainOutcome, "evalkit.training.outcome:run"),
+    "train correctness": (TrainCorrectness, "evalkit.training.steps:run_correctness"),
+    "train process": (TrainProcess, "evalkit.training.steps:run_process"),
+    "train aspects": (TrainAspects, "evalkit.training.aspects:run"),
+    "train sft": (TrainSft, "evalkit.training.sft:run"),
+    "train best-of-n": (TrainBestOfN, "evalkit.training.best_of_n:run"),
+    "train dpo": (TrainDpo, "evalkit.training.dpo:run"),
+    "train rso": (TrainRso, "evalkit.training.rso:run"),
+    "train ppo": (TrainPpo, "evalkit.training.ppo:run"),
+    "compare": (Compare, "evalkit.comparing.command:run"),
+    "generate": (Generate, "evalkit.pipeline.generate:run"),
+    "score": (ScoreFile, "evalkit.pipeline.score:run"),
+    "select": (Select, "evalkit.pipeline.select:run"),
+    "evaluate": (Evaluate, "evalkit.evaluation.report_card:run"),
+    "overopt": (Overopt, "evalkit.overoptimization.best_of_n:run"),
+    "fit": (Fit, "evalkit.overoptimization.table:run"),
+    "label-steps": (LabelSteps, "evalkit.label_steps.command:run"),
+    "search": (Search, "evalkit.search.command:run"),
+    "process-eval": (ProcessEval, "evalkit.evaluation.process:run"),
+    "accuracy": (Accuracy, "evalkit.evaluation.accuracy:run"),
+    "combine": (Combine, "evalkit.pipeline.combine:run"),
+    "aspect-card": (AspectCard, "evalkit.evaluation.aspects:run"),
+    "judge": (JudgeFiles, "evalkit.judging.judge:run"),
+    "winrate": (WinRates, "evalkit.judging.winrate.command:run"),
+    "rank": (Rank, "evalkit.judging.rank.command:run"),
+    "agreement": (Agree, "evalkit.judging.agreement.command:run"),
+    "probe": (Probe, "evalkit.judging.probe.command:run"),
+    "pairs": (Pairs, "evalkit.judging.pairs:run"),
+    "annotate": (Annotate, "evalkit.annotation.annotate:run"),
+    "labels export": (LabelsExport, "evalkit.annotation.labels:run_export"),
+    "labels import": (LabelsImport, "evalkit.annotation.labels:run_import"),
+    "labels invite": (LabelsInvite, "evalkit.annotation.invite:run"),
+    "labels status": (LabelsStatus, "evalkit.annotation.status:run"),
+    "ledger export": (LedgerExport, "evalkit.judging.ledger:run_export"),
+    "ledger import": (LedgerImport, "evalkit.judging.ledger:run_import"),
 }
 DESCRIPTION = "Score and rank generations, train reward models, and see where optimising them goes wrong."
 

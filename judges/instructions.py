@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import cast, get_args
 
+from judges.asking.config import AskingConfig
 from judges.asking.endpoint import Endpoint
-from judges.config import AskingConfig
+from judges.asking.session import OPENAI, Session
 from judges.judge import Comparison
-from judges.ledger import Ledger
-from judges.question import AnswerForm, AnswerStyle, Question
-from judges.rubric import Rubric
-from judges.schema import response_format
-from judges.session import OPENAI, Session
-from judges.templates import Mode, Template, form_text, quality_text
+from judges.ledger.ledger import Ledger
+from judges.questions.question import AnswerForm, AnswerStyle, Question
+from judges.questions.rubric import Rubric
+from judges.questions.schema import response_format
+from judges.questions.templates import Mode, Template, form_text, quality_text
 from rewards.errors import ConfigError, DataError, SpecError
 from rewards.records import Generation, Prompt
-from rewards.rules import row_name
 from rewards.scorer import Spec
+from rewards.scorers.rules import row_name
 
 MAX_TOKENS: Mapping[AnswerStyle, int] = {"text": 2048, "letter": 16, "schema": 2048}
 """Most tokens of a reply where the specification does not say."""

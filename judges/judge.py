@@ -1,18 +1,18 @@
 """Judge, the protocol that compares: Comparison, Verdict, swap, both orders, and how a judge is named."""
 
 import hashlib
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast, get_args
 
+from judges.usage import NO_USAGE, Usage
 from rewards.errors import DataError, SpecError
 from rewards.records import Message, Prompt, prompt_key
 from rewards.scorer import Spec, parse_spec
 
 if TYPE_CHECKING:  # a session holds the ledger, which holds what is said here
-    from judges.session import Session
+    from judges.asking.session import Session
 
 Winner = Literal["first", "second", "tie"]
 Reason = Literal["parse_failed", "refused", "api_failed", "skipped"]
@@ -50,34 +50,6 @@ class Comparison:
     def swap(self) -> "Comparison":
         """Return the comparison with its sides exchanged, and with them what `extra` says of either."""
         return Comparison(self.prompt, self.second, self.first, self.id, _swapped(self.extra))
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What asking took: tokens sent (of which some were cached), tokens received, money and time."""
-
-    tokens_in: int = 0
-    tokens_cached: int = 0
-    """Of `tokens_in`, those that the endpoint had in its prompt cache."""
-    tokens_out: int = 0
-    cost: float | None = None
-    """In the currency of the price file; None where the model has no price there."""
-    latency: float | None = None
-    """Seconds from sending to the whole reply."""
-
-    def __add__(self, other: "Usage") -> "Usage":
-        known = [usage.cost for usage in (self, other) if usage.cost is not None]
-        slow = [usage.latency for usage in (self, other) if usage.latency is not None]
-        return Usage(
-            self.tokens_in + other.tokens_in,
-            self.tokens_cached + other.tokens_cached,
-            self.tokens_out + other.tokens_out,
-            math.fsum(known) if known else None,
-            max(slow) if slow else None,
-        )
-
-
-NO_USAGE = Usage()
 
 
 @dataclass(frozen=True, slots=True)

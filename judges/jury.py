@@ -3,21 +3,20 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import reduce
 from operator import add
-from typing import Any, cast
+from typing import cast
 from urllib.parse import unquote
 
-from judges.annotation import in_order, order_known
-from judges.judge import NO_USAGE, REASONS, Comparison, Judge, Reason, Usage, Verdict, Winner, load_judge
-from judges.session import Session
-from rewards.errors import ConfigError, DataError, SpecError
+from judges.asking.session import Session
+from judges.judge import REASONS, Comparison, Judge, Reason, Verdict, load_judge
+from judges.usage import NO_USAGE
+from judges.verdicts.annotation import order_known
+from judges.verdicts.members import majority
+from rewards.errors import ConfigError, SpecError
 from rewards.scorer import Spec
-
-JURY = "jury:"
-"""How the names of juries begin."""
 
 
 @dataclass(frozen=True)
@@ -85,31 +84,6 @@ class Jury:
             ),
             usage=reduce(add, (verdict.usage for verdict in verdicts), NO_USAGE),
         )
-
-
-def majority(verdicts: Sequence[Verdict], quorum: int = 1) -> Winner | None:
-    """Return what more than half of the votes say, `tie` where nothing does, None below the quorum."""
-    votes = Counter(verdict.winner for verdict in verdicts if verdict.winner)
-    if votes.total() < quorum:
-        return None
-    winner, count = max(votes.items(), key=lambda item: item[1])
-    return winner if 2 * count > votes.total() else "tie"
-
-
-def member_verdicts(verdict: Verdict) -> list[Verdict]:
-    """Return the members' verdicts that a jury's verdict was made of, oriented as it is.
-
-    They stand in the verdict itself, so that no member is asked again and a file of verdicts has them too.
-
-    Raises:
-        DataError: The verdict is no jury's.
-    """
-    told = verdict.swap() if verdict.swapped else verdict
-    try:
-        members = [_member(told, vote) for vote in json.loads(verdict.reply)]
-    except (ValueError, KeyError, TypeError):
-        raise DataError(f"the verdict of {verdict.judge!r} holds no members' votes") from None
-    return [member.swap() for member in members] if verdict.swapped else members
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,16 +162,6 @@ def load_jury(spec: Spec, session: Session | None = None) -> Judge:
     return Jury(members, _distinct(names), int(quorum), spec.text)
 
 
-def members_in(verdict: Verdict) -> frozenset[str]:
-    """Return the judges whose votes a verdict was made of; none for that of a single judge."""
-    if not verdict.reply.startswith("[{"):
-        return frozenset()
-    try:
-        return frozenset(member.judge for member in member_verdicts(verdict))
-    except DataError:
-        return frozenset()
-
-
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:
     seen: Counter[str] = Counter()
     distinct = []
@@ -215,27 +179,6 @@ def _most_common_reason(verdicts: Sequence[Verdict]) -> Reason:
 
 def _why(verdict: Verdict) -> str:
     return f"{verdict.reason}: {verdict.detail}" if verdict.detail else verdict.reason
-
-
-def _member(verdict: Verdict, vote: Mapping[str, Any]) -> Verdict:
-    comparison, winner = verdict.comparison, vote["winner"]
-    # People see their sides in an order of their own, or one that nobody knows.
-    swapped = vote.get("swapped", False)
-    if "swapped" in vote:
-        comparison = in_order(comparison, known=swapped is not None)
-    return Verdict(
-        comparison,
-        winner,
-        vote["preference"],
-        vote["reason"],
-        vote["judge"],
-        verdict.axis,
-        verdict.repeat,
-        swapped=bool(swapped),
-        detail=vote["detail"],
-        reply=vote["reply"],
-        usage=Usage(**vote["usage"]),
-    )
 
 
 def _vote(name: str, verdict: Verdict) -> dict[str, object]:

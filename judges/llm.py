@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from judges.asking.asker import Asker
+from judges.asking.session import Session
 from judges.instructions import (
     Instructions,
     check_options,
@@ -16,8 +17,7 @@ from judges.instructions import (
 )
 from judges.judge import Comparison, Judge, Reason, Verdict, Winner
 from judges.pointwise import load_pointwise_judge
-from judges.question import Attempt, Question
-from judges.session import Session
+from judges.questions.question import Attempt, Question
 from rewards.errors import SpecError
 from rewards.scorer import Spec
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from judges.asking.asker import Asker
+from judges.asking.session import Session
 from judges.instructions import (
     Instructions,
     check_options,
@@ -16,12 +17,11 @@ from judges.instructions import (
     read_instructions,
 )
 from judges.judge import Comparison, Reason, Verdict, Winner
-from judges.question import Attempt, Question
-from judges.session import Session
+from judges.questions.question import Attempt, Question
 from rewards.errors import ScoringError, SpecError
 from rewards.records import Generation, Prompt, Score
-from rewards.rules import row_name
 from rewards.scorer import Spec
+from rewards.scorers.rules import row_name
 
 _ROUNDING = 1e-9
 """Two weighted means of the same grades may differ by this."""

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import cast
 
 from judges.judge import Comparison, Judge, Reason, Verdict, Winner
-from judges.ledger import Ledger
-from judges.question import AnswerForm, Attempt, Question
+from judges.ledger.ledger import Ledger
+from judges.questions.question import AnswerForm, Attempt, Question
 from rewards.records import Message
 
 CHUNK = 256

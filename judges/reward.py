@@ -6,13 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from judges.asking.session import Session
 from judges.judge import Comparison, Judge, Verdict
 from judges.recorded import RecordedJudge, fingerprint_files
-from judges.session import Session
 from rewards.errors import ConfigError, ScoringError, SpecError
 from rewards.records import Generation, Prompt, Score
-from rewards.rules import Column
 from rewards.scorer import Scorer, Spec, load_scorer
+from rewards.scorers.rules import Column
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from rewards.errors import ConfigError
-from rewards.steps import Aggregation
+from rewards.solutions.steps import Aggregation
 
 RANGES: Mapping[str, Callable[[float], bool]] = {
     "above 0": lambda value: 0 < value < math.inf,

@@ -20,11 +20,13 @@ import torch
 from jsonargparse import auto_cli
 from matplotlib.figure import Figure
 
-from evalkit.config import Quickstart
-from evalkit.provenance import provenance
-from evalkit.quickstart_steps import Proxy, Step, base_step, curve_step, label_steps, proxy_step, sample_step
-from evalkit.report.figures import COLOURS, DISTANCE
-from evalkit.runs import atomic_write
+from evalkit.overoptimization.figures import DISTANCE
+from evalkit.quickstart.config import Quickstart
+from evalkit.quickstart.steps import Proxy, base_step, curve_step, label_steps, proxy_step, sample_step
+from evalkit.report.style import COLOURS
+from evalkit.runs.files import atomic_write
+from evalkit.runs.provenance import provenance
+from evalkit.runs.steps import Step
 from rewards.files import preference, read_rows
 from rewards.records import Generation
 from rewards.scorer import load_scorer

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from jsonargparse import auto_cli
 
-from evalkit.judging_config import WinRates
-from evalkit.winrates import run
+from evalkit.judging.config import WinRates
+from evalkit.judging.winrate.command import run
 from judges.judge import Comparison, Verdict, Winner
-from judges.verdicts import verdict_row
+from judges.verdicts.reading import verdict_row
 from rewards.files import Row, read_rows, write_rows
 
 WINNERS: dict[float, Winner] = {1.0: "first", 2.0: "second"}

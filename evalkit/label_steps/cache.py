@@ -8,7 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from evalkit.runs import configuration_hash
+from evalkit.runs.files import configuration_hash
 from rewards.errors import DataError
 
 APPLICATION = 0x65766B72

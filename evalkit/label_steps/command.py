@@ -8,16 +8,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from evalkit.label_steps.cache import RolloutCache
+from evalkit.label_steps.config import LabelSteps
 from evalkit.label_steps.rollouts import Rollouts, Tally, Task, sampling
 from evalkit.label_steps.solutions import Solution, solutions
 from evalkit.label_steps.summary import summary
 from evalkit.policies.policy import Policy, PromptCheck, load_policy
-from evalkit.process_config import LabelSteps
-from evalkit.runs import ResumableRows, fingerprint, spec_fingerprint
-from evalkit.terminal import for_people
-from rewards.answers import is_right
+from evalkit.runs.files import fingerprint, spec_fingerprint
+from evalkit.runs.outputs import ResumableRows
+from evalkit.runs.terminal import for_people
 from rewards.files import Row, read_rows, to_row
 from rewards.records import StepLabels
+from rewards.solutions.answers import is_right
 
 CHECKED = 256
 """Rows checked at a time."""

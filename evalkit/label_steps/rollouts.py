@@ -6,11 +6,11 @@ from itertools import count
 from typing import NamedTuple
 
 from evalkit.label_steps.cache import Completion, RolloutCache
+from evalkit.label_steps.config import LabelSteps
 from evalkit.policies.policy import Policy, SamplingConfig
-from evalkit.process_config import LabelSteps
 from judges.human.figures.shares import Share, share_of
-from rewards.answers import is_right
 from rewards.records import Generation
+from rewards.solutions.answers import is_right
 
 
 class Task(NamedTuple):

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
-from evalkit.process_config import LabelSteps
-from rewards.answers import reference_answer, reference_text
+from evalkit.label_steps.config import LabelSteps
 from rewards.errors import DataError
 from rewards.files import Row, generations
-from rewards.steps import split_steps, terminated
+from rewards.solutions.answers import reference_answer, reference_text
+from rewards.solutions.steps import split_steps, terminated
 
 WRITTEN = ("completions", "labels", "hard_labels", "soft_labels", "rollouts")
 """Columns of the output beside the input's own."""

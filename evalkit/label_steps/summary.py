@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from itertools import accumulate
 
-from evalkit.process_config import LabelSteps
+from evalkit.label_steps.config import LabelSteps
 from rewards.files import Row, read_rows, step_labels
-from rewards.steps import terminated
+from rewards.solutions.steps import terminated
 
 
 def summary(config: LabelSteps) -> Iterator[str]:

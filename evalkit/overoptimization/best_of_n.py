@@ -9,8 +9,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from evalkit.config import Overopt
+from evalkit.overoptimization.config import Overopt
 from evalkit.overoptimization.curve import Curve, best_of_n_curve, best_of_n_sizes
+from evalkit.overoptimization.figures import overoptimization_figure
 from evalkit.overoptimization.fits import Array
 from evalkit.overoptimization.pool import (
     INPUTS,
@@ -22,9 +23,9 @@ from evalkit.overoptimization.pool import (
     return_scores,
     score_pool,
 )
-from evalkit.report.figures import overoptimization_figure
-from evalkit.report.tables import curve_table, interval, number
-from evalkit.runs import atomic_write, run_folder, spec_fingerprint
+from evalkit.overoptimization.tables import curve_table, interval, number
+from evalkit.runs.files import atomic_write, spec_fingerprint
+from evalkit.runs.outputs import run_folder
 from rewards.errors import ConfigError, EvalkitError
 from rewards.intervals import Resampling
 from rewards.scorer import Scorer, load_scorer

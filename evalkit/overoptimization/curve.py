@@ -17,7 +17,7 @@ from evalkit.overoptimization.fits import (
 from evalkit.overoptimization.kl import best_of_n_distance, n_at_distance
 from rewards.errors import ConfigError
 from rewards.intervals import Resampling, percentile_interval, resampled_sums
-from rewards.selection import best_of_n_kl, expected_best_of_n_batch
+from rewards.selection.best_of_n import best_of_n_kl, expected_best_of_n_batch
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import math
 from scipy.optimize import brentq
 
 from rewards.errors import ConfigError
-from rewards.selection import best_of_n_kl
+from rewards.selection.best_of_n import best_of_n_kl
 
 
 def distance(kl: float) -> float:

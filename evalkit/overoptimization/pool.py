@@ -12,9 +12,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from evalkit.overoptimization.fits import Array
-from evalkit.runs import ResumableRows, atomic_write
+from evalkit.runs.files import atomic_write
+from evalkit.runs.outputs import ResumableRows
 from rewards.errors import DataError, EvalkitError, OutputExistsError
-from rewards.files import generations, group_by_prompt, read_rows, to_row
+from rewards.files import generations, read_rows, to_row
+from rewards.files.grouping import group_by_prompt
 from rewards.records import Generation, prompt_key
 from rewards.scorer import Scorer
 

@@ -10,7 +10,8 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from evalkit.config import Fit
+from evalkit.overoptimization.config import Fit
+from evalkit.overoptimization.figures import Points, Trends, scaling_figure
 from evalkit.overoptimization.fits import (
     ScalingFit,
     fit_best_of_n,
@@ -18,12 +19,11 @@ from evalkit.overoptimization.fits import (
     fit_size_trend,
 )
 from evalkit.overoptimization.kl import distance
-from evalkit.report.figures import Points, Trends, scaling_figure
-from evalkit.report.tables import fit_table, trend_table
-from evalkit.runs import atomic_write, run_folder
+from evalkit.overoptimization.tables import fit_table, trend_table
+from evalkit.runs.files import atomic_write
+from evalkit.runs.outputs import run_folder
 from rewards.errors import ConfigError, DataError
-from rewards.files import read_rows
-from rewards.rows import Row
+from rewards.files import Row, read_rows
 
 FIT, FIGURE = "fit.json", "fit.png"
 

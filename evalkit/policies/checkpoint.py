@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
-from evalkit.runs import atomic_write, json_text
+from evalkit.runs.files import atomic_write, json_text
 from rewards.errors import ModelError
 from rewards.models.hub import loading_options, quiet
 

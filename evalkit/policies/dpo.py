@@ -9,20 +9,20 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from evalkit.policies.config import DpoConfig
 from evalkit.policies.fitting import Parts, PolicyFit, Prepared, divide, fit_policy
 from evalkit.policies.language_model import LanguageModel, TokenStatistics
-from evalkit.policies.losses import dpo_loss
+from evalkit.policies.losses.pairs import dpo_loss
 from evalkit.policies.reference import Reference
 from evalkit.policies.reference_log_probs import reference_log_probs
 from evalkit.policies.response_rows import ResponseEncoder, ResponseRow, response_batch, was_cut
-from evalkit.policy_config import DpoConfig
 from rewards.config import TrainingConfig
-from rewards.encoding import OverLong
+from rewards.encoding.encoder import OverLong
 from rewards.errors import ModelError
 from rewards.models.head import can_pack
-from rewards.placed import record_names
 from rewards.records import Preference, prompt_key
-from rewards.trainer import Probe
+from rewards.training.examples import record_names
+from rewards.training.trainer import Probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class PairExample:
 
 @dataclass(frozen=True, slots=True)
 class DpoObjective:
-    """A loss of pairs (`evalkit.policies.losses.dpo_loss`); an item is a pair.
+    """A loss of pairs (`evalkit.policies.losses.pairs.dpo_loss`); an item is a pair.
 
     Attributes:
         dpo: The loss.
@@ -217,7 +217,7 @@ def fit_dpo(
             in `out`.
         training: The knobs. A learning rate of 0 is 1e-5.
         out: Folder that receives the policy, `policy.json` last; the caller removes its checkpoints once the
-            run is recorded as finished (`rewards.fitting.CHECKPOINTS`).
+            run is recorded as finished (`rewards.training.fitting.CHECKPOINTS`).
         held_out: Preferences to evaluate on; None holds out a share of the prompts.
         about: What `policy.json` says beside the method, the loss, the reference, the knobs and the counts.
         names: What errors call each record.

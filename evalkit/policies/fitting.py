@@ -11,9 +11,9 @@ from evalkit.policies.language_model import LanguageModel
 from evalkit.policies.response_rows import ResponseEncoder
 from rewards.config import TrainingConfig
 from rewards.errors import DataError
-from rewards.examples import Prompted, hold_out, refuse_shared_prompts
-from rewards.fitting import PRETRAINED_RATE, Fitted, fit_examples
-from rewards.trainer import Objective, Probe
+from rewards.training.examples import Prompted, hold_out, refuse_shared_prompts
+from rewards.training.fitting import PRETRAINED_RATE, Fitted, fit_examples
+from rewards.training.trainer import Objective, Probe
 
 E = TypeVar("E", bound=Prompted)
 

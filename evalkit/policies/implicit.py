@@ -7,17 +7,17 @@ from pathlib import Path
 import torch
 
 from evalkit.policies.checkpoint import POLICY_FILE, load_causal, read_policy
+from evalkit.policies.generation.local import end_tokens
 from evalkit.policies.language_model import LanguageModel
-from evalkit.policies.local import end_tokens
-from evalkit.policies.losses import dpo_rewards
+from evalkit.policies.losses.pairs import dpo_rewards
 from evalkit.policies.reference import Reference, load_reference
 from evalkit.policies.response_rows import ResponseEncoder, was_cut
-from rewards.engines.computing import generation_name
-from rewards.engines.loading import context_length, device
 from rewards.errors import DataError, MissingFileError, ModelError, ScoringError, SpecError
 from rewards.models.head import prepare_for_packing
 from rewards.records import Generation, Score
 from rewards.scorer import Spec
+from rewards.scorers.engine import generation_name
+from rewards.scorers.loading import context_length, device
 
 BETA = 0.1
 """Where neither the specification nor the policy's folder says it."""

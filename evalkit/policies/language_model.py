@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
-from rewards.batches import Integers, Pack, Tokens, pack
+from rewards.encoding.packs import Integers, Pack, Tokens, pack
 from rewards.models.head import HeadedModel
 from rewards.models.hub import quiet
-from rewards.objectives import PACK_TOKENS
+from rewards.training.objectives import PACK_TOKENS
 
 LOGITS_AT_ONCE = 1 << 25
 """Logits held at a time; of a large vocabulary those of all tokens would outgrow the model."""

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from evalkit.policies.checkpoint import load_causal, weights_hash
 from evalkit.policies.language_model import LanguageModel, row_statistics
-from evalkit.runs import atomic_write, json_text
-from rewards.batches import Tokens
+from evalkit.runs.files import atomic_write, json_text
+from rewards.encoding.packs import Tokens
 from rewards.errors import ModelError
 from rewards.models.head import can_pack, prepare_for_packing
 from rewards.models.sidecar import tokenizer_hash

@@ -11,7 +11,7 @@ import torch
 
 from evalkit.policies.reference import Reference
 from evalkit.policies.response_rows import ResponseRow
-from evalkit.runs import ResumableRows
+from evalkit.runs.outputs import ResumableRows
 from rewards.config import TrainingConfig
 from rewards.errors import ModelError
 

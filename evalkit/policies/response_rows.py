@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from rewards.batches import pack
-from rewards.encoding import Encoder, OverLong
+from rewards.encoding.encoder import Encoder, OverLong
+from rewards.encoding.packs import pack
 from rewards.errors import DataError, ModelError
-from rewards.objectives import PACK_TOKENS
 from rewards.records import Prompt
+from rewards.training.objectives import PACK_TOKENS
 
 CUT = "length"
 """What a row's finish reason says of a response that was cut off."""

@@ -14,10 +14,10 @@ from evalkit.policies.fitting import PolicyFit, Prepared, divide, fit_policy
 from evalkit.policies.language_model import LanguageModel, TokenStatistics
 from evalkit.policies.response_rows import ResponseEncoder, ResponseRow, response_batch, was_cut
 from rewards.config import TrainingConfig
-from rewards.encoding import OverLong
-from rewards.placed import record_names
+from rewards.encoding.encoder import OverLong
 from rewards.records import Generation, prompt_key
-from rewards.trainer import Probe
+from rewards.training.examples import record_names
+from rewards.training.trainer import Probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def fit_sft(
         records: Responses in groups, as `prepare_demonstrations` takes them.
         training: The knobs; a batch element is a group. A learning rate of 0 is 1e-5.
         out: Folder that receives the policy, `policy.json` last; the caller removes its checkpoints once the
-            run is recorded as finished (`rewards.fitting.CHECKPOINTS`).
+            run is recorded as finished (`rewards.training.fitting.CHECKPOINTS`).
         held_out: Responses to evaluate on; None holds out a share of the prompts.
         about: What `policy.json` says beside the method, the knobs and the counts.
         names: What errors call each group.

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from evalkit.search.prompts import Search
 from evalkit.search.trees import FINISHED
-from rewards.answers import final_answer, is_right, reference_answer
 from rewards.errors import ConfigError, DataError
-from rewards.rows import Row
-from rewards.selection import majority_vote, weighted_vote
-from rewards.steps import split_steps
+from rewards.files import Row
+from rewards.selection.best_of_n import majority_vote, weighted_vote
+from rewards.solutions.answers import final_answer, is_right, reference_answer
+from rewards.solutions.steps import split_steps
 
 REFERENCE = "answer"
 """Column of the reference answer, where the input has one."""

@@ -10,18 +10,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from evalkit.policies.policy import Policy, PromptCheck, SamplingConfig, load_policy
-from evalkit.process_config import Search
-from evalkit.report.number_text import counted
-from evalkit.runs import ResumableRows, fingerprint, spec_fingerprint
+from evalkit.report.text import counted
+from evalkit.runs.files import fingerprint, spec_fingerprint
+from evalkit.runs.outputs import ResumableRows
 from evalkit.search.choosing import AMBIGUOUS, output_row, reference_of
+from evalkit.search.config import Search
 from evalkit.search.findings import findings_of, lines_of
 from evalkit.search.prompts import Problem
 from evalkit.search.rounds import Limits, Searcher
 from evalkit.search.trees import Shape, shape_of
 from rewards.errors import DataError
-from rewards.files import read_rows
+from rewards.files import Row, read_rows
 from rewards.records import prompt_key
-from rewards.rows import Row
 from rewards.scorer import load_scorer
 
 CHECKED = 1024

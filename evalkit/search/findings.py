@@ -4,13 +4,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from evalkit.report.number_text import counted
+from evalkit.report.text import counted
 from evalkit.search.budget import Budget
 from evalkit.search.choosing import CHOICES, REFERENCE
 from evalkit.search.trees import FINISHED
 from judges.human.figures.shares import share_of
-from rewards.files import read_rows
-from rewards.rows import Row
+from rewards.files import Row, read_rows
 
 NAMES = {
     "best": "highest score",

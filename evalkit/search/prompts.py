@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from evalkit.search.budget import Budget
 from evalkit.search.trees import Shape, Solution, Tree
+from rewards.files import Row
 from rewards.records import Generation, Prompt, Score
-from rewards.rows import Row
-from rewards.steps import split_steps
+from rewards.solutions.steps import split_steps
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from rewards.errors import ConfigError
 from rewards.records import Score
-from rewards.selection import best_of_n
+from rewards.selection.best_of_n import best_of_n
 
 FINISHED, OVER_LENGTH, OVER_STEPS = "eos", "length", "max_steps"
 """How a solution ends: the policy ended it, its room for tokens did, or its number of steps."""

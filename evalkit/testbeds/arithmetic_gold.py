@@ -11,7 +11,7 @@ from evalkit.testbeds.arithmetic import DIGITS, SEPARATOR, ArithmeticWorld, Prob
 from evalkit.testbeds.arithmetic_theory import Achieved, vote_share
 from rewards.errors import DataError, ScoringError
 from rewards.records import Generation, Score
-from rewards.steps import split_steps
+from rewards.solutions.steps import split_steps
 
 
 @dataclass(frozen=True, slots=True)

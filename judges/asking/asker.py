@@ -13,10 +13,10 @@ from judges.asking.claims import Claims
 from judges.asking.health import Health
 from judges.asking.money import Purse
 from judges.asking.pace import Pace
+from judges.asking.session import Session
 from judges.asking.tally import Tally
 from judges.judge import Comparison
-from judges.question import Attempt, Question
-from judges.session import Session
+from judges.questions.question import Attempt, Question
 
 if TYPE_CHECKING:  # which loads the SDK
     from judges.asking.calls import Calls

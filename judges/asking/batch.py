@@ -16,10 +16,10 @@ from typing import IO
 
 from judges.asking.batch_api import PATH, BatchClient, BatchRefusedError
 from judges.asking.batch_replies import BatchReplies, BatchReport
-from judges.ledger import Batch
-from judges.question import Question
-from judges.reply import request_body
-from judges.session import Session
+from judges.asking.session import Session
+from judges.ledger.ledger import Batch
+from judges.questions.question import Question
+from judges.questions.reply import request_body
 from rewards.errors import ConfigError
 
 CHUNK = 500

@@ -14,7 +14,7 @@ import openai
 
 from judges.asking.backoff import Backoff
 from judges.asking.endpoint import OF_THE_CONTENT, Endpoint, EndpointError
-from judges.session import OPENAI
+from judges.asking.session import OPENAI
 
 if TYPE_CHECKING:
     from openai.types import Batch as Answer

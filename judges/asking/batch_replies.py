@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from judges.asking.batch_api import BatchClient, BatchState, Outcome
-from judges.ledger import Batch
-from judges.parsing import read_reply
-from judges.question import Attempt, Question
-from judges.reply import reply_from_body
-from judges.session import Session
+from judges.asking.session import Session
+from judges.ledger.ledger import Batch
+from judges.questions.parsing import read_reply
+from judges.questions.question import Attempt, Question
+from judges.questions.reply import reply_from_body
 from rewards.errors import DataError
 
 CHUNK = 500

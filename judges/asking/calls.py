@@ -13,12 +13,12 @@ from judges.asking.endpoint import CallFailedError, Endpoint, EndpointError, Rej
 from judges.asking.health import Health, Pair
 from judges.asking.money import Bill, Purse
 from judges.asking.pace import Pace
+from judges.asking.prices import estimate_tokens
 from judges.asking.tally import Tally
-from judges.ledger import Ledger
-from judges.parsing import read_reply
-from judges.prices import estimate_tokens
-from judges.question import Attempt, Question, State
-from judges.reply import Reply
+from judges.ledger.ledger import Ledger
+from judges.questions.parsing import read_reply
+from judges.questions.question import Attempt, Question, State
+from judges.questions.reply import Reply
 
 LONGEST_WAIT = 900.0
 """Seconds that an endpoint may have us wait; one that asks for more is asked another day."""

@@ -12,9 +12,9 @@ import openai
 
 from judges.asking.backoff import retry_after
 from judges.asking.endpoint import OF_THE_CONTENT, CallFailedError, Endpoint, EndpointError, RejectedError
-from judges.question import Question
-from judges.reply import Reply, reply_from_body, request_body
-from judges.session import OPENAI
+from judges.asking.session import OPENAI
+from judges.questions.question import Question
+from judges.questions.reply import Reply, reply_from_body, request_body
 from rewards.errors import DataError
 
 CONNECT_SECONDS = 10.0

@@ -1,7 +1,7 @@
 """Health, whether an endpoint works at all, told from what its calls came to; it ends what cannot succeed."""
 
 from judges.asking.endpoint import Endpoint, EndpointError
-from judges.question import Attempt, Question
+from judges.questions.question import Attempt, Question
 
 UNREACHED_TRIES = 3
 """Tries of one question after which an endpoint that was never there is given up."""

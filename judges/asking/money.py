@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from judges.judge import Usage
-from judges.prices import Prices, Spending
-from judges.question import Question
+from judges.asking.prices import Prices, Spending
+from judges.questions.question import Question
+from judges.usage import Usage
 from rewards.errors import ConfigError
 
 LOOK_AGAIN = 0.02

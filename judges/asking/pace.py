@@ -4,8 +4,8 @@ import asyncio
 import time
 
 from judges.asking.backoff import Backoff
+from judges.asking.config import AskingConfig
 from judges.asking.limits import Entry, Slots, Window
-from judges.config import AskingConfig
 
 
 class Pace:

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from judges.judge import NO_USAGE, Usage
-from judges.question import Attempt
+from judges.questions.question import Attempt
+from judges.usage import NO_USAGE, Usage
 
 
 @dataclass

@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from judges.annotation import ORDER, in_order
+from judges.asking.session import Session
 from judges.human.labels import Label
 from judges.human.rows.export import PERSON, label_verdicts
 from judges.human.tasks import comparison_task, turned
-from judges.judge import Comparison, Judge, Usage, Verdict
-from judges.jury import majority
-from judges.session import Session
+from judges.judge import Comparison, Judge, Verdict
+from judges.usage import Usage
+from judges.verdicts.annotation import ORDER, in_order
+from judges.verdicts.members import majority
 from rewards.errors import SpecError
 from rewards.scorer import Spec
 
@@ -64,7 +65,8 @@ class HumanJudge:
     def compare(self, comparisons: Sequence[Comparison]) -> list[Verdict]:
         """Put what is not there to people, and return one verdict for each comparison, told as it is asked.
 
-        The verdict of everybody holds each person's own in its `reply`, see `judges.jury.member_verdicts`.
+        The verdict of everybody holds each person's own in its `reply`, see
+        `judges.verdicts.members.member_verdicts`.
         """
         tasks = [comparison_task(one, self.axis, self.repeat) for one in comparisons]
         self.store.add_tasks(tasks)

@@ -10,7 +10,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from rewards.batches import Pack
+from rewards.encoding.packs import Pack
 
 NAME = "evalkit_packed"
 """What the attention is called among those of Transformers."""

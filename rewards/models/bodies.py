@@ -8,11 +8,11 @@ from tokenizers import AddedToken
 from transformers import CONFIG_MAPPING, PreTrainedModel
 
 from rewards.config import BodyConfig
+from rewards.encoding.step_encoder import separator_token
 from rewards.errors import ConfigError, ModelError
 from rewards.models.checkpoint import auto_class, label_settings, start_classifier
 from rewards.models.hub import load_tokenizer, quiet
 from rewards.models.sidecar import BY_TOKEN, Kind
-from rewards.step_encoding import separator_token
 
 
 def make_classifier(

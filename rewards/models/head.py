@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from rewards.batches import Integers, Pack, Tokens, pack
+from rewards.encoding.packs import Integers, Pack, Tokens, pack
 from rewards.models.attention import NAME, PackedMask, packed_mask
 from rewards.models.hub import quiet
 

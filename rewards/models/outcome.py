@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from rewards.batches import Pack, Tokens
+from rewards.encoding.packs import Pack, Tokens
 from rewards.models.head import HeadedModel
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from rewards.errors import ModelError
 from rewards.models.hub import first_line
-from rewards.steps import AGGREGATIONS, Aggregation
+from rewards.solutions.steps import AGGREGATIONS, Aggregation
 
 Kind: TypeAlias = Literal["outcome", "process", "aspects", "spans"]
 """One score for a response; one for each step; one for each aspect; one for each aspect and piece."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from rewards.batches import Integers, Pack, Tokens
+from rewards.encoding.packs import Integers, Pack, Tokens
 from rewards.models.head import HeadedModel
 
 RIGHT = 1

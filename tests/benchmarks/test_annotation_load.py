@@ -10,11 +10,11 @@ import numpy as np
 import psutil
 import pytest
 
-from evalkit.experiments.simulated_annotators import Deed, annotation_server
+from evalkit.experiments.simulated_annotators.__main__ import Deed, annotation_server
 from rewards.files import read_rows
 from tests.benchmarks.conftest import write_results
-from tests.evalkit.annotation_crowd import check_accounts, server_options, write_tasks
-from tests.judges.label_store import DATABASES, database
+from tests.evalkit.annotation.annotation_crowd import check_accounts, server_options, write_tasks
+from tests.judges.human.label_store import DATABASES, database
 
 PEOPLE = 100
 SECONDS = 60

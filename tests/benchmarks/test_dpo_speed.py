@@ -10,13 +10,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
-from evalkit.data.load import load_preferences
+from evalkit.policies.config import DpoConfig
 from evalkit.policies.response_rows import ResponseEncoder
-from evalkit.policy_config import DpoConfig
 from rewards.config import TrainingConfig
+from rewards.data.preferences import load_preferences
 from rewards.records import Preference
 from tests.benchmarks.conftest import write_results
-from tests.evalkit.dpo_peer import Stopwatch, losses, our_trainer, trl_trainer
+from tests.evalkit.policies.dpo_peer import Stopwatch, losses, our_trainer, trl_trainer
 
 STEPS, PAIRS, WARM, CONTEXT, ROUNDS = 16, 8, 3, 768, 2
 TRAINING = TrainingConfig(

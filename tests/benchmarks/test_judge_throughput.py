@@ -12,15 +12,15 @@ import psutil
 import pytest
 
 from judges.asking.asker import Asker
+from judges.asking.config import AskingConfig
+from judges.asking.session import Session
 from judges.asking.tally import Tally
-from judges.config import AskingConfig
-from judges.question import AnswerForm, Question
-from judges.reply import request_body
-from judges.session import Session
+from judges.questions.question import AnswerForm, Question
+from judges.questions.reply import request_body
 from rewards.records import Message
 from tests.benchmarks.conftest import clock, write_results
-from tests.judges.chat_server import serving
-from tests.judges.test_kill import judged_with_kills
+from tests.judges.asking.chat_server import serving
+from tests.judges.asking.test_kill import judged_with_kills
 
 CONCURRENCY = 64
 LATENCY = 0.2

@@ -20,17 +20,17 @@ from transformers import (
 )
 
 from evalkit.cli import main
-from evalkit.policies.critic import load_critic
-from evalkit.policies.local import LocalPolicy
+from evalkit.policies.generation.local import LocalPolicy
 from evalkit.policies.losses import generalized_advantages, whiten
-from evalkit.policies.prompts import scores_of
+from evalkit.policies.ppo.critic import load_critic
+from evalkit.policies.ppo.token_credit import Written
+from evalkit.policies.probe.prompts import scores_of
 from evalkit.policies.reference import load_reference
-from evalkit.policies.token_credit import Written
-from evalkit.ppo_log import PpoLog
+from evalkit.training.ppo_log import PpoLog
 from rewards.records import Generation
 from rewards.scorer import load_scorer
 from tests.benchmarks.conftest import write_results
-from tests.rewards.prm_peer import trl_folder
+from tests.rewards.training.prm_peer import trl_folder
 
 VOCABULARY, PAD, END = 512, 0, 1
 SETTINGS: dict[str, Any] = {

@@ -10,14 +10,14 @@ import torch
 from transformers import LlamaConfig, LlamaForTokenClassification, PreTrainedTokenizerFast
 
 from rewards.config import ScoringConfig
-from rewards.encoding import Encoder
-from rewards.engines.process import ProcessScorer
+from rewards.encoding.encoder import Encoder
+from rewards.encoding.step_encoder import StepEncoder
 from rewards.models.tokens import RIGHT, TokenModel
 from rewards.records import Generation, StepLabels
-from rewards.step_encoding import StepEncoder
+from rewards.scorers.process import ProcessScorer
 from tests.benchmarks.conftest import clock, write_results
 from tests.benchmarks.test_training_speed import Stopwatch
-from tests.rewards.prm_peer import job_of, our_trainer, train_with_trl
+from tests.rewards.training.prm_peer import job_of, our_trainer, train_with_trl
 
 VOCABULARY, SEPARATOR = 8192, "<step>"
 PROBLEMS, SOLUTIONS, STEPS = 4, 16, 8

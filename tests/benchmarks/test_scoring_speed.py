@@ -7,10 +7,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForSequenceClassification, PreTrainedTokenizerFast
 
 from rewards.config import ScoringConfig
-from rewards.encoding import Encoder
-from rewards.engines.local import ModelScorer
+from rewards.encoding.encoder import Encoder
 from rewards.models.outcome import RewardModel
 from rewards.records import Generation
+from rewards.scorers.outcome import ModelScorer
 from tests.benchmarks.conftest import clock, write_results
 
 VOCABULARY = 8192

@@ -11,16 +11,16 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from evalkit.data.load import load_preferences
 from rewards.config import BodyConfig, TrainingConfig
-from rewards.encoding import Encoder
-from rewards.examples import encode_examples
+from rewards.data.preferences import load_preferences
+from rewards.encoding.encoder import Encoder
 from rewards.models.bodies import make_classifier
 from rewards.models.head import prepare_for_packing
 from rewards.models.outcome import RewardModel
-from rewards.objectives import RankingObjective
 from rewards.records import Preference, Ranking
-from rewards.trainer import PackedTrainer, training_arguments
+from rewards.training.examples import encode_examples
+from rewards.training.objectives import RankingObjective
+from rewards.training.trainer import PackedTrainer, training_arguments
 from tests.benchmarks.conftest import write_results
 
 STEPS, PAIRS, WARM = 20, 8, 3

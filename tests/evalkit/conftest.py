@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.evalkit.browser import chromium, serve, visit  # noqa: F401 -- fixtures
+from tests.evalkit.annotation.browser import chromium, serve, visit  # noqa: F401 -- fixtures
 
 CONTEXT = 48
 TEMPLATE = (

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from evalkit import cli, config
+from evalkit import cli
 from evalkit.cli import COMMANDS, main
-from evalkit.parsing import parse_configuration
+from evalkit.pipeline import config
+from evalkit.runs.parsing import parse_configuration
 
 ROWS = [{"prompt": "p", "response": "x" * n} for n in range(5)]
 
@@ -248,7 +249,11 @@ def test_exit_codes_of_the_process(here):
     mistake = run_module(SCORE, here)
     assert mistake.returncode == 2
     assert mistake.stderr.count("\n") == 1
-    bug = "import evalkit.scoring as s\ndef broken(*_): raise RuntimeError('ours')\ns.score_rows = broken"
+    bug = (
+        "import evalkit.pipeline.score as s\n"
+        "def broken(*_): raise RuntimeError('ours')\n"
+        "s.score_rows = broken"
+    )
     failed = run_module([*SCORE, "--overwrite"], here, bug)
     assert failed.returncode == 1
     assert "Traceback" in failed.stderr
@@ -257,7 +262,7 @@ def test_exit_codes_of_the_process(here):
 
 SLOW_SCORE = """
 import time
-from rewards.rules import Length
+from rewards.scorers.rules import Length
 score = Length.score
 def slowly(self, generations):
     time.sleep(0.02)

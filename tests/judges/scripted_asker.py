@@ -1,8 +1,8 @@
 """An Asker whose model is a function; ledger, questions and the reading of replies are the real ones."""
 
 from judges.asking.asker import Asker
-from judges.parsing import read_reply
-from judges.reply import Reply
+from judges.questions.parsing import read_reply
+from judges.questions.reply import Reply
 
 
 class ScriptedAsker(Asker):

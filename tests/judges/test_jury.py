@@ -5,10 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judges.config import AskingConfig
-from judges.judge import Comparison, Usage, Verdict, ask_both_orders, load_judge
-from judges.jury import Jury, agreement_with_rest, majority, member_verdicts
-from judges.session import Session
+from judges.asking.config import AskingConfig
+from judges.asking.session import Session
+from judges.judge import Comparison, Verdict, ask_both_orders, load_judge
+from judges.jury import Jury, agreement_with_rest
+from judges.usage import Usage
+from judges.verdicts.members import majority, member_verdicts
 from rewards.errors import ConfigError, DataError, SpecError
 
 ONE = Comparison("Which?", "yes", "no", "1")

@@ -6,14 +6,15 @@ from dataclasses import replace
 import pytest
 
 from judges.asking.asker import Questioning
-from judges.config import AskingConfig
-from judges.judge import Comparison, Usage, ask_both_orders, load_judge
-from judges.ledger import Ledger
-from judges.reply import Reply, Token, request_body
-from judges.session import OPENAI, Session
+from judges.asking.config import AskingConfig
+from judges.asking.session import OPENAI, Session
+from judges.judge import Comparison, ask_both_orders, load_judge
+from judges.ledger.ledger import Ledger
+from judges.questions.reply import Reply, Token, request_body
+from judges.usage import Usage
 from rewards.errors import ConfigError, DataError, MissingFileError, SpecError
 from rewards.records import Message
-from tests.judges.chat_server import serving
+from tests.judges.asking.chat_server import serving
 from tests.judges.scripted_asker import scripted
 
 PAIR = Comparison("Why is the sky blue?", "It scatters light.", "Magic.", "7", {"first_system": "x"})

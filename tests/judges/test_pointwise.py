@@ -5,10 +5,11 @@ import re
 import pytest
 
 from judges.asking.asker import Questioning
-from judges.judge import Comparison, Usage, ask_both_orders, load_judge
-from judges.reply import Reply
-from judges.rubric import Criterion, Rubric
-from judges.session import Session
+from judges.asking.session import Session
+from judges.judge import Comparison, ask_both_orders, load_judge
+from judges.questions.reply import Reply
+from judges.questions.rubric import Criterion, Rubric
+from judges.usage import Usage
 from rewards.errors import DataError, MissingFileError, ScoringError, SpecError
 from rewards.records import Generation
 from rewards.scorer import load_scorer

@@ -3,11 +3,11 @@ from collections import Counter
 
 import pytest
 
-from judges.config import AskingConfig
+from judges.asking.config import AskingConfig
+from judges.asking.session import Session
 from judges.judge import Comparison, ask_both_orders, load_judge
 from judges.recorded import RecordedJudge, fingerprint_files
 from judges.reward import RewardJudge, generation_of, score_each
-from judges.session import Session
 from rewards.errors import ConfigError, ScoringError, SpecError
 from rewards.records import Generation, Message, Score
 

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from judges.annotation import PROMPT_ID
 from judges.human.answers import Answer
 from judges.human.labels import Label
 from judges.human.tasks import Task
+from judges.verdicts.annotation import PROMPT_ID
 from rewards.records import prompt_key
 
 

@@ -4,18 +4,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 
-from judges.annotation import in_order
-from judges.export import verdict_preferences
 from judges.human.answers import BestAnswer, PairwiseAnswer, RankingAnswer, SpansAnswer, StepsAnswer
 from judges.human.labels import Label
 from judges.human.tasks import Task, task_comparison, task_row
-from judges.judge import Comparison, Usage, Verdict, Winner
-from rewards.conversions import COLUMNS, to_row
+from judges.judge import Comparison, Verdict, Winner
+from judges.usage import Usage
+from judges.verdicts.annotation import in_order
+from judges.verdicts.training_rows import verdict_preferences
 from rewards.errors import DataError
+from rewards.files import to_row
+from rewards.files.conversions import COLUMNS
 from rewards.records import Ranking, Record, SpanLabels, StepLabels
 
 Rows = Iterator[dict[str, object]]
-"""Rows as `rewards.files` writes them."""
+"""Rows as `rewards.files.reading` writes them."""
 
 PERSON = "human:"
 """How the names of people begin where they are judges."""

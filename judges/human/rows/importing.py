@@ -6,8 +6,6 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from judges.annotation import ORDER
-from judges.formats import Format
 from judges.human.answers import AnswerError, PairwiseAnswer, SpansAnswer
 from judges.human.labels import Label
 from judges.human.rows.export import PERSON
@@ -16,8 +14,10 @@ from judges.human.rows.label_rows import COLUMNS, label_of
 from judges.human.rows.reading import Reading, row_task
 from judges.human.tasks import Screen, comparison_task
 from judges.judge import Verdict
-from judges.jury import member_verdicts
-from judges.verdicts import recognise
+from judges.verdicts.annotation import ORDER
+from judges.verdicts.formats import Format
+from judges.verdicts.members import member_verdicts
+from judges.verdicts.reading import recognise
 from rewards.errors import DataError
 from rewards.files import Row, read_rows
 
@@ -35,13 +35,14 @@ _TOLD = ("annotator", "aspects", "missing", "systems", "system", "labels", "axis
 def read_labels(source: str | Path, annotator: str, now: float, passed: Counter[str]) -> Iterator[Label]:
     """Stream the labels of rows.
 
-    Read are rows of `judges.human.rows.label_rows`, all files of verdicts that `judges.verdicts` reads, and
-    {prompt, responses, ranks}, {prompt, completions, labels} or {prompt, response, spans}. Verdicts of judges
-    that are no people, and of majorities beside which stand the people's own, are passed over. What has no
-    nonce keeps none: a store then makes one of the content, so that importing it twice adds nothing.
+    Read are rows of `judges.human.rows.label_rows`, all files of verdicts that
+    `judges.verdicts.reading` reads, and {prompt, responses, ranks}, {prompt, completions, labels} or
+    {prompt, response, spans}. Verdicts of judges that are no people, and of majorities beside which stand
+    the people's own, are passed over. What has no nonce keeps none: a store then makes one of the content,
+    so that importing it twice adds nothing.
 
     Args:
-        source: As for `rewards.files.read_rows`.
+        source: As for `rewards.files.reading.read_rows`.
         annotator: Whose labels they are, where the rows do not say.
         now: Seconds since 1970, which labels get that do not say when they were given.
         passed: Counts what is passed over, by reason.

@@ -8,7 +8,8 @@ from judges.human.answers import Answer, AnswerError, answer_of, as_payload, che
 from judges.human.labels import Label
 from judges.human.tasks import Task, task_of, task_row
 from rewards.errors import DataError
-from rewards.rows import Row, holds_no_number
+from rewards.files import Row
+from rewards.files.rows import holds_no_number
 
 COLUMNS = ("task", "annotator", "answer", "shown", "comment", "seconds", "time", "nonce")
 """Columns of a label's row; `answer` is null where the task was skipped, `shown` empty where not known."""

@@ -11,10 +11,10 @@ from judges.human.answers import Answer, AnswerError
 from judges.human.rows.gold import EXPECTED, gold_answer
 from judges.human.rows.row_answers import PAIRS, Answers, one_answer, says, several_answers, unfit
 from judges.human.tasks import SCREENS, Screen, Task
-from judges.verdicts import COLUMNS as VERDICT_COLUMNS
+from judges.verdicts.reading import COLUMNS as VERDICT_COLUMNS
 from rewards.errors import ConfigError, DataError
 from rewards.files import Row, read_rows
-from rewards.writing import json_line
+from rewards.files.writing import json_line
 
 IDENTICAL = "of identical answers, which nobody can tell apart"
 
@@ -69,7 +69,7 @@ def read_tasks(
     however many judges, orders and repeats there are; the verdicts themselves are left out.
 
     Args:
-        source: As for `rewards.files.read_rows`.
+        source: As for `rewards.files.reading.read_rows`.
         reading: The screen, the axis, the aspects and how columns are called.
         passed: Where rows that make no task are counted, by reason.
 

@@ -1,0 +1,1 @@
+"""`evalkit annotate` and `evalkit labels`: studies with people, from tasks to figures."""

@@ -1,0 +1,273 @@
+"""`evalkit annotate`: tasks into the store, links to people, then the page until it is stopped."""
+
+import secrets
+import socket
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from hashlib import sha256
+from importlib.util import find_spec
+from itertools import chain
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from evalkit.annotation.config import Annotate
+from evalkit.annotation.links import check_free, hand_out
+from evalkit.runs.terminal import for_people
+from judges.human.answers import PairwiseAnswer
+from judges.human.priorities import disagreements, priorities
+from judges.human.rows.reading import Reading, read_tasks
+from judges.human.study import Study
+from judges.human.tasks import Screen, Task
+from judges.human.web.reach import Reach, admin_link, checked_address, own_address, sign_in_link
+from judges.judge import WINNERS
+from judges.verdicts.reading import read_verdicts
+from rewards.errors import ConfigError, MissingExtraError, MissingFileError
+
+if TYPE_CHECKING:  # imported where they are used: they need the extra `web`
+    from fastapi import FastAPI
+
+    from judges.human.store import Store
+    from judges.human.web.admin_page import AdminPage
+
+QUESTIONS: dict[Screen, str] = {
+    "pairwise": Study().title,
+    "best": "Which answer is best, and how good is each?",
+    "ranking": "Put the answers in order",
+    "steps": "Where does the solution go wrong?",
+    "spans": "What is wrong, and what is missing?",
+}
+"""The page's heading where none is given."""
+
+
+def run(config: Annotate) -> None:
+    """Add tasks and people to the store, tell the links, and serve the page.
+
+    All that can be wrong with the settings and the data is found before the store is touched.
+
+    Raises:
+        ConfigError: The port is taken, or a setting is out of its range.
+        DataError: A row is no task, or the database is no store of ours.
+    """
+    _check_installed()
+    from evalkit.annotation.serving import (  # after the check: it needs the extra `web`
+        listening_socket,
+        serve,
+    )
+
+    address = checked_address(config.address) if config.address else ""
+    given = _given_settings(config)
+    console = for_people()
+    with listening_socket(config.host, config.port) as listening:
+        data = _Data(config)
+        port = listening.getsockname()[1]
+        names = () if config.host == "127.0.0.1" else (socket.gethostname(),)
+        reach = Reach(config.host, address, names, port)
+        reached = address or own_address(_called(config.host), port)
+        admin_token = secrets.token_urlsafe(32)
+        with _opened(config) as store:
+            _check(store, config, data)
+            _prepare(store, config, given, data, console)
+            _invite(store, config, reached, console)
+            app = _application(store, config, admin_token, reach)
+            console.print(f"Figures for you alone: {admin_link(reached, admin_token)}", soft_wrap=True)
+            _warn(reach, reached, console)
+            told = f"The page is at {reached}; Ctrl-C stops it."
+            serve(app, listening, lambda: console.print(told, soft_wrap=True))
+    console.print("stopped; everything is kept, and the same command goes on from there")
+
+
+class _Data:
+    """The tasks of a command, read through once to see that they are, and again to be added."""
+
+    def __init__(self, config: Annotate) -> None:
+        self._config = config
+        self.identical: Counter[str] = Counter()
+        self.count = 0
+        self.checks: dict[str, object] = {}
+        """What is known of each check, by the task's key."""
+        self.screen: Screen | None = None
+        self.disagreement = disagreements(chain.from_iterable(map(read_verdicts, sources(config.verdicts))))
+        for task in self._read(self.identical):
+            self.screen = self.screen or task.screen
+            self.count += 1
+            if task.gold is not None:
+                self.checks[task.key] = _known(task)
+
+    def tasks(self) -> Iterable[Task]:
+        """Yield the tasks."""
+        return self._read()
+
+    def _read(self, passed: Counter[str] | None = None) -> Iterator[Task]:
+        config = self._config
+        if not config.data:
+            return iter(())
+        reading = Reading(
+            config.screen, config.axis, tuple(config.aspects), config.separator, dict(config.rename)
+        )
+        return read_tasks(config.data, reading, passed)
+
+
+def sources(given: list[str] | str) -> list[str]:
+    """Return the files that an option names: none, one or several."""
+    return [given] if isinstance(given, str) and given else list(given)
+
+
+def _given_settings(config: Annotate) -> dict[str, object]:
+    """Return those settings of the study that the command gives; the others stay as the store has them.
+
+    Raises:
+        ConfigError: One is out of its range.
+        MissingFileError: There is no such file of instructions.
+    """
+    given = {item.name: getattr(config, item.name) for item in fields(Study)}
+    given = {name: value for name, value in given.items() if value not in (None, "")}
+    if config.instructions:
+        path = Path(config.instructions)
+        if not path.is_file():
+            raise MissingFileError(f"{path}: no such file of instructions")
+        try:
+            given["instructions"] = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{path}: is not a text in UTF-8 ({error.reason})") from None
+    Study(**given)
+    return given
+
+
+def _opened(config: Annotate) -> "Store":
+    """Open the store; without data there must be one.
+
+    Raises:
+        MissingFileError: There is none, and no data to begin one with.
+    """
+    from judges.human.store import Store
+
+    return Store(config.db, create=bool(config.data))
+
+
+def _check(store: "Store", config: Annotate, data: _Data) -> None:
+    """Refuse what could not be done to its end, before any of it is done.
+
+    Raises:
+        ConfigError: There is nothing to label, or a name cannot be one.
+        OutputExistsError: The file for links is there, and somebody is new.
+    """
+    from judges.human.database.people import check_name
+
+    for name in config.annotators:
+        check_name(name)
+    if not data.count and not any(True for _ in store.tasks()):
+        raise ConfigError(f"{store.name}: holds nothing to label; --data names what is")
+    if {annotator.name for annotator in store.annotators()}.issuperset(config.annotators):
+        return
+    check_free(config.links)
+
+
+def _prepare(
+    store: "Store", config: Annotate, given: dict[str, object], data: _Data, console: Console
+) -> None:
+    """Bring settings and tasks into the store, and say what was new."""
+    before = store.study()
+    if data.screen and "title" not in given and before.title in QUESTIONS.values():
+        given = given | {"title": QUESTIONS[data.screen]}
+    store.set_study(replace(before, **given))  # type: ignore[arg-type]  # checked as Study(**given)
+    if config.data:
+        added = store.add_tasks(data.tasks())
+        checks = f", {len(data.checks)} of them checks whose answer is known" if data.checks else ""
+        told = f"{added.new} tasks added, {added.known} were there already{checks}"
+        unlike = sum(data.checks[task.key] != _known(task) for task in _found(store, data.checks))
+    else:
+        told, unlike = "opened as it is", 0
+    console.print(f"{store.name}: {told}", soft_wrap=True)
+    if unlike:
+        told = "were there before without an answer that is known, or with another"
+        console.print(f"{unlike} checks {told}, and stay so; another id makes new ones", soft_wrap=True)
+    for reason, count in data.identical.items():
+        console.print(f"{count} rows {reason}, are not asked", soft_wrap=True)
+    if data.disagreement:
+        # Those that were there, too: verdicts may be newer than the tasks.
+        judged = store.prioritise(list(priorities(store.tasks(), data.disagreement)))
+        console.print(f"{judged} tasks have verdicts of judges; where those disagree comes first")
+
+
+def _found(store: "Store", keys: Iterable[str]) -> Iterator[Task]:
+    return (task for _, task in store.tasks(store.find(keys).values()))
+
+
+def _known(task: Task) -> object:
+    """Return what is known of a check, whichever answer is told first; None of a task proper."""
+    if isinstance(task.gold, PairwiseAnswer) and task.gold.winner != "tie":
+        better = task.responses[WINNERS.index(task.gold.winner)]
+        return sha256(better.encode("utf-8", "surrogatepass")).digest()  # as the answer may be long
+    return task.gold
+
+
+def _invite(store: "Store", config: Annotate, reached: str, console: Console) -> None:
+    """Give everybody who is new a link."""
+    names = list(dict.fromkeys(config.annotators))
+    invited = map(store.invite, names)
+    made = (
+        (one.annotator.name, sign_in_link(reached, one.annotator.id, one.token))
+        for one in invited
+        if one.token is not None
+    )
+    new = hand_out(made, config.links, console)
+    if again := [name for name in names if name not in new]:
+        told = ", ".join(again)
+        console.print(f"Have a link: {told}; evalkit labels invite --renew makes new ones", soft_wrap=True)
+    if not store.annotators():
+        console.print("Nobody can sign in yet; evalkit labels invite makes links", soft_wrap=True)
+
+
+def _application(store: "Store", config: Annotate, admin_token: str, reach: Reach) -> "FastAPI":
+    from judges.human.web.app import make_app
+
+    return make_app(store, admin_token, _Figures(store, sources(config.verdicts)), reach)
+
+
+class _Figures:
+    """The admin view's figures, loaded when they are first asked for, as that takes a second."""
+
+    def __init__(self, store: "Store", verdicts: Sequence[str]) -> None:
+        self._store = store
+        self._verdicts = verdicts
+        self._lock = Lock()
+        self._page: AdminPage | None = None
+
+    def overview(self) -> Mapping[str, object]:
+        return self._made().overview()
+
+    def disagreements(self, page: int) -> Mapping[str, object]:
+        return self._made().disagreements(page)
+
+    def _made(self) -> "AdminPage":
+        with self._lock:
+            if self._page is None:
+                from evalkit.annotation.study_numbers import StudyNumbers
+                from judges.human.web.admin_page import AdminPage
+
+                self._page = AdminPage(StudyNumbers(self._store, self._verdicts), self._store)
+            return self._page
+
+
+def _warn(reach: Reach, reached: str, console: Console) -> None:
+    if not reached.startswith("https://") and not (reach.local and not reach.address):
+        console.print(
+            "Warning: links and answers travel unencrypted; put the page behind https and give --address "
+            "https://..., or keep to a network that you trust",
+            soft_wrap=True,
+        )
+
+
+def _called(host: str) -> str:
+    """Return the name under which others know a machine that listens at all of its addresses."""
+    return socket.gethostname() if host in ("", "0.0.0.0", "::") else host
+
+
+def _check_installed() -> None:
+    for package in ("fastapi", "uvicorn"):
+        if find_spec(package) is None:
+            raise MissingExtraError(package, "web")

@@ -1,0 +1,1 @@
+"""`evalkit compare`: policies against a baseline on the same held-out prompts."""

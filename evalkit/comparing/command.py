@@ -1,0 +1,162 @@
+"""`evalkit compare`: policies held against the one they started from, by every reward and judge."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from evalkit.comparing.config import Compare
+from evalkit.comparing.figure import draw_comparison
+from evalkit.comparing.findings import Findings, Policy, compare_policies, policies_from
+from evalkit.comparing.samples import (
+    Responses,
+    check_policies,
+    check_same_prompts,
+    draw_responses,
+    policies_of,
+    reward_responses,
+    samples_path,
+)
+from evalkit.comparing.text import pair_row, table_rows, tables
+from evalkit.comparing.verdicts import Judged, judge_policies
+from evalkit.judging.winrate.findings import plain_values
+from evalkit.policies.probe.prompts import Asked, read_prompts
+from evalkit.report.csv import write_csv
+from evalkit.runs.files import atomic_write, fingerprint, json_text, spec_fingerprint
+from evalkit.runs.locks import locked_folder
+from evalkit.runs.outputs import run_folder
+from evalkit.runs.terminal import for_people
+from judges.asking.config import AskingConfig, without_secrets
+from judges.asking.session import Session
+from judges.panel import load_judges
+from judges.statistics.bootstrap import codes_of
+from rewards.files import write_rows
+from rewards.intervals import Resampling
+from rewards.records import prompt_key
+from rewards.scorer import load_scorer
+
+DONE = "report.json"
+"""Written last."""
+
+
+def run(config: Compare) -> None:
+    """Sample, score and judge what is not there yet, then write and print the tables.
+
+    Raises:
+        EvalkitError: A policy, scorer, judge, the data or the output cannot be used; policies, scorers and
+            judges are all loaded once before anything is sampled.
+    """
+    resampling = Resampling(config.level, config.bootstrap, config.seed)
+    asked = read_prompts(config.data, config.rename, config.limit)
+    _check_inputs(config, asked)
+    folder = run_folder(config.out, _lasting(config), config.overwrite, DONE, _inputs(config))
+    console = for_people()
+    with locked_folder(folder):
+        everyone = draw_responses(config, folder, console)
+        check_same_prompts(everyone, asked, config.data)
+        rewards = reward_responses(config, everyone, asked, folder, console)
+        judged = judge_policies(config, everyone, asked, folder, console)
+        if config.plan:
+            console.print(f"Samples and scores are in {folder}; the same command without --plan goes on")
+            return
+        policies = policies_from(everyone, rewards, judged)
+        codes = codes_of(np.repeat([prompt_key(one.prompt) for one in asked], config.samples))
+        found = compare_policies(policies, codes, config.samples, resampling)
+        _write(folder, found, list(_prompt_rows(asked, everyone, policies, config.samples)))
+    for table in tables(found):
+        console.print(table)
+    for line in _notes(judged):
+        console.print(line, soft_wrap=True)
+    made = "table.csv, pairwise.csv, rows.jsonl, report.json, comparison.png"
+    console.print(f"Results are in {folder}: {made}", soft_wrap=True)
+
+
+def _check_inputs(config: Compare, asked: Sequence[Asked]) -> None:
+    """Load everything once while samples are still to be made, so that no mistake shows after hours."""
+    folder = Path(config.out)
+    if (folder / DONE).exists() and not config.overwrite:
+        return  # refused in a moment
+    if all(samples_path(folder, name).exists() for name in policies_of(config)):
+        return
+    check_policies(config, asked)
+    for spec in config.scorers.values():
+        load_scorer(spec)
+    session = Session.open(replace(config, ledger=""))
+    with session.ledger:
+        for spec in config.judges.values():
+            load_judges(spec, session, (), 1)
+
+
+def _lasting(config: Compare) -> Compare:
+    """Return the configuration without what may change from one start to the next: how judges are asked."""
+    names = {one.name for one in fields(AskingConfig)} - {"base_url", "ledger"}
+    plain = AskingConfig()
+    asking = {name: getattr(plain, name) for name in names}
+    return replace(without_secrets(config), plan=False, **asking)
+
+
+def _inputs(config: Compare) -> dict[str, object]:
+    return {
+        "data": fingerprint(config.data),
+        "policies": {name: spec_fingerprint(spec) for name, spec in policies_of(config).items()},
+        "scorers": {name: spec_fingerprint(spec) for name, spec in config.scorers.items()},
+        "judges": {name: spec_fingerprint(spec) for name, spec in config.judges.items()},
+    }
+
+
+def _prompt_rows(
+    asked: Sequence[Asked], everyone: Sequence[Responses], policies: Sequence[Policy], samples: int
+) -> Iterator[dict[str, object]]:
+    """Yield a row for each prompt: all responses to it, with their rewards and wins."""
+    for number, one in enumerate(asked):
+        own = slice(number * samples, (number + 1) * samples)
+        prompt = one.prompt if isinstance(one.prompt, str) else [
+            {"role": turn.role, "content": turn.content} for turn in one.prompt
+        ]  # fmt: skip
+        told = {
+            policy.name: {
+                "responses": list(responses.texts[number]),
+                "token_counts": list(responses.tokens[number]),
+                "finish_reasons": list(responses.reasons[number]),
+                "rewards": {by: values[own].tolist() for by, values in policy.rewards.items()},
+                "wins": {
+                    by: _numbers(values[own])
+                    for by, values in policy.wins.items()
+                    if policy is not policies[-1]
+                },
+            }
+            for responses, policy in zip(everyone, policies, strict=True)
+        }
+        yield {"prompt": prompt, "columns": dict(one.extra), "policies": told}
+
+
+def _numbers(values: np.ndarray) -> list[float | None]:
+    """Return numbers for JSON, null where a verdict is missing."""
+    return [None if math.isnan(value) else value for value in values.tolist()]
+
+
+def _write(folder: Path, found: Findings, rows: Sequence[Mapping[str, object]]) -> None:
+    write_rows(folder / "rows.jsonl", rows, overwrite=True)
+    write_csv(folder / "table.csv", list(table_rows(found)))
+    write_csv(folder / "pairwise.csv", [pair_row(pair) for pair in found.pairs])
+    partial = folder / ".comparison.partial.png"
+    draw_comparison(found, partial)
+    partial.replace(folder / "comparison.png")
+    values = {"baseline": found.baseline, **{one.name: getattr(found, one.name) for one in fields(found)}}
+    with atomic_write(folder / DONE) as file:
+        file.write(json_text(plain_values(values)))
+
+
+def _notes(judged: Mapping[str, Mapping[str, Judged]]) -> Iterator[str]:
+    """Say of missing verdicts how many there are, and give an example of each reason."""
+    anything = False
+    for judge, by_policy in judged.items():
+        for policy, one in by_policy.items():
+            for reason, count in one.missing.items():
+                anything = True
+                detail = f", such as: {one.details[reason]}" if one.details[reason] else ""
+                yield f"{policy} by {judge}: {count:,} of {one.verdicts:,} verdicts {reason}{detail}"
+    if anything:
+        yield "--overwrite --retry-failed asks these again, and pays for nothing twice"

@@ -1,0 +1,158 @@
+"""Judges' verdicts on each policy against the baseline, asked once, kept in the ledger and told by pair."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from rich.console import Console
+
+from evalkit.comparing.config import Compare
+from evalkit.comparing.samples import Floats, Responses
+from evalkit.judging.config import JudgeFiles
+from evalkit.judging.judge import Pairs, ask_ahead
+from evalkit.judging.judge_summary import spent
+from evalkit.judging.sides import Side, match_sides
+from evalkit.policies.probe.prompts import Asked
+from judges.asking.session import Session
+from judges.judge import Judge, Verdict
+from judges.panel import asks_people, load_judges, plan_lines, questioning
+from judges.statistics.win_rate import settle_ties
+from judges.verdicts.reading import read_verdicts, verdict_row
+from rewards.errors import DataError
+from rewards.files import Row, write_rows
+from rewards.records import Generation
+
+
+@dataclass(frozen=True)
+class SampledSide(Side):
+    """One policy's responses as a side of comparisons: the j-th to the i-th prompt has the id `i.j`."""
+
+    asked: Sequence[Asked] = ()
+    responses: Sequence[Sequence[str]] = ()
+
+    def generations(self) -> Iterator[tuple[Row, Generation]]:
+        """Yield each response; a row is its prompt's place."""
+        for number, (one, own) in enumerate(zip(self.asked, self.responses, strict=True), 1):
+            row = Row({}, self.source, number)
+            for place, text in enumerate(own, 1):
+                yield row, Generation(one.prompt, text, id=f"{number}.{place}", extra=one.extra)
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What one judge says of one policy against the baseline."""
+
+    values: Floats
+    """[prompts * samples], 1 where the policy's response is better, 0.5 for a tie, 0 where the baseline's is,
+    NaN where a verdict is missing."""
+    verdicts: int
+    """Verdicts there should be: two a pair where both orders are asked."""
+    missing: Mapping[str, int]
+    """Of them, those without a winner, by reason."""
+    details: Mapping[str, str] = field(default_factory=dict)
+    """An example of each reason, as the judge's side told it."""
+
+
+def judge_policies(
+    config: Compare, everyone: Sequence[Responses], asked: Sequence[Asked], folder: Path, console: Console
+) -> dict[str, dict[str, Judged]]:
+    """Ask each judge what it was not asked yet; one budget and one ledger are for all.
+
+    Returns:
+        For each judge and policy, the baseline aside, the verdicts; nothing of what was only planned.
+
+    Raises:
+        EvalkitError: A judge cannot be loaded or asked.
+    """
+    found: dict[str, dict[str, Judged]] = {}
+    session = Session.open(replace(config, ledger=_ledger(config)))
+    askers = []
+    with session.ledger:
+        for name, spec in config.judges.items():
+            paths = {one.name: folder / "verdicts" / name / f"{one.name}.jsonl" for one in everyone[:-1]}
+            left = [one for one in everyone[:-1] if not paths[one.name].exists()]
+            if left:
+                console.print(f"Judging by {name}, {spec}", soft_wrap=True)
+                (judge,) = load_judges(spec, session, (), 1)
+                for one in left:
+                    pairs = _pairs(config, spec, judge, (one, everyone[-1]), asked)
+                    _judge(config, session, judge, pairs, paths[one.name], console)
+                askers += [each.asker for each in questioning([judge])]
+            if not config.plan:
+                ids = [f"{i}.{j}" for i in range(1, len(asked) + 1) for j in range(1, config.samples + 1)]
+                found[name] = {one: read_judged(path, ids) for one, path in paths.items()}
+        if not config.plan:
+            console.print("\n".join(spent(session, askers)), soft_wrap=True, end="\n" if askers else "")
+    return found
+
+
+def _ledger(config: Compare) -> str:
+    """Return the ledger's path, beside the folder, where --overwrite leaves it; a plan makes none."""
+    path = config.ledger or f"{Path(config.out)}.ledger"
+    return "" if not config.judges or (config.plan and not Path(path).exists()) else path
+
+
+def _pairs(
+    config: Compare, spec: str, judge: Judge, two: tuple[Responses, Responses], asked: Sequence[Asked]
+) -> Pairs:
+    first, second = (SampledSide(config.data, one.name, asked=asked, responses=one.texts) for one in two)
+    order: Literal["given", "both", "one"] = (
+        "given" if asks_people(judge) else "both" if config.both_orders else "one"
+    )
+    files = JudgeFiles(
+        judge=spec, first=first.name, second=second.name, out=config.out, order=order, seed=config.seed
+    )
+    return Pairs(files, first, second, match_sides(first, second))
+
+
+def _judge(
+    config: Compare, session: Session, judge: Judge, pairs: Pairs, path: Path, console: Console
+) -> None:
+    if config.plan:
+        for line in plan_lines(session, [judge], pairs.shown):
+            console.print(f"{pairs.first.name}: {line}", soft_wrap=True)
+        return
+    ask_ahead([judge], pairs.shown, False, console)
+    write_rows(path, map(verdict_row, pairs.verdicts([judge])))
+
+
+def read_judged(path: Path, ids: Sequence[str]) -> Judged:
+    """Read the verdicts of a file and settle what both orders say of a pair.
+
+    A jury's verdicts and those of several people stand before what each of them said; the first are counted.
+
+    Args:
+        path: The file.
+        ids: Of every pair, in the order in which values are returned.
+
+    Raises:
+        DataError: A pair has no row, or its rows are of more verdicts than two.
+    """
+    sides: dict[str, list[Verdict]] = {}
+    judge = None
+    for verdict in read_verdicts(path):
+        judge = judge or verdict.judge
+        if verdict.judge == judge:
+            sides.setdefault(verdict.comparison.id, []).append(verdict)
+    given, swapped = np.full(len(ids), np.nan), np.full(len(ids), np.nan)
+    for place, one in enumerate(ids):
+        own = sides.get(one, [])
+        if not 1 <= len(own) <= 2:
+            raise DataError(f"{path}: pair {one}: expected a verdict or two, got {len(own)}")
+        given[place], swapped[place] = _outcome(own[0]), _outcome(own[-1])
+    every = [verdict for own in sides.values() for verdict in own]
+    missing = [verdict for verdict in every if verdict.winner is None]
+    return Judged(
+        settle_ties(given, swapped, "disagree").values,
+        len(every),
+        dict(Counter(verdict.reason for verdict in missing)),
+        {verdict.reason: verdict.detail for verdict in reversed(missing)},
+    )
+
+
+def _outcome(verdict: Verdict) -> float:
+    outcome = verdict.outcome()
+    return float("nan") if outcome is None else outcome

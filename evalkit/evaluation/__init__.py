@@ -1,0 +1,1 @@
+"""`evalkit evaluate`, `process-eval`, `accuracy` and `aspect-card`: how good a scorer is."""

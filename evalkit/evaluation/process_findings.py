@@ -1,0 +1,149 @@
+"""What an evaluation of step scores found, from each solution's scores and labels."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rewards.evaluation.first_errors import (
+    RIGHT,
+    FirstErrorF1,
+    FirstErrorIntervals,
+    ThresholdChoice,
+    choose_threshold,
+    first_error_f1,
+    first_error_intervals,
+    true_first_error,
+)
+from rewards.evaluation.mistakes import Misses, StepCountResult, by_number_of_steps, misses
+from rewards.evaluation.steps import StepCalibration, StepRoc, calibrate_steps, step_roc
+from rewards.intervals import Resampling
+from rewards.solutions.steps import first_error
+
+NO_STEPS, NO_LABELS, GAP = "without steps", "without labels", "with an unlabelled step before any wrong one"
+"""Why the first error of a solution cannot be told from its labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredSolution:
+    """The scores and labels of one solution's steps."""
+
+    prompt: str
+    """Tells prompts apart."""
+    scores: tuple[float, ...]
+    labels: tuple[float | None, ...]
+    right_answer: bool | None
+    """Whether the final answer is right; None where the data do not say."""
+
+    @property
+    def truth(self) -> int | None:
+        """Index of the first wrong step, -1 for none, None where the labels do not tell."""
+        return true_first_error(self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessFindings:
+    """What step scores are worth on labelled solutions."""
+
+    threshold: float
+    """A step that scores below is marked as wrong."""
+    chosen: ThresholdChoice | None
+    """How the threshold was chosen; None where it was given."""
+    solutions: int
+    prompts: int
+    first_error: FirstErrorF1
+    """Over the solutions whose labels tell the first error."""
+    intervals: FirstErrorIntervals
+    untold: Mapping[str, int]
+    """Solutions that are left out there, by the reason why their labels do not tell it."""
+    soft: int
+    """Solutions with a label between 0 and 1."""
+    labelled_steps: int
+    unlabelled_steps: int
+    """Steps without a label, which are left out of what is said about single steps."""
+    false_alarms: float | None
+    """Share of the steps labelled right that are marked."""
+    detections: float | None
+    """Share of the steps labelled wrong that are marked."""
+    roc: StepRoc
+    calibration: StepCalibration | None
+    """None where a score lies outside [0, 1], or no step is labelled."""
+    misses: Misses
+    by_steps: tuple[StepCountResult, ...]
+
+
+def threshold_of(solutions: Sequence[ScoredSolution]) -> ThresholdChoice:
+    """Choose the threshold of the highest F1 on the solutions whose labels tell their first error.
+
+    Raises:
+        ConfigError: None of them is erroneous, or none correct.
+    """
+    told = [(one.scores, one.truth) for one in solutions if one.truth is not None]
+    return choose_threshold([scores for scores, _ in told], np.array([truth for _, truth in told], dtype=int))
+
+
+def process_findings(
+    solutions: Sequence[ScoredSolution],
+    threshold: float,
+    chosen: ThresholdChoice | None,
+    bins: int,
+    resampling: Resampling,
+) -> ProcessFindings:
+    """Evaluate step scores: the first errors they find, and the single steps they tell apart.
+
+    Args:
+        solutions: With the scores and labels of their steps.
+        threshold: A step that scores below is marked as wrong.
+        chosen: How it was chosen, if it was.
+        bins: Bins of the calibration error.
+        resampling: How intervals are made.
+    """
+    told = [(one, truth) for one in solutions if (truth := one.truth) is not None]
+    truths = np.array([truth for _, truth in told], dtype=np.int64)
+    predicted = np.array([first_error(one.scores, threshold) for one, _ in told], dtype=np.int64)
+    groups = np.array([one.prompt for one, _ in told], dtype=np.str_)
+    steps = [
+        (score, label, one.prompt)
+        for one in solutions
+        for score, label in zip(one.scores, one.labels, strict=True)
+        if label is not None
+    ]
+    scores = np.array([score for score, _, _ in steps], dtype=np.float64)
+    labels = np.array([label for _, label, _ in steps], dtype=np.float64)
+    marked = scores < threshold
+    return ProcessFindings(
+        threshold=threshold,
+        chosen=chosen,
+        solutions=len(solutions),
+        prompts=len({one.prompt for one in solutions}),
+        first_error=first_error_f1(predicted, truths),
+        intervals=first_error_intervals(predicted, truths, groups, resampling),
+        untold=dict(Counter(_why_untold(one) for one in solutions if one.truth is None)),
+        soft=sum(any(label not in (0, 1, None) for label in one.labels) for one in solutions),
+        labelled_steps=len(steps),
+        unlabelled_steps=sum(len(one.labels) for one in solutions) - len(steps),
+        false_alarms=_share(marked[labels >= RIGHT]),
+        detections=_share(marked[labels < RIGHT]),
+        roc=step_roc(scores, labels, np.array([prompt for *_, prompt in steps], dtype=np.str_), resampling),
+        calibration=calibrate_steps(scores, labels, bins),
+        misses=misses(
+            [one.scores for one, _ in told],
+            [one.labels for one, _ in told],
+            predicted,
+            truths,
+            [one.right_answer for one, _ in told],
+        ),
+        by_steps=by_number_of_steps([len(one.scores) for one, _ in told], predicted, truths),
+    )
+
+
+def _why_untold(solution: ScoredSolution) -> str:
+    if not solution.labels:
+        return NO_STEPS
+    return NO_LABELS if all(label is None for label in solution.labels) else GAP
+
+
+def _share(marked: NDArray[np.bool_]) -> float | None:
+    return float(marked.mean()) if len(marked) else None

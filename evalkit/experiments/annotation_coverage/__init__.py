@@ -1,0 +1,1 @@
+"""How often the intervals of annotation studies hold the truth."""

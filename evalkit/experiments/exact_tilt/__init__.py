@@ -1,0 +1,1 @@
+"""PPO, DPO and RSO against the exact optimum of a toy world."""

@@ -1,0 +1,1 @@
+"""Aspects learnt from spans against one preference reward."""

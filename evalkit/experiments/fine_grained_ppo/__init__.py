@@ -1,0 +1,1 @@
+"""Span rewards in PPO against one holistic reward."""

@@ -1,0 +1,1 @@
+"""An outcome reward model of GSM8K's model solutions."""

@@ -1,0 +1,1 @@
+"""Process against outcome reward models under best of n."""

@@ -1,0 +1,1 @@
+"""Simulated people who answer annotation tasks over HTTP, in a world whose truth is known."""

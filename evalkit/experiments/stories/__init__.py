@@ -1,0 +1,1 @@
+"""Children's stories improved by commands alone."""

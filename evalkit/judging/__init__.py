@@ -1,0 +1,1 @@
+"""`evalkit judge` and the commands that read its verdicts: winrate, rank, agreement, probe, pairs, ledger."""

@@ -1,0 +1,1 @@
+"""`evalkit agreement`: how far judges and people agree."""

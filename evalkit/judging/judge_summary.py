@@ -1,0 +1,174 @@
+"""What `judge` says while it asks and when it is done: verdicts, what is missing and why, what it cost."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from evalkit.judging.config import JudgeFiles
+from evalkit.judging.sides import Matching
+from judges.asking.asker import BUDGET, NOT_ASKED, Asker
+from judges.asking.session import Session
+from judges.asking.tally import Tally
+from judges.human.judge import WAITS
+from judges.judge import Verdict
+
+IDENTICAL = "identical responses, nobody asked"
+
+
+@dataclass
+class Summary:
+    """Counts verdicts as they pass, and tells what they came to."""
+
+    config: JudgeFiles
+    matching: Matching
+    first: str
+    """Name of the first system."""
+    second: str
+    winners: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
+    """For each judge and axis, the verdicts by winner, and by reason where there is none."""
+    identical: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Of them, those about which nobody was asked."""
+    weighed: Counter[str] = field(default_factory=Counter)
+    """For each judge, the verdicts that have a preference."""
+    details: dict[str, str] = field(default_factory=dict)
+    """One example of each reason."""
+    waiting: int = 0
+    """Verdicts that wait for people."""
+
+    def counted(self, verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
+        """Yield the verdicts as they are."""
+        for verdict in verdicts:
+            counts = self.winners.setdefault((verdict.judge, verdict.axis), Counter())
+            counts[verdict.winner or verdict.reason] += 1
+            if verdict.detail == IDENTICAL:
+                self.identical[verdict.judge, verdict.axis] += 1
+            self.weighed[verdict.judge] += verdict.preference is not None
+            waits = verdict.reason == "skipped" and verdict.detail.startswith(WAITS)
+            self.waiting += waits
+            if verdict.reason and not waits:
+                self.details.setdefault(verdict.reason, verdict.detail)
+            yield verdict
+
+    def lines(
+        self, session: Session, askers: Sequence[Asker], databases: Sequence[str] = ()
+    ) -> Iterator[str]:
+        """Say what was found, what is missing, what it cost and what to do next.
+
+        Args:
+            session: What the judges share.
+            askers: Those that asked over the network.
+            databases: Where the labels are kept of people who were asked.
+        """
+        for (judge, axis), counts in self.winners.items():
+            by = f"{judge}, {axis}" if axis else judge
+            told = (
+                f"{self.first} {counts['first']:,}, {self.second} {counts['second']:,}, tie {counts['tie']:,}"
+            )
+            decided = counts["first"] + counts["second"]
+            missing = counts.total() - decided - counts["tie"]
+            yield f"{by}: {told}, missing {missing:,}, of {counts.total():,} verdicts"
+            if decided:
+                continue
+            if counts["tie"] > self.identical[judge, axis]:
+                yield f"{by}: every verdict is a tie, which tells nothing apart; evalkit probe tests a judge"
+            elif counts["parse_failed"]:
+                yield f"{by}: no reply could be read; can the model keep to the judge's answer=, max_tokens=?"
+        for judge, count in self.weighed.items():
+            if "logprobs=true" in judge and not count:
+                yield f"{judge}: no reply came with log-probabilities of use, so no verdict has a preference"
+        if self.identical:
+            same = self.identical.total()
+            yield f"{same:,} verdicts are ties of identical responses, about which nobody was asked"
+        if any(self.matching.left_out):
+            ours, theirs = self.matching.left_out
+            yield f"left out, without a partner: {ours:,} rows of {self.first}, {theirs:,} of {self.second}"
+        yield from self._missing()
+        yield from self._people(databases)
+        yield from spent(session, askers)
+        yield f"Verdicts are in {self.config.out}; evalkit winrate --verdicts {self.config.out} --out DIR"
+
+    def _people(self, databases: Sequence[str]) -> Iterator[str]:
+        if databases:
+            yield "people are asked once about each comparison, each with the sides in an order of their own"
+        if self.waiting:
+            served = "; ".join(f"evalkit annotate --db {name}" for name in databases)
+            yield (
+                f"{self.waiting:,} comparisons wait for people: {served} serves them; the same command with "
+                "--overwrite then takes up what has come in"
+            )
+
+    def _missing(self) -> Iterator[str]:
+        reasons: Counter[str] = Counter()
+        for counts in self.winners.values():
+            reasons.update({reason: counts[reason] for reason in self.details})
+        skipped = reasons.pop("skipped", 0) - (self.waiting if "skipped" in self.details else 0)
+        for reason, count in reasons.items():
+            yield f"{count:,} {reason}, such as: {self.details[reason]}"
+        if reasons:
+            yield "--retry-failed asks these again (with --overwrite, as the output is there)"
+        detail = self.details.get("skipped", "")
+        if skipped and _says(detail, BUDGET):
+            yield (
+                f"the budget of {self.config.budget:g} was reached: {skipped:,} verdicts remain; the same "
+                "command with a greater --budget and --overwrite goes on, and pays for nothing twice"
+            )
+        elif skipped and _says(detail, NOT_ASKED):
+            yield (
+                f"{skipped:,} verdicts remain unasked; the same command with --overwrite goes on, "
+                "and pays for nothing twice"
+            )
+        elif skipped:
+            yield f"{skipped:,} skipped{f', such as: {detail}' if detail else ''}"
+
+
+def _says(detail: str, what: str) -> bool:
+    """Say whether that is the detail, or what a jury repeats of a member's."""
+    return detail == what or f"(skipped: {what})" in detail
+
+
+def spent(session: Session, askers: Sequence[Asker]) -> Iterator[str]:
+    """Say what was asked over the network and what that cost; nothing where nobody was asked."""
+    if not askers:
+        return
+    tallies = [asker.tally for asker in askers]
+    known, calls = (sum(getattr(tally, name) for tally in tallies) for name in ("from_ledger", "calls"))
+    sent = sum(tally.usage.tokens_in for tally in tallies)
+    received = sum(tally.usage.tokens_out for tally in tallies)
+    cost = f"{session.spending.spent:.4f} {session.prices.currency}"
+    if calls:
+        priced = any(tally.usage.cost is not None for tally in tallies)
+        told = cost if priced else "price not known"
+        yield f"{calls:,} calls, {sent:,} tokens sent and {received:,} received, {told}"
+    elif session.spending.spent:
+        yield f"{cost} by batch"
+    before = f"{known:,} answers were there before; " if known else ""
+    yield f"{before}all replies are kept in {session.ledger.path}"
+
+
+class Watch:
+    """Shows on a terminal how the asking goes."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._task = self._progress.add_task("asking")
+
+    def __enter__(self) -> "Watch":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, tally: Tally) -> None:
+        """Show a tally, in place of the one before."""
+        failed = tally.received - tally.states["ok"]
+        words = (
+            f"{tally.states['ok']:,} answered, {failed:,} failed, {tally.from_ledger:,} known before, "
+            f"{tally.in_flight} in flight, {tally.calls_per_second():.0f} calls/s"
+        )
+        self._progress.update(self._task, description=words + (", stopping" if tally.stopping else ""))

@@ -1,0 +1,1 @@
+"""`evalkit probe`: what fools a judge."""

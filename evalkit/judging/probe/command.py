@@ -1,0 +1,249 @@
+"""`evalkit probe`: a judge's health by answers that must not win, and by pairs that are alike."""
+
+import csv
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from evalkit.judging.config import Probe
+from evalkit.judging.judge import ask_ahead
+from evalkit.judging.judge_summary import spent
+from evalkit.judging.page.gathering import gather_comparisons
+from evalkit.judging.page.verdict_page import write_verdict_page
+from evalkit.judging.probe.figure import draw_probes
+from evalkit.judging.probe.findings import Finding, Outcome, overall, probe_findings
+from evalkit.judging.probe.page import COLUMNS, cells, headlines, notes, sections
+from evalkit.judging.sides import Side
+from evalkit.runs.files import atomic_write, fingerprint, json_text
+from evalkit.runs.outputs import forget_run, run_folder
+from judges.asking.config import without_secrets
+from judges.asking.session import Session
+from judges.judge import Comparison, Judge, Verdict, load_judge
+from judges.jury import Jury
+from judges.panel import plan_lines, questioning
+from judges.probes import GOOD, IDENTICAL, Trial, make_trials
+from judges.verdicts.groups import read_verdict_tables
+from judges.verdicts.members import member_verdicts
+from judges.verdicts.reading import verdict_row
+from rewards.errors import DataError
+from rewards.files import write_rows
+from rewards.intervals import Resampling
+from rewards.records import Generation, prompt_key
+
+CHUNK = 256
+"""Comparisons whose verdicts are looked up at a time."""
+
+CSV_COLUMNS = (
+    "probe", "kind", "measure", "value", "low", "high", "n", "missing", "prompts", "worst_low", "worst_high",
+    "without", "injected", "healthy", "passes_from", "passes_to", "verdict",
+)  # fmt: skip
+
+
+def run(config: Probe) -> None:
+    """Ask about every probe, then write probe.json, probe.csv, verdicts.jsonl, the figure and a page.
+
+    Raises:
+        EvalkitError: The data or the judge is not what was expected, or no verdict has a winner.
+    """
+    resampling = Resampling(config.level, config.bootstrap, config.seed)
+    trials = Trials(config)
+    session = Session.open(replace(config, ledger=_ledger(config)))
+    judge = load_judge(config.judge, session)
+    console = Console(emoji=False)  # which would take `openai:m:` for one
+    if config.plan:
+        _tell(console, [trials.line(), *plan_lines(session, [judge], trials.shown)])
+        return
+    inputs = {"data": fingerprint(config.data)}
+    folder = run_folder(config.out, without_secrets(config), config.overwrite, "index.html", inputs)
+    try:
+        ask_ahead([judge], trials.shown, False, console)
+    except (
+        BaseException
+    ):  # whatever ends it: what was answered is in the ledger, and the folder holds nothing
+        forget_run(folder)
+        raise
+    seen = Seen()
+    write_rows(folder / "verdicts.jsonl", map(verdict_row, trials.verdicts(judge, seen)), overwrite=True)
+    if all(math.isnan(one.value) for one in seen.outcomes):
+        raise DataError(
+            f"{config.judge}: none of {len(seen.outcomes)} verdicts has a winner: {'; '.join(seen.missing())}"
+        )
+    findings = probe_findings(seen.outcomes, may_tie(judge, trials), resampling)
+    _write(config, folder, findings, trials)
+    terminal = console if console.is_terminal else Console(width=160)  # a file has no edge to wrap at
+    terminal.print(_printed(findings, config.level))
+    _tell(console, (f"{probe}: {health} ({told})" for probe, health, told in headlines(findings)))
+    _tell(console, [*notes(findings, config.level), *seen.missing()])
+    _tell(console, spent(session, [one.asker for one in questioning([judge])]))
+    _tell(console, [f"Results are in {folder}: index.html, probe.csv, probe.json, probe.png, verdicts.jsonl"])
+
+
+class Trials:
+    """The probes of a run, made anew at each pass."""
+
+    def __init__(self, config: Probe) -> None:
+        """Read the good answers, the first one to each prompt, and see whether probes can be made of them.
+
+        Raises:
+            DataError: A row is broken or blank, or there are not enough different answers.
+        """
+        self._source, self._seed = config.data, config.seed
+        self.repeated = 0
+        """Rows left out, as their prompt was there before."""
+        self.answers = list(self._good_answers(config))
+        try:
+            self.count = sum(1 for _ in self.all())
+        except DataError as error:
+            raise DataError(f"{config.data}: {error}") from None
+
+    def all(self) -> Iterator[Trial]:
+        """Yield every probe."""
+        return make_trials(self.answers, self._seed)
+
+    def shown(self) -> Iterator[Comparison]:
+        """Yield every probe as the judge is to see it."""
+        return (trial.shown() for trial in self.all())
+
+    def verdicts(self, judge: Judge, seen: "Seen") -> Iterator[Verdict]:
+        """Yield the verdict on each probe, told of the answer under test, behind a jury's its members'."""
+        numbers = {prompt_key(answer.prompt): number for number, answer in enumerate(self.answers)}
+        trials = self.all()
+        while chunk := list(itertools.islice(trials, CHUNK)):
+            for trial, shown in zip(chunk, judge.compare([one.shown() for one in chunk]), strict=True):
+                verdict = shown.swap() if trial.turned else shown
+                seen.note(trial, numbers[prompt_key(trial.comparison.prompt)], verdict)
+                yield verdict
+                if isinstance(judge, Jury):
+                    yield from member_verdicts(verdict)
+
+    def line(self) -> str:
+        """Say how many comparisons there are."""
+        left = f", {self.repeated:,} rows left out whose prompt stands before" if self.repeated else ""
+        return f"{self.count:,} comparisons made of {len(self.answers):,} prompts of {self._source}{left}"
+
+    def _good_answers(self, config: Probe) -> Iterator[Generation]:
+        known: set[str] = set()
+        for row, generation in Side(config.data, GOOD, config.rename).generations():
+            if not generation.response.strip():
+                raise row.expected("response", "a good answer, not a blank one", generation.response)
+            if prompt_key(generation.prompt) in known:
+                self.repeated += 1
+                continue
+            known.add(prompt_key(generation.prompt))
+            yield generation
+            if len(known) == config.limit:
+                return
+
+
+@dataclass
+class Seen:
+    """Notes of the verdicts as they pass."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Why verdicts have no winner."""
+    details: dict[str, str] = field(default_factory=dict)
+    """One example of each reason."""
+
+    def note(self, trial: Trial, prompt: int, verdict: Verdict) -> None:
+        """Take note of a verdict told of the answer under test."""
+        value = verdict.outcome()
+        outcome = Outcome(trial.probe, trial.kind, prompt, trial.turned, math.nan if value is None else value)
+        self.outcomes.append(outcome)
+        if verdict.reason:
+            self.details.setdefault(verdict.reason, verdict.detail)
+            self.reasons[verdict.reason] += 1
+
+    def missing(self) -> list[str]:
+        """Say how many verdicts are missing, why, and what brings them."""
+        lines = [
+            f"{count:,} {reason}, such as: {self.details[reason]}" for reason, count in self.reasons.items()
+        ]
+        if set(self.reasons) - {"skipped"}:
+            lines.append("--retry-failed with --overwrite asks the failed ones again")
+        if self.details.get("skipped") == "budget":
+            lines.append("a greater --budget with --overwrite goes on, and pays for nothing twice")
+        return lines
+
+
+def may_tie(judge: Judge, trials: Trials) -> bool:
+    """Say whether a judge may call two answers equal: all may but those whose form of answer has no tie."""
+    one = next(trial.comparison for trial in trials.all() if trial.probe == IDENTICAL)
+    forms = [question.form for asked in questioning([judge]) for question in asked.questions(one)]
+    return isinstance(judge, Jury) or not forms or any(form.kind == "grade" or form.ties for form in forms)
+
+
+def _ledger(config: Probe) -> str:
+    """Return the ledger's path, beside the folder, where --overwrite leaves it; a plan makes none."""
+    path = config.ledger or f"{Path(config.out)}.ledger"
+    return "" if config.plan and not Path(path).exists() else path
+
+
+def _write(config: Probe, folder: Path, findings: Sequence[Finding], trials: Trials) -> None:
+    with atomic_write(folder / "probe.csv") as file:
+        writer = csv.DictWriter(file, CSV_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(map(_row, findings))
+    report = {
+        "judge": config.judge,
+        "data": config.data,
+        "prompts": len(trials.answers),
+        "comparisons": trials.count,
+        "rows_left_out": trials.repeated,
+        "level": config.level,
+        "bootstrap": config.bootstrap,
+        "seed": config.seed,
+        "verdict": overall(findings),
+        "probes": {probe: overall(findings, probe) for probe in dict.fromkeys(map(_probe, findings))},
+        "figures": list(map(_row, findings)),
+    }
+    with atomic_write(folder / "probe.json") as file:
+        file.write(json_text(report))
+    draw_probes(findings, config.level, folder / "probe.png")
+    verdicts = str(folder / "verdicts.jsonl")
+    browser = gather_comparisons(verdicts, read_verdict_tables(verdicts), config.shown)
+    found = sections(findings, config, trials.line(), folder / "probe.png")
+    write_verdict_page(folder / "index.html", f"Health of {config.judge}", found, browser)
+
+
+def _probe(finding: Finding) -> str:
+    return finding.measure.probe
+
+
+def _row(finding: Finding) -> dict[str, object]:
+    measure = finding.measure
+    return {
+        "probe": measure.probe,
+        "kind": finding.kind,
+        "measure": measure.name,
+        **asdict(finding.estimate),
+        "without": finding.without,
+        "injected": finding.injected,
+        "healthy": measure.healthy,
+        "passes_from": measure.low,
+        "passes_to": measure.high,
+        "verdict": finding.health,
+    }
+
+
+def _printed(findings: Sequence[Finding], level: float) -> Table:
+    table = Table(
+        box=SIMPLE, pad_edge=False, title=f"{level:.0%} intervals over prompts", title_justify="left"
+    )
+    for name in COLUMNS:
+        table.add_column(name)
+    for finding in findings:
+        table.add_row(*cells(finding))
+    return table
+
+
+def _tell(console: Console, lines: Iterable[str]) -> None:
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)

@@ -1,0 +1,1 @@
+"""`evalkit rank`: a leaderboard of systems, and which of them are tied."""

@@ -1,0 +1,1 @@
+"""`evalkit winrate`: which of two systems is better, and by how much."""

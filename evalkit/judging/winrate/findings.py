@@ -1,0 +1,209 @@
+"""What the verdicts of one judge on two systems say: win rate, position, length, people's correction."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+
+import numpy as np
+
+from evalkit.judging.config import WinRates
+from evalkit.judging.winrate.correction import HumanCheck
+from judges.statistics.length_control import LengthControlled, length_controlled_win_rate, prompt_difficulty
+from judges.statistics.logistic import NotEstimableError
+from judges.statistics.planning import Spread, measured_spread, prompts_for_half_width
+from judges.statistics.position_bias import PositionBias
+from judges.statistics.win_rate import WinRate, win_rate
+from judges.verdicts.groups import Floats, Group, Integers, orders_of, position_of
+from rewards.errors import ConfigError
+from rewards.intervals import Resampling
+
+FEWEST_SYSTEMS = 3
+"""Systems held against one from which on the others tell how hard a prompt is."""
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """What the verdicts of one judge on two systems say."""
+
+    first: str
+    second: str
+    judge: str
+    axis: str
+    win_rate: WinRate | None
+    """Of `first`; None where no verdict has a winner."""
+    outcomes: Mapping[str, int]
+    """How many of what the win rate counts are wins, ties and losses, by the judge's own word: one that gives
+    probabilities may say tie where they lean to a side."""
+    left_out: int
+    """Comparisons that the tie policy leaves out."""
+    missing: dict[str, int]
+    """Verdicts without a winner, by reason."""
+    position: PositionBias | None
+    """Where comparisons were asked in both orders; identical responses, which tell nothing of it, aside."""
+    shown_first: WinRate | None
+    """Of the side shown first, where that is known."""
+    length_controlled: LengthControlled | None
+    length_note: str
+    """Why there is no length-controlled win rate; empty where there is one."""
+    human: HumanCheck | None
+    """None where there are no verdicts of people."""
+    enough_prompts: int | None
+    """Prompts, judged as these were, that bring the win rate's interval to the wanted half-width; None where
+    the verdicts do not tell how they vary."""
+
+    @property
+    def judged_by(self) -> str:
+        """The judge, and the axis where there is one."""
+        return ", ".join(filter(None, (self.judge, self.axis))) or "not said"
+
+    def as_dict(self) -> dict[str, object]:
+        """Return all figures as JSON can hold them."""
+        return {
+            "first": self.first,
+            "second": self.second,
+            "judge": self.judge,
+            "axis": self.axis,
+            "win_rate": plain_values(self.win_rate),
+            "outcomes": plain_values(self.outcomes),
+            "left_out": self.left_out,
+            "missing": self.missing,
+            "position": plain_values(self.position),
+            "shown_first": plain_values(self.shown_first),
+            "length_controlled": plain_values(self.length_controlled),
+            "length_note": self.length_note,
+            "enough_prompts": self.enough_prompts,
+            "human": plain_values(self.human),
+            "human_gain": None
+            if self.human is None or not self.human.corrected
+            else self.human.corrected.gain,
+        }
+
+
+def difficulties(groups: Sequence[Group]) -> list[Floats | None]:
+    """Return how hard each verdict's prompt is, told by the other systems held against the same one.
+
+    None where fewer than three systems are: two others at least have to tell.
+    """
+    found: list[Floats | None] = [None] * len(groups)
+    together: dict[tuple[str, str, str], list[int]] = {}
+    for place, group in enumerate(groups):
+        together.setdefault((group.second, group.judge, group.axis), []).append(place)
+    for places in together.values():
+        if len(places) < FEWEST_SYSTEMS:
+            continue
+        tables = [groups[place].table for place in places]
+        lengths = [len(table) for table in tables]
+        hard = prompt_difficulty(
+            np.concatenate([table.value for table in tables]),
+            np.repeat(np.arange(len(tables)), lengths),
+            np.concatenate([table.prompts for table in tables]),
+        )
+        for place, own in zip(places, np.split(hard, np.cumsum(lengths)[:-1]), strict=True):
+            found[place] = own
+    return found
+
+
+def finding(group: Group, human: HumanCheck | None, difficulty: Floats | None, config: WinRates) -> Finding:
+    """Return what one group's verdicts say.
+
+    Args:
+        group: The verdicts, told alike.
+        human: What people's verdicts make of them, where there are some.
+        difficulty: [n] of each verdict's prompt, for length control; None leaves it out.
+        config: Tie policy, level and resamples.
+    """
+    table, resampling = group.table, Resampling(config.level, config.bootstrap, config.seed)
+    values, prompts, left_out = _values(group, config)
+    shown_first, position = position_of(table, resampling)
+    controlled, note = _length_controlled(group, difficulty, config)
+    return Finding(
+        group.first,
+        group.second,
+        group.judge,
+        group.axis,
+        _rate(values, prompts, resampling),
+        _outcomes(table.outcome if config.ties == "preference" else values),
+        left_out,
+        table.missing(),
+        position,
+        shown_first,
+        controlled,
+        note,
+        human,
+        enough_prompts(values, prompts, config),
+    )
+
+
+def _values(group: Group, config: WinRates) -> tuple[Floats, Integers, int]:
+    """Return the values that the tie policy makes of a group's verdicts, their prompts, and what it drops."""
+    table = group.table
+    if config.ties in ("preference", "half"):
+        return table.value if config.ties == "preference" else table.outcome, table.prompts, 0
+    orders = orders_of(table, table.outcome)
+    settled = orders.settled(config.ties)
+    return settled.values, orders.prompts[settled.comparisons], settled.left_out
+
+
+def _rate(values: Floats, prompts: Integers, resampling: Resampling) -> WinRate | None:
+    if np.isnan(values).all():
+        return None
+    return win_rate(values, prompts, resampling.level, resampling.seed, resampling.resamples)
+
+
+def enough_prompts(values: Floats, prompts: Integers, config: WinRates) -> int | None:
+    """Return how many prompts bring the interval to the wanted half-width, None where nothing tells."""
+    there = ~np.isnan(values)
+    told, labels = values[there], prompts[there]
+    if len(np.unique(labels)) < 2 or np.ptp(told) == 0:
+        return None
+    single = len(np.unique(labels)) == len(labels)
+    spread = Spread(float(told.std(ddof=1))) if single else measured_spread(told, labels)
+    mean = float(told.mean())
+    return prompts_for_half_width(config.width, spread, config.level, mean).prompts
+
+
+def _outcomes(values: Floats) -> Mapping[str, int]:
+    counts = {"wins": values > 0.5, "ties": values == 0.5, "losses": values < 0.5}
+    return {name: int(np.count_nonzero(which)) for name, which in counts.items()}
+
+
+def _length_controlled(
+    group: Group, difficulty: Floats | None, config: WinRates
+) -> tuple[LengthControlled | None, str]:
+    table = group.table
+    difference = table.first_characters - table.second_characters
+    if np.isnan(difference).all():
+        return None, "the file holds neither texts nor their lengths"
+    known = ~np.isnan(difference)
+    measured = table.select(known)
+    if np.isnan(measured.value).all():
+        return None, "no verdict has a winner"
+    try:
+        controlled = length_controlled_win_rate(
+            measured.value,
+            difference[known],
+            measured.prompts,
+            difficulty=None if difficulty is None else difficulty[known],
+            level=config.level,
+            seed=config.seed,
+        )
+    except (ConfigError, NotEstimableError) as error:
+        return None, str(error)
+    if len(measured) < len(table):
+        return controlled, f"{len(table) - len(measured)} verdicts without lengths are left out"
+    return controlled, ""
+
+
+def plain_values(value: object) -> object:
+    """Return a result and its parts as JSON can hold them; a number that is none becomes null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain_values(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {name: plain_values(one) for name, one in value.items()}
+    if isinstance(value, tuple):
+        return [plain_values(one) for one in value]
+    if isinstance(value, np.ndarray):
+        return plain_values(tuple(value.tolist()))
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

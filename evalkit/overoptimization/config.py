@@ -1,0 +1,59 @@
+"""Configurations of `evalkit overopt` and `evalkit fit`."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from evalkit.runs.files import refuse_own_input
+
+
+@dataclass(frozen=True)
+class Overopt:
+    """Gold against proxy as best-of-n optimises the proxy harder, with a fitted curve."""
+
+    data: str
+    """Rows {prompt, responses}, or {prompt, response} with many rows to a prompt."""
+    proxy: list[str] | str
+    """Scorer that is optimised; a list, as [A,B], draws a curve for each."""
+    gold: str
+    """Scorer that tells the truth."""
+    out: str
+    """Folder for curve.png, curve.csv, fit.json and scores.jsonl."""
+    rename: dict[str, str] = field(default_factory=dict)
+    """Columns of the data by our names, such as {"question": "prompt"}."""
+    n: list[int] = field(default_factory=list)
+    """Sizes n; empty takes the powers of two."""
+    level: float = 0.95
+    """Level of the intervals."""
+    bootstrap: int = 1000
+    """Resamples of the prompts."""
+    seed: int = 0
+    """Seed of the resamples."""
+    overwrite: bool = False
+    """Replace a finished run."""
+
+    def __post_init__(self) -> None:
+        proxies = [self.proxy] if isinstance(self.proxy, str) else self.proxy
+        refuse_own_input(self.out, self.data, self.gold, *proxies)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Fit the scaling law to a table of measured points."""
+
+    data: str
+    """Table with columns d or kl (nats), gold, and optionally weight and a group."""
+    out: str
+    """Folder for fit.json and fit.png."""
+    form: Literal["best-of-n", "rl"] = "best-of-n"
+    """d(alpha - beta d), or d(alpha - beta ln d)."""
+    group: str = ""
+    """Column that splits the points into curves; if numeric, alpha and beta are fitted to its logarithm."""
+    rename: dict[str, str] = field(default_factory=dict)
+    """Columns of the data by our names, such as {"reward": "gold"}."""
+    level: float = 0.95
+    """Level of the intervals."""
+    overwrite: bool = False
+    """Replace a finished fit."""
+
+    def __post_init__(self) -> None:
+        refuse_own_input(self.out, self.data)

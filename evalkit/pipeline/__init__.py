@@ -1,0 +1,1 @@
+"""`evalkit generate`, `score`, `select` and `combine`: from prompts to chosen responses."""

@@ -1,0 +1,169 @@
+"""One frozen configuration per command."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from evalkit.runs.files import refuse_own_input
+from rewards.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Generate:
+    """Sample responses to prompts from a policy."""
+
+    policy: str
+    """Model folder or Hub id."""
+    data: str
+    """File, folder or Hub name with a prompt column."""
+    out: str
+    """File of rows {prompt, responses}."""
+    n: int = 1
+    """Samples for each prompt."""
+    temperature: float = 1.0
+    """0 takes the likeliest token."""
+    top_p: float = 1.0
+    """Sample among the likeliest tokens that hold this much probability."""
+    top_k: int = 0
+    """Sample among this many likeliest tokens; 0 is all."""
+    max_new_tokens: int = 256
+    """Most tokens in a response."""
+    stop: list[str] = field(default_factory=list)
+    """Texts before which a response is cut."""
+    log_probs: bool = False
+    """Keep each token's log-probability."""
+    seed: int = 0
+    """Seed of the samples."""
+    batch_size: int = 0
+    """Responses sampled side by side; 0 takes what fits half a gibibyte."""
+    rename: dict[str, str] = field(default_factory=dict)
+    """Columns of the data by our names, such as {"question": "prompt"}."""
+    limit: int = 0
+    """Use the first prompts only; 0 uses all."""
+    overwrite: bool = False
+    """Replace a finished output."""
+
+    def __post_init__(self) -> None:
+        refuse_own_input(self.out, self.data, self.policy)
+
+
+@dataclass(frozen=True)
+class ScoreFile:
+    """Score every row of a file."""
+
+    scorer: str
+    """Model folder or Hub id, rule:length, column:NAME, ensemble:A,B, testbed:facts."""
+    data: str
+    """File, folder or Hub name of rows {prompt, response} or {prompt, responses}."""
+    out: str
+    """The same rows with `score` (or `scores`)."""
+    column: str = "score"
+    """Name of the new column, with an s where a row has several responses."""
+    rename: dict[str, str] = field(default_factory=dict)
+    """Columns of the data by our names, such as {"question": "prompt"}."""
+    chunk_rows: int = 4096
+    """Rows scored and written at a time; within them shared prefixes are found and a restart continues."""
+    overwrite: bool = False
+    """Replace a finished output."""
+
+    def __post_init__(self) -> None:
+        if self.chunk_rows < 1:
+            raise ConfigError(f"chunk_rows is 1 or more, got {self.chunk_rows}")
+
+
+@dataclass(frozen=True)
+class Select:
+    """Choose among scored responses: best of n, statistical rejection sampling, or a vote."""
+
+    data: str
+    """Scored rows: {prompt, responses, scores} or {prompt, response, score}."""
+    out: str
+    """File for the selected rows, or pairs."""
+    method: Literal["best-of-n", "rejection", "majority-vote", "weighted-vote"] = "best-of-n"
+    """How responses are chosen."""
+    n: int = 0
+    """Use the first n samples of each prompt; 0 uses all."""
+    k: int = 1
+    """Responses chosen for each prompt."""
+    beta: float = 0.5
+    """Temperature in units of reward: near 0 takes the best, large takes any."""
+    pairs: Literal["none", "first-round", "tournament", "all"] = "none"
+    """Write pairs of the chosen responses instead of rows."""
+    too_few: Literal["error", "keep", "drop"] = "error"
+    """Where a prompt has fewer than k different responses: stop, keep what there is, or leave it out."""
+    score: str = "score"
+    """Column of the reward; `responses` have it under this name or with an s behind it."""
+    answer: str = "answer"
+    """Column of the answer that votes count; `responses` have it likewise."""
+    vote_weight: Literal["score", "sigmoid", "tilted"] = "score"
+    """Weight of a vote: the score (from 0 up), 1 / (1 + exp(-score)), or exp(score / beta)."""
+    rename: dict[str, str] = field(default_factory=dict)
+    """Columns of the data by our names, such as {"question": "prompt"}."""
+    window: int = 0
+    """Rows of one prompt lie within this many rows; 0 groups the whole file in memory."""
+    seed: int = 0
+    """Seed for ties, acceptance and matching."""
+    overwrite: bool = False
+    """Replace a finished output."""
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ConfigError(f"k is 1 or more, got {self.k}")
+        for name in ("n", "window", "seed"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} is 0 or more, got {getattr(self, name)}")
+        if self.n and self.n < self.k:
+            raise ConfigError(f"k is at most n, got k = {self.k} of n = {self.n}")
+        if not self.beta > 0:
+            raise ConfigError(f"beta is above 0, got {self.beta}; --method best-of-n is the limit at 0")
+        if self.method.endswith("vote") and (self.k > 1 or self.pairs != "none"):
+            raise ConfigError(f"{self.method} gives one answer for each prompt; k and pairs do not apply")
+        if self.pairs != "none" and self.k < 2:
+            raise ConfigError(f"a pair is made of 2 chosen responses, so k is 2 or more; got {self.k}")
+        refuse_own_input(self.out, self.data)
+
+
+@dataclass(frozen=True)
+class Combine:
+    """Combine the aspects of scored rows to one score, by weights and under bounds, without scoring again."""
+
+    data: str
+    """Rows scored with aspects: {prompt, response, score_aspects} or {prompt, responses, scores_aspects}."""
+    out: str
+    """The same rows with the new score."""
+    weights: dict[str, float] = field(default_factory=dict)
+    """Weight of each aspect; one that is not named has none. Empty weighs all alike."""
+    at_least: dict[str, float] = field(default_factory=dict)
+    """Lowest value that each aspect may have. What misses a bound ranks behind all that meets them, by how
+    much it misses (summed over the bounds), whatever its aspects; `COLUMN_met` says which do."""
+    at_most: dict[str, float] = field(default_factory=dict)
+    """Highest value that each aspect may have, such as a cost's bound."""
+    standardize: bool = False
+    """Divide each aspect by its standard deviation over the file first, so that weights compare."""
+    pareto: bool = False
+    """Also write, as `COLUMN_pareto`, whether no other response to the prompt is better in one aspect and as
+    good in all that have a weight; where the weight is negative, less is better."""
+    score: str = "score"
+    """Column whose aspects are combined."""
+    column: str = "combined"
+    """Name of the new column, with an s where a row has several responses."""
+    rename: dict[str, str] = field(default_factory=dict)
+    """Columns of the data by our names, such as {"question": "prompt"}."""
+    overwrite: bool = False
+    """Replace a finished output."""
+
+    def __post_init__(self) -> None:
+        if self.column == self.score or not self.column:
+            raise ConfigError(f"column {self.column!r} is no new name; give one other than {self.score!r}")
+        for name, given in (
+            ("weights", self.weights),
+            ("at_least", self.at_least),
+            ("at_most", self.at_most),
+        ):
+            if not all(map(math.isfinite, given.values())):
+                raise ConfigError(f"{name} are finite numbers, got {given}")
+        for name in self.at_least:
+            if self.at_least[name] > self.at_most.get(name, math.inf):
+                bounds = f"{self.at_least[name]:g} and at most {self.at_most[name]:g}"
+                raise ConfigError(f"no {name} is at least {bounds}")
+        refuse_own_input(self.out, self.data)

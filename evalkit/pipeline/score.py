@@ -1,0 +1,112 @@
+"""`evalkit score`: every row of a file, with its score."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
+from evalkit.pipeline.config import ScoreFile
+from evalkit.runs.files import fingerprint, spec_fingerprint
+from evalkit.runs.outputs import ResumableRows
+from rewards.errors import ConfigError, DataError, EvalkitError
+from rewards.files import Row, generations, read_rows
+from rewards.records import Generation, Score
+from rewards.scorer import Scorer, load_scorer
+
+
+def run(config: ScoreFile) -> None:
+    """Score a file in chunks that a restart does not move, and write each input row with its score."""
+    if Path(config.out).resolve() == Path(config.data).resolve():
+        raise ConfigError(f"{config.out}: is the input too; give another --out")
+    key = {
+        "command": "score",
+        "scorer": spec_fingerprint(config.scorer),
+        "rename": config.rename,
+        "chunk_rows": config.chunk_rows,
+        "column": config.column,
+        "data": fingerprint(config.data),
+    }
+    console = Console(stderr=True)
+    with ResumableRows(config.out, key, config.overwrite) as output, _progress(console) as progress:
+        if output.rows_done:
+            console.print(f"going on after row {output.rows_done}")
+        scorer = load_scorer(config.scorer)
+        rows = read_rows(config.data, output.rows_done, config.rename)
+        task = progress.add_task("rows", total=None, completed=output.rows_done)
+        while chunk := list(itertools.islice(rows, config.chunk_rows)):
+            output.append(score_rows(chunk, scorer, config.column), len(chunk))
+            progress.update(task, completed=output.rows_done)
+        output.finish()
+    cut = getattr(scorer, "truncated", 0)
+    note = f"; {cut} responses with a shortened prompt" if cut else ""
+    Console().print(
+        f"{output.rows_done} rows scored by {config.scorer}{note}; they are in {config.out}",
+        soft_wrap=True,
+        markup=False,
+    )
+
+
+def score_rows(rows: Sequence[Row], scorer: Scorer, column: str = "score") -> Iterator[dict[str, object]]:
+    """Score rows together, and yield each with its score in `column`, or `columns` where it has `responses`.
+
+    Parts of a score (steps, spans, aspects) stand beside it as `score_steps` and so on.
+
+    Raises:
+        DataError: A row is broken or has a score already.
+        ScoringError: A row has no score; the message names its place.
+    """
+    asked = [generations(row) for row in rows]
+    try:
+        scores = iter(scorer.score(list(itertools.chain.from_iterable(asked))))
+    except EvalkitError:  # fails again, and names the row by its place rather than by its text
+        scorer.score(
+            [replace(one, id=_place(row, one)) for row, own in zip(rows, asked, strict=True) for one in own]
+        )
+        raise
+    for row, own in zip(rows, asked, strict=True):
+        found = [next(scores) for _ in own]
+        if row.values.get("response") is None and row.values.get("responses") is not None:
+            new = _several(found, column)
+        else:
+            new = _one(found[0], column)
+        for name in new:
+            if name in row.values:
+                raise DataError(
+                    f"{row.where}: field {name!r}: is there already and would be lost; name the new "
+                    "one with --column NAME"
+                )
+        yield {**row.values, **new}
+
+
+def _place(row: Row, generation: Generation) -> str:
+    return row.where + (f", id {generation.id!r}" if generation.id else "")
+
+
+def _one(score: Score, column: str) -> dict[str, object]:
+    values: dict[str, object] = {column: score.value}
+    if score.steps:
+        values[f"{column}_steps"] = list(score.steps)
+    if score.aspects:
+        values[f"{column}_aspects"] = dict(score.aspects)
+    if score.spans:
+        values[f"{column}_spans"] = [asdict(span) for span in score.spans]
+    return values
+
+
+def _several(scores: Sequence[Score], column: str) -> dict[str, object]:
+    values: dict[str, object] = {f"{column}s": [score.value for score in scores]}
+    if any(score.steps for score in scores):
+        values[f"{column}s_steps"] = [list(score.steps) for score in scores]
+    if any(score.aspects for score in scores):
+        values[f"{column}s_aspects"] = [dict(score.aspects) for score in scores]
+    if any(score.spans for score in scores):
+        values[f"{column}s_spans"] = [[asdict(span) for span in score.spans] for score in scores]
+    return values
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.completed} rows scored"), TimeElapsedColumn())
+    return Progress(*columns, console=console, disable=not console.is_terminal)

@@ -1,0 +1,80 @@
+"""Settings of drawing, of the probe and of DPO, which policies take in Python as on the command line."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rewards.config import check_ranges
+from rewards.errors import ConfigError
+
+DpoKind = Literal["sigmoid", "hinge", "slic", "ipo", "cdpo", "robust"]
+"""Losses of pairs; `evalkit.policies.losses.pairs.dpo_loss` gives their formulas."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How responses are drawn from a policy."""
+
+    temperature: float = 1.0
+    """Divides the logits; 0 takes the likeliest token."""
+    top_p: float = 1.0
+    """Draw among the likeliest tokens that hold this much probability."""
+    top_k: int = 0
+    """Draw among this many likeliest tokens; 0 is all."""
+    max_new_tokens: int = 256
+    """Most tokens in a response."""
+    stop: list[str] = field(default_factory=list)
+    """Texts before which a response is cut and ends."""
+    batch_size: int = 0
+    """Responses drawn side by side; 0 takes as many as fit half a gibibyte of keys and values."""
+
+
+@dataclass(frozen=True)
+class ProbeConfig:
+    """What is looked at while a policy trains: scored samples on held-out prompts, and their KL."""
+
+    data: str = ""
+    """File, folder or Hub name of held-out prompts; empty looks at nothing (of PPO: holds prompts out)."""
+    scorer: str = ""
+    """Scorer that tells the proxy reward; PPO, RSO and best-of-n take their own where none is given."""
+    gold: str = ""
+    """Scorer that tells the truth; the weights that it likes best are kept in `OUT/best`."""
+    prompts: int = 64
+    """Prompts looked at, the first of `data`."""
+    samples: int = 1
+    """Responses to each."""
+    every: int = 0
+    """Updates between looks; 0 looks ten times in the run. The start and the end are always looked at."""
+    patience: int = 0
+    """Stop after this many looks without a higher gold (of the proxy where there is no gold); 0 never."""
+    temperature: float = 1.0
+    """Temperature of the responses; KL, perplexity and entropy are told of temperature 1 whatever it is."""
+    max_new_tokens: int = 0
+    """Most tokens in a response; 0 takes as many as the command samples, and 256 where it samples none."""
+    seed: int = 0
+    """Seed of the responses: every look draws by the same random numbers."""
+
+    def __post_init__(self) -> None:
+        ranges = {"prompts": "1 or more", "samples": "1 or more"}
+        others = dict.fromkeys(("every", "patience", "max_new_tokens", "seed"), "0 or more")
+        check_ranges(self, {**ranges, **others}, "probe.")
+
+
+@dataclass(frozen=True)
+class DpoConfig:
+    """The loss of pairs, and how the reference's log-probabilities are had."""
+
+    kind: DpoKind = "sigmoid"
+    """Sigmoid (DPO, RSO's sigmoid-norm), hinge (hinge-norm), slic (without reference), ipo, cdpo, robust."""
+    beta: float = 0.1
+    """Strength of the pull to the reference (gamma in RSO's paper); of ipo, tau."""
+    label_smoothing: float = 0.0
+    """Probability that a pair is the wrong way round, for cdpo and robust; in [0, 0.5)."""
+    reference: str = ""
+    """Model folder or Hub id of the reference; empty is the policy that training starts from."""
+    reference_log_probs: Literal["precomputed", "live"] = "precomputed"
+    """Compute the reference's log-probabilities once, before training, or for each batch anew."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, {"beta": "above 0", "label_smoothing": "in [0, 0.5)"}, "dpo.")
+        if self.label_smoothing and self.kind not in ("cdpo", "robust"):
+            raise ConfigError(f"dpo.label_smoothing is of cdpo and robust; dpo.kind {self.kind} has none")

@@ -1,0 +1,1 @@
+"""How a policy samples: a local model, decoding, its cache, texts and randomness."""

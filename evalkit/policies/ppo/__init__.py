@@ -1,0 +1,1 @@
+"""PPO: rollouts, credit of tokens, critics, updates and rounds."""

@@ -1,0 +1,227 @@
+"""PPO: rounds of sampling and of learning, looked at, stopped where they go wrong, and resumed."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+
+from evalkit.policies.losses.advantages import adapted_coefficient
+from evalkit.policies.ppo.checkpoint import PpoState
+from evalkit.policies.ppo.config import PpoConfig
+from evalkit.policies.ppo.learner import Learner, Texts, batches, mean_of
+from evalkit.policies.ppo.rollout import Experience, Rollout
+from evalkit.policies.ppo.targets import Targets, make_targets, totals
+from evalkit.policies.probe.collapse import signs_of_collapse
+from evalkit.policies.probe.panel import panel
+from evalkit.policies.probe.probe import PolicyProbe
+from evalkit.policies.probe.prompts import Asked
+from rewards.errors import TrainingError
+
+PROMPTS, SAMPLES, ORDER, TEXTS = range(4)
+"""What a random number is for; together with the seed and a number it seeds each draw."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long a run is.
+
+    Attributes:
+        pretraining: Rounds of the critic alone, which come first.
+        rounds: Rounds in all.
+        updates_a_round: Updates in each.
+        checkpoint: Rounds between checkpoints.
+        look: Rounds between the probe's looks.
+    """
+
+    pretraining: int
+    rounds: int
+    updates_a_round: int
+    checkpoint: int
+    look: int
+
+
+def schedule_of(config: PpoConfig, every: int) -> Schedule:
+    """Return how long a run is.
+
+    Args:
+        config: The algorithm, its switches set.
+        every: Updates between the probe's looks; 0 looks ten times.
+    """
+    buffer = cast(int, config.buffer)
+    learning = -(-config.episodes // buffer)
+    pretraining = cast(int, config.critic_pretraining)
+    updates = config.epochs * (buffer // config.batch)
+    tenth = max(1, learning // 10)
+    return Schedule(
+        pretraining,
+        pretraining + learning,
+        updates,
+        config.checkpoint_rounds or max(1, (pretraining + learning) // 10),
+        max(1, round(every / updates)) if every else tenth,
+    )
+
+
+@dataclass
+class Ppo:
+    """A run.
+
+    Attributes:
+        learner: Policy and critic.
+        experience: Samples rounds.
+        asked: Prompts to sample for.
+        texts: Rows of the mixed-in language-modelling loss; none given mixes in none.
+        config: The algorithm, its switches set.
+        schedule: How long it is.
+        probe: Looks at the policy; None looks at nothing.
+        log: Takes each round's metrics.
+        warn: Takes what is to be told at once: a reward that is always the same, and signs of collapse where
+            no probe looks for them.
+    """
+
+    learner: Learner
+    experience: Experience
+    asked: Sequence[Asked]
+    texts: Texts
+    config: PpoConfig
+    schedule: Schedule
+    probe: PolicyProbe | None
+    log: Callable[[dict[str, Any]], None]
+    warn: Callable[[str], None]
+
+    def rounds(
+        self, state: PpoState, seen: Sequence[Mapping[str, Any]] = ()
+    ) -> Iterator[tuple[PpoState, bool]]:
+        """Go on from a state; yield the state after each round, and whether it is to be kept.
+
+        Args:
+            state: The state.
+            seen: What was logged in the rounds that it comes after.
+
+        Raises:
+            ScoringError: The scorer fails on a response.
+            TrainingError: KL passes its limit, or an update has no finite result.
+        """
+        history: list[Mapping[str, float]] = [_rollout(told) for told in seen]
+        warned: set[str] = set()
+        schedule = self.schedule
+        if self.probe is not None:
+            self.probe.resume(self.learner.done)  # by what it saw before, the run may have stopped already
+            if state.round <= schedule.pretraining:
+                self.probe.look(self.learner.policy, self.learner.done)
+        while state.round < schedule.rounds and not (self.probe is not None and self.probe.stops):
+            number = state.round + 1
+            state, told = self._round(state, number, number > schedule.pretraining)
+            last = number == schedule.rounds
+            if self.probe is not None and self._looks(number):
+                told |= self.probe.look(self.learner.policy, self.learner.done)
+            self.log(told)
+            history.append(_rollout(told))
+            for sign in () if self.probe is not None else signs_of_collapse(history):
+                if sign.split(":")[0] not in warned:  # its numbers change from round to round
+                    warned.add(sign.split(":")[0])
+                    self.warn(sign)
+            stops = self.probe is not None and self.probe.stops
+            yield state, last or stops or number % schedule.checkpoint == 0
+
+    def _looks(self, number: int) -> bool:
+        """Return whether the probe looks after a round."""
+        learnt = number - self.schedule.pretraining
+        return learnt > 0 and (number == self.schedule.rounds or learnt % self.schedule.look == 0)
+
+    def _round(self, state: PpoState, number: int, policy_learns: bool) -> tuple[PpoState, dict[str, Any]]:
+        """Return the state after one round more, and what was seen in it."""
+        config = self.config
+        began = time.perf_counter()
+        rollout = self.experience.sample(self._prompts(number), _seed(config.seed, SAMPLES, number))
+        sampled = time.perf_counter()
+        seen = panel(rollout.sampled(), {"proxy": rollout.values}, rollout.prompts)
+        if config.kl_limit and seen["kl"] > config.kl_limit:
+            raise TrainingError(
+                f"round {number}: KL to the reference is {seen['kl']:.1f} nats a response, past ppo.kl_limit "
+                f"{config.kl_limit:g}; with a larger --ppo.kl_limit the run goes on, and a larger "
+                "--ppo.kl_coefficient or a smaller learning rate keeps it near from the start"
+            )
+        if number == 1 and np.ptp(totals(rollout)) == 0:
+            self.warn(
+                f"the reward tells nothing apart: all {len(rollout.rows)} responses of the first round have "
+                f"{totals(rollout)[0]:.4g}, from which a policy learns only to stay as it is"
+            )
+        moments = state.moments.with_rewards(totals(rollout))
+        targets = make_targets(rollout, self.learner.critic, moments, state.coefficient, config)
+        told = self._learn(rollout, targets, number, state.coefficient, policy_learns)
+        coefficient = state.coefficient
+        if config.kl_target and policy_learns:
+            coefficient = adapted_coefficient(
+                coefficient, seen["kl"], config.kl_target, len(rollout.rows), config.kl_horizon
+            )
+        if config.objective == "penalty" and policy_learns:
+            self.learner.adapt_penalty(told["last_old_new_kl"])
+        learnt = time.perf_counter()
+        metrics = {
+            "step": self.learner.done,
+            "round": number,
+            "episodes": max(0, number - self.schedule.pretraining) * len(rollout.rows),
+            "phase": "policy" if policy_learns else "critic",
+            **{f"rollout_{name}": value for name, value in seen.items()},
+            **told,
+            **targets.errors(),
+            "reward_scaled": float(np.mean([float(one.sum()) for one in targets.rewards])),
+            "kl_coefficient": state.coefficient,
+            "unscored": rollout.unscored,
+            "penalty": self.learner.penalty if config.objective == "penalty" else None,
+            "seconds_sampling": sampled - began,
+            "seconds_learning": learnt - sampled,
+        }
+        kept = {name: value for name, value in metrics.items() if value is not None}
+        return replace(state, round=number, coefficient=coefficient, moments=moments), kept
+
+    def _learn(
+        self, rollout: Rollout, targets: Targets, number: int, coefficient: float, policy_learns: bool
+    ) -> dict[str, float]:
+        config = self.config
+        generator = np.random.default_rng([config.seed, ORDER, number])
+        seen = []
+        drawn = batches(len(rollout.rows), config.batch, config.epochs, config.samples, generator)
+        for place, chosen in enumerate(drawn):
+            seen.append(
+                self.learner.update(
+                    rollout, targets, chosen, coefficient, self._texts(number, place), policy_learns
+                )
+            )
+        told = mean_of(seen)
+        if "learning_rate" in seen[-1]:
+            told["learning_rate"] = seen[-1]["learning_rate"]
+        if "old_new_kl" in seen[-1]:
+            told["last_old_new_kl"] = seen[-1]["old_new_kl"]
+        return told
+
+    def _prompts(self, number: int) -> list[Asked]:
+        """Return a round's prompts: the next of a stream that goes through all in a new order each time."""
+        count = cast(int, self.config.buffer) // self.config.samples
+        first = (number - 1) * count
+        chosen: list[Asked] = []
+        for place in range(first, first + count):
+            epoch, within = divmod(place, len(self.asked))
+            if within == 0 or not chosen:
+                order = np.random.default_rng([self.config.seed, PROMPTS, epoch]).permutation(len(self.asked))
+            chosen.append(self.asked[order[within]])
+        return chosen
+
+    def _texts(self, number: int, place: int) -> Texts | None:
+        if not self.texts.rows or not self.config.ptx_coefficient:
+            return None
+        generator = np.random.default_rng([self.config.seed, TEXTS, number, place])
+        size = min(self.config.batch, len(self.texts.rows))
+        chosen = generator.choice(len(self.texts.rows), size, replace=False)
+        return Texts([self.texts.rows[one] for one in chosen], [self.texts.starts[one] for one in chosen])
+
+
+def _rollout(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the panel of a round's samples, its names unprefixed, beside the round's other metrics."""
+    return {name.removeprefix("rollout_"): value for name, value in told.items()}
+
+
+def _seed(seed: int, purpose: int, number: int) -> int:
+    return int(np.random.SeedSequence([seed, purpose, number]).generate_state(1)[0])

@@ -1,0 +1,1 @@
+"""How a policy changes while it trains, on held-out prompts: reward, KL, length and signs of collapse."""

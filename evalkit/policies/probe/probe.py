@@ -1,0 +1,277 @@
+"""A probe: scored samples on held-out prompts while a policy trains, the best weights kept, and a stop."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from evalkit.policies.checkpoint import replace_policy
+from evalkit.policies.config import ProbeConfig
+from evalkit.policies.generation.local import LocalPolicy
+from evalkit.policies.generation.texts import Texts
+from evalkit.policies.language_model import LanguageModel, row_statistics, twin
+from evalkit.policies.policy import SamplingConfig
+from evalkit.policies.probe.collapse import signs_of_collapse
+from evalkit.policies.probe.look_file import LookFile
+from evalkit.policies.probe.panel import Sampled, panel
+from evalkit.policies.probe.prompts import Asked, read_prompts, scores_of
+from evalkit.policies.reference import Reference
+from rewards.files import to_row
+from rewards.models.attention import NAME
+from rewards.models.head import HeadedModel, can_pack
+from rewards.records import Generation, Score
+from rewards.scorer import Scorer, load_scorer
+
+LOOKS, SAMPLES, BEST = "probe.jsonl", "probe_samples.jsonl", "best"
+"""In the run's folder: a line a look, a few of its responses, and the weights that were liked best."""
+PREFIX = "probe_"
+"""Before each name of the panel, among a run's other metrics."""
+MOST_TOKENS = 256
+"""In a response where neither the probe nor the command says."""
+SHOWN = 8
+"""Prompts of a look whose first response is kept to be read."""
+
+
+@dataclass
+class _Training:
+    """A model in training with the second objects that read it: they share its weights."""
+
+    model: HeadedModel
+    reader: LanguageModel
+    policy: LocalPolicy
+    packs: bool
+
+
+@dataclass
+class PolicyProbe:
+    """Looks at a policy while it trains: `rewards.training.trainer.Probe`.
+
+    A look draws responses to the same prompts by the same random numbers, so that looks differ by the policy
+    alone, and leaves the run's own random state as it was. It is written to `probe.jsonl` when it is whole; a
+    run that is resumed reads there what it saw before.
+
+    Raises:
+        DataError: A prompt is empty or leaves no room in the context; the message begins with its place.
+    """
+
+    config: ProbeConfig
+    prompts: Sequence[Asked]
+    """Held-out prompts, all of which are looked at."""
+    tokenizer: Any
+    """The policy's."""
+    reference: Reference
+    """What KL and perplexity are told from."""
+    scorers: Mapping[str, tuple[str, Scorer]]
+    """Specification and scorer of `proxy` and `gold`, or of one of them, or none."""
+    folder: Path
+    """The run's."""
+    about: Mapping[str, object]
+    """What `policy.json` of the best weights says, beside the step and value."""
+    _looks: LookFile = field(init=False)
+    _samples: LookFile = field(init=False)
+    _tokens: list[list[int]] = field(init=False)
+    _training: _Training | None = field(init=False, default=None)
+    _step: int = field(init=False, default=-1)
+
+    def __post_init__(self) -> None:
+        # The reference of adapters is the policy itself, which may be in training.
+        inner = self.reference.model.inner
+        training = inner.training
+        self._check(LocalPolicy(inner, self.tokenizer, self.reference.name))
+        inner.train(training)
+        texts = Texts(self.tokenizer, self.reference.name, frozenset())
+        self._tokens = [texts.encode(asked.prompt) for asked in self.prompts]
+        self._looks = LookFile(self.folder / LOOKS)
+        self._samples = LookFile(self.folder / SAMPLES)
+        self._samples.keep(line["step"] for line in self._looks.lines)
+
+    @property
+    def every(self) -> int:
+        """Updates between looks; 0 looks ten times in the run."""
+        return self.config.every
+
+    @property
+    def judged_by(self) -> str:
+        """What the best weights are chosen by: gold, or without it proxy; empty where there is neither."""
+        return next((name for name in ("gold", "proxy") if name in self.scorers), "")
+
+    @property
+    def stops(self) -> bool:
+        """Whether `patience` looks have passed, up to the last one, without a higher reward."""
+        values = [value for step, value in self._values() if step <= self._step]
+        since = len(values) - 1 - values.index(max(values)) if values else 0
+        return 0 < self.config.patience <= since
+
+    def resume(self, step: int) -> None:
+        """Take up a run after `step` updates: `stops` then knows the looks up to there."""
+        self._step = max(self._step, step)
+
+    def look(self, model: HeadedModel, step: int) -> Mapping[str, float]:
+        """Return the panel after `step` updates, its names prefixed; of a step seen before that of then.
+
+        Raises:
+            ScoringError: A scorer has no finite reward for a response.
+            ModelError: Log-probabilities are no numbers any more.
+        """
+        self._step = max(self._step, step)
+        seen = next((line for line in self._looks.lines if line["step"] == step), None)
+        if seen is None:
+            seen = self._look(model, step)
+        return {name: value for name, value in seen.items() if name.startswith(PREFIX)}
+
+    def _look(self, model: HeadedModel, step: int) -> dict[str, Any]:
+        was_training = model.training
+        try:
+            generations, samples = self._sample(self._reading(model))
+        finally:
+            model.train(was_training)
+        scores = {name: scores_of(scorer, generations, spec) for name, (spec, scorer) in self.scorers.items()}
+        rewards = {name: [score.value for score in told] for name, told in scores.items()}
+        own = np.repeat(np.arange(len(self.prompts)), self.config.samples).tolist()
+        found = panel(samples, rewards, own) | _aspect_means(scores)
+        history = [_panel_of(line) for line in self._looks.lines] + [{"step": float(step), **found}]
+        warnings = signs_of_collapse(history)
+        self._tell(warnings)
+        # The best weights are there before the line that names their reward: a kill between repeats both.
+        self._keep_if_best(model, step, found)
+        self._samples.append(self._shown(generations, rewards, step))
+        metrics = {PREFIX + name: value for name, value in found.items()}
+        self._looks.append([{"step": step, **metrics, "warnings": warnings}])
+        return self._looks.lines[-1]
+
+    def _reading(self, model: HeadedModel) -> _Training:
+        """Return a model's second objects; they are made once, as the weights that they share change."""
+        if self._training is None or self._training.model is not model:
+            # A reader of our own has no mixed precision wrapped about it, as the reference has none.
+            reader = LanguageModel(model.classifier)
+            policy = LocalPolicy(twin(model.inner), self.tokenizer, "the policy in training")
+            self._check(policy)
+            packs = model.inner.config._attn_implementation == NAME
+            self._training = _Training(model, reader, policy, packs)
+        return self._training
+
+    def _check(self, policy: LocalPolicy) -> None:
+        policy.check([asked.prompt for asked in self.prompts], [asked.where for asked in self.prompts])
+
+    def _sample(self, training: _Training) -> tuple[list[Generation], list[Sampled]]:
+        """Return responses, and what policy and reference say of them, a prompt's side by side."""
+        settings = SamplingConfig(
+            temperature=self.config.temperature,
+            max_new_tokens=self.config.max_new_tokens or MOST_TOKENS,
+            seed=self.config.seed,
+            log_probs=True,
+        )
+        drawn = training.policy.generate(
+            [asked.prompt for asked in self.prompts], self.config.samples, settings
+        )
+        written: list[Any] = [one for own in drawn for one in own]
+        tokens = [tuple(map(int, one.extra["tokens"])) for one in written]
+        begun = [own for own in self._tokens for _ in range(self.config.samples)]
+        rows = [[*prompt, *response] for prompt, response in zip(begun, tokens, strict=True)]
+        starts = [len(prompt) for prompt in begun]
+        training.reader.eval()
+        packed = training.packs and can_pack(training.reader.inner.config, max(map(len, rows)))
+        own = row_statistics(training.reader, rows, starts, packed, entropies=True)
+        others = self.reference.log_probs(rows, starts)
+        samples = [
+            Sampled(
+                response,
+                mine.log_probs.double().numpy(),
+                other.double().numpy(),
+                mine.entropies.double().numpy(),
+                one.extra["finish_reason"] != "length",
+            )
+            for response, mine, other, one in zip(tokens, own, others, written, strict=True)
+        ]
+        asked = [one for one in self.prompts for _ in range(self.config.samples)]
+        answers = [one.generation(answer.response) for one, answer in zip(asked, written, strict=True)]
+        return answers, samples
+
+    def _values(self) -> list[tuple[int, float]]:
+        """Return step and reward of each look so far."""
+        name = PREFIX + self.judged_by
+        return [(line["step"], line[name]) for line in self._looks.lines if name in line]
+
+    def _keep_if_best(self, model: HeadedModel, step: int, found: Mapping[str, float]) -> None:
+        name = self.judged_by
+        if not name or any(value >= found[name] for _, value in self._values()):
+            return
+        told = {"step": step, "value": found[name], "value_of": name, "scorer": self.scorers[name][0]}
+        about = {**self.about, **told}
+        replace_policy(model.classifier, self.tokenizer, self.folder / BEST, about)
+
+    def _tell(self, warnings: Sequence[str]) -> None:
+        """Print the signs of collapse that no look before had."""
+        told = {_sign(text) for line in self._looks.lines for text in line["warnings"]}
+        console = Console(stderr=True)
+        for text in warnings:
+            if _sign(text) not in told:
+                console.print(f"Warning: {text}", highlight=False, markup=False, soft_wrap=True)
+
+    def _shown(
+        self, generations: Sequence[Generation], rewards: Mapping[str, Sequence[float]], step: int
+    ) -> list[dict[str, Any]]:
+        rows = []
+        for place in range(0, len(generations), self.config.samples)[:SHOWN]:
+            row = to_row(generations[place])
+            told = {name: values[place] for name, values in rewards.items()}
+            rows.append({"step": step, "prompt": row["prompt"], "response": row["response"], **told})
+        return rows
+
+
+def make_probe(
+    config: ProbeConfig,
+    prompts: Sequence[Asked] | None,
+    tokenizer: Any,  # noqa: ANN401  # no public base type for both backends
+    reference: Reference,
+    folder: Path,
+    about: Mapping[str, object],
+    loaded: Mapping[str, tuple[str, Scorer]] = MappingProxyType({}),
+) -> PolicyProbe | None:
+    """Return the probe that a configuration asks for; None where it has nothing to look at.
+
+    Args:
+        config: What is looked at.
+        prompts: Held-out prompts where `config.data` names none, of which the first are taken.
+        tokenizer: The policy's.
+        reference: What KL is told from.
+        folder: The run's.
+        about: What `policy.json` of the best weights says.
+        loaded: Specification and scorer of `proxy` or `gold` where the configuration names none.
+
+    Raises:
+        DataError: The data has no prompts, or one that does not fit the context.
+        SpecError: A scorer's specification names none.
+    """
+    if config.data:
+        prompts = read_prompts(config.data, {}, config.prompts)
+    if not prompts:
+        return None
+    specs = {"proxy": config.scorer, "gold": config.gold}
+    scorers = {**loaded, **{name: (spec, load_scorer(spec)) for name, spec in specs.items() if spec}}
+    return PolicyProbe(config, prompts[: config.prompts], tokenizer, reference, scorers, folder, about)
+
+
+def _aspect_means(scores: Mapping[str, Sequence[Score]]) -> dict[str, float]:
+    """Return the mean of each aspect that all scores of a scorer have, by `NAME/ASPECT`."""
+    return {
+        f"{name}/{aspect}": float(np.mean([score.aspects[aspect] for score in told]))
+        for name, told in scores.items()
+        for aspect in told[0].aspects
+        if all(aspect in score.aspects for score in told)
+    }
+
+
+def _panel_of(line: Mapping[str, Any]) -> dict[str, float]:
+    """Return a look's panel, unprefixed, with its step."""
+    found = {name.removeprefix(PREFIX): line[name] for name in line if name.startswith(PREFIX)}
+    return {"step": float(line["step"]), **found}
+
+
+def _sign(text: str) -> str:
+    """Return which sign of collapse a text tells, without its numbers."""
+    return text.partition(":")[0]

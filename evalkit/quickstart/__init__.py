@@ -1,0 +1,1 @@
+"""`evalkit quickstart`: a reward learnt in a small world, optimised until the truth turns."""

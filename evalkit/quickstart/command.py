@@ -1,0 +1,104 @@
+"""`evalkit quickstart`: learn a reward in a small world, optimise it, and see where gold turns."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from evalkit.quickstart.config import Quickstart
+from evalkit.quickstart.findings import findings
+from evalkit.quickstart.page import Findings, write_page
+from evalkit.quickstart.steps import PROXIES, steps
+from evalkit.runs.locks import locked_folder
+from evalkit.runs.outputs import run_folder
+from evalkit.runs.steps import Step
+
+PAGE, LOG = "index.html", "log.txt"
+
+
+def run(config: Quickstart) -> None:
+    """Run all steps that are not done yet, then say what was found and where it is.
+
+    The same command continues an interrupted run; once all is done, it says again what was found.
+
+    Raises:
+        ModelError: A model in the folder is of another world.
+        OutputExistsError: The folder holds another configuration's run, or another process is in it.
+    """
+    # A finished run is not refused but shown, as nothing of it is written again; only --overwrite asks
+    # whether it is finished.
+    done = PAGE if config.overwrite else "never"
+    folder = run_folder(config.out, config, config.overwrite, done)
+    console = Console(highlight=False, soft_wrap=True)
+    began = time.perf_counter()
+    page = folder / PAGE
+    todo = [*steps(config), Step("write the page", page, lambda: write_page(_findings(config), page))]
+    with locked_folder(folder), _one_thread(), (folder / LOG).open("a", encoding="utf-8") as log:
+        for number, step in enumerate(todo, 1):
+            title = f"{number:2} of {len(todo)}  {step.title}"
+            if step.made.exists():
+                step.check()
+                console.print(f"{title}: done before")
+                continue
+            with _timed(title, console), redirect_stdout(log), redirect_stderr(log):
+                step.make()
+    _tell(console, config, time.perf_counter() - began)
+
+
+def _findings(config: Quickstart) -> Findings:
+    folder = Path(config.out)
+    commands = [(step.title, step.command) for step in steps(config) if step.command]
+    score = (
+        f"evalkit score --scorer {folder}/proxy-small --data {folder}/samples.jsonl "
+        f"--out {folder}/scored.jsonl"
+    )
+    return findings(
+        folder, {proxy.name: proxy.base for proxy in PROXIES}, [*commands, ("score any answers", score)]
+    )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute on one thread: with matrices this small, a second one waits longer than it works."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _timed(title: str, console: Console) -> Iterator[None]:
+    """Show a running clock on a terminal, and afterwards one line with the seconds."""
+    began, processor = time.perf_counter(), time.process_time()
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    live = Progress(
+        *columns,
+        console=console,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+        disable=not console.is_terminal,
+    )
+    with live:
+        live.add_task(title, total=None)
+        yield
+    seconds, computed = time.perf_counter() - began, time.process_time() - processor
+    console.print(f"{title}: {seconds:.1f} s ({computed:.1f} s of processor time)")
+
+
+def _tell(console: Console, config: Quickstart, seconds: float) -> None:
+    found = _findings(config)
+    console.print()
+    for line in found.sentences():
+        console.print(line)
+    console.print()
+    folder = Path(config.out)
+    console.print(f"Took {seconds:.0f} s. The page is {folder / PAGE}; the figure is {found.figure}")
+    console.print("Every step is a command; for example, score the samples with the small reward model:")
+    console.print(f"  {found.commands[-1][1]}")

@@ -1,0 +1,1 @@
+"""A run: its folder, files and locks, its arguments, and what it prints."""

@@ -1,0 +1,106 @@
+"""Files of a run: written atomically, known by their fingerprints, and no input is ever an output."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, fields, is_dataclass
+from pathlib import Path
+from typing import TextIO
+from urllib.parse import unquote
+
+from judges.asking.config import AskingConfig
+from rewards.errors import ConfigError
+
+
+def refuse_own_input(out: str, data: str, *specifications: str) -> None:
+    """Refuse an output that would replace one of its command's inputs, or add to a folder of data.
+
+    Raises:
+        ConfigError: It is, or as a folder holds, the data or a model; or it lies in the folder of data.
+    """
+    bodies = [text.partition("?")[0] for text in specifications]
+    models = [unquote(part) for body in bodies for part in body.removeprefix("ensemble:").split(",")]
+    place = Path(out).resolve()
+    for source in filter(None, (data, *models)):
+        path = Path(source).resolve()
+        if path.exists() and (path.is_relative_to(place) or (source == data and place.is_relative_to(path))):
+            raise ConfigError(
+                f"{out}: {source} is an input and would be changed; give the output another name"
+            )
+
+
+EDGE = 1 << 25
+"""Bytes hashed at either end of an input file; one of 64 MiB or less is hashed whole."""
+
+
+_OF_THE_ASKING = {one.name for one in fields(AskingConfig)} - {"base_url"}
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[TextIO]:
+    """Open a text file that appears under its name only when the block ends without an error."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def configuration_hash(config: object) -> str:
+    """Return a hash of a configuration (a dataclass or a mapping) that any change of a value changes."""
+    values = asdict(config) if is_dataclass(config) and not isinstance(config, type) else config
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def fingerprint(source: str) -> dict[str, object]:
+    """Return what tells an input from another: size and bytes of a file, of a large one its two ends.
+
+    Of a folder the files' names, sizes and times are taken; of what is no path, its name alone.
+    """
+    path = Path(source)
+    if source and path.is_dir():  # an empty name is no folder, though Path makes it the working one
+        return {"source": source, "files": _listing(path)}
+    if not path.is_file():
+        return {"source": source}
+    digest = hashlib.sha256()
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        digest.update(file.read(EDGE))
+        file.seek(max(EDGE, size - EDGE))
+        digest.update(file.read(EDGE))
+    return {"source": source, "bytes": size, "edges": digest.hexdigest()[:16]}
+
+
+def spec_fingerprint(spec: str) -> dict[str, object]:
+    """Return a specification and a hash of its files' sizes and times, to notice a retrained model.
+
+    Options that say how a judge is asked, and change none of its answers, are left out: a run may go on with
+    another budget, and a ledger changes while it is written.
+    """
+    body, _, query = spec.partition("?")
+    told = [pair for pair in query.split("&") if pair and pair.partition("=")[0] not in _OF_THE_ASKING]
+    spec = f"{body}?{'&'.join(told)}" if told else body
+    files = {
+        part: _listing(Path(part)) for part in re.split(r"[:,?&=]", spec) if part and Path(part).exists()
+    }
+    return {"spec": spec, "files": configuration_hash(files) if files else None}
+
+
+def _listing(path: Path) -> str:
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    states = ((str(file), file.stat()) for file in files if file.is_file())
+    return configuration_hash({name: [state.st_size, state.st_mtime_ns] for name, state in states})
+
+
+def json_text(values: object) -> str:
+    """Return values as indented JSON; a NaN is refused, since JSON has none."""
+    return json.dumps(values, indent=2, default=str, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,65 @@
+"""Configuration of `evalkit search`."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from evalkit.runs.files import refuse_own_input
+from rewards.config import check_ranges
+from rewards.errors import ConfigError
+from rewards.solutions.answers import Grader
+
+
+@dataclass(frozen=True)
+class Search:
+    """Search for solutions with a policy, guided by a scorer of steps, under one budget for all methods."""
+
+    policy: str
+    """Model folder or Hub id that writes steps."""
+    scorer: str
+    """Process reward model, or any scorer that grades unfinished solutions."""
+    data: str
+    """File, folder or Hub name with a prompt column."""
+    out: str
+    """File of rows {prompt, best_response, voted_response, responses, scores, answers, ..., budget}."""
+    method: Literal["best-of-n", "weighted-majority", "beam", "dvts"] = "beam"
+    """Sample n whole solutions, or grow them: one beam of n / width, or n / width beams of one (dvts)."""
+    n: int = 16
+    """Candidates scored at once for each prompt: whole solutions, or for beam and dvts next steps."""
+    width: int = 4
+    """Next steps sampled from each solution kept, in beam and dvts; n is a multiple of it."""
+    max_steps: int = 40
+    """Most steps in a solution, in beam and dvts; one that is not finished then is cut."""
+    separator: str = "\n"
+    """What ends a step; whole solutions are cut after it too, to be scored."""
+    grader: Grader = "numeric"
+    """How answers are told apart in a vote, and held against the column `answer` where there is one."""
+    temperature: float = 1.0
+    """Sampling temperature."""
+    top_p: float = 1.0
+    """Sample among the likeliest tokens that hold this much probability."""
+    top_k: int = 0
+    """Sample among this many likeliest tokens; 0 is all."""
+    max_new_tokens: int = 256
+    """Most tokens in a solution."""
+    max_step_tokens: int = 128
+    """Most tokens in a step, in beam and dvts; a step without an end by then cuts its solution."""
+    seed: int = 0
+    """Seed of the samples."""
+    chunk_prompts: int = 16
+    """Prompts searched and written at a time."""
+    rename: dict[str, str] = field(default_factory=dict)
+    """Columns of the data by our names, such as {"question": "prompt"}."""
+    limit: int = 0
+    """Use the first prompts only; 0 uses all."""
+    overwrite: bool = False
+    """Replace a finished output."""
+
+    def __post_init__(self) -> None:
+        names = ("n", "width", "max_steps", "max_new_tokens", "max_step_tokens", "chunk_prompts")
+        check_ranges(self, {**dict.fromkeys(names, "1 or more"), "limit": "0 or more"})
+        check_ranges(self, {"seed": "from 0 to 4294967295"})
+        if self.method in ("beam", "dvts") and self.n % self.width:
+            raise ConfigError(f"n is a multiple of width for {self.method}, got {self.n} and {self.width}")
+        if not self.separator:
+            raise ConfigError("separator is a text that ends a step; it is empty")
+        refuse_own_input(self.out, self.data, self.policy, self.scorer)

@@ -1,0 +1,1 @@
+"""Every `evalkit train`: reward models and policies."""

@@ -1,0 +1,96 @@
+"""`evalkit train rso`: sample, score, accept by rejection sampling, pair, and train on the pairs."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from evalkit.runs.files import atomic_write, json_text
+from evalkit.runs.locks import locked_folder
+from evalkit.runs.outputs import forget_run, run_folder
+from evalkit.runs.terminal import say
+from evalkit.training import dpo as training_dpo
+from evalkit.training.policy_config import TrainDpo, TrainRso
+from evalkit.training.rso_pairs import PAIRS, read_selection, selection_lines, write_pairs
+from evalkit.training.run import RESULT
+from evalkit.training.sampling import (
+    SCORED,
+    check_sampled,
+    inputs_of,
+    publish_policy,
+    sample_and_score,
+)
+from rewards.errors import EvalkitError
+
+TRAINING = "training"
+"""Folder of the training on pairs within the run's."""
+
+
+def run(config: TrainRso) -> None:
+    """Make pairs of the policy's own samples, or take those given, and train on them.
+
+    Each step leaves a finished file: `samples.jsonl`, `scored.jsonl`, `pairs.jsonl` with `selection.json`,
+    and `training/`; the same command skips what is there. The trained policy's files are in `out` itself.
+
+    Raises:
+        EvalkitError: Data, policy, scorer or settings cannot be used; or the samples give no pair.
+        OutputExistsError: The folder holds a finished run, or another.
+    """
+    console = Console()
+    if config.source != "direct":
+        check_sampled(config)
+    folder = run_folder(config.out, config, config.overwrite, RESULT, inputs_of(config, config.dpo.reference))
+    with locked_folder(folder):
+        try:
+            selection = _pairs(config, folder, console)
+            _train(config, folder, console)
+        except EvalkitError:
+            forget_run(folder)
+            raise
+        training = folder / TRAINING
+        rso = {"source": config.source, "scorer": config.scorer, "selection": selection}
+        publish_policy(training, folder, {"rso": rso})
+        result = json.loads((training / RESULT).read_text(encoding="utf-8"))
+        with atomic_write(folder / RESULT) as file:
+            file.write(json_text({"selection": selection, "training": result}))
+    say(
+        console,
+        f"The policy is in {config.out}: evalkit generate --policy {config.out} --data FILE --out FILE",
+    )
+
+
+def _pairs(config: TrainRso, folder: Path, console: Console) -> dict[str, object]:
+    """Return what happened on the way to the pairs; nothing where they are given."""
+    if config.source == "direct":
+        return {}
+    sample_and_score(config, config.policy, folder, config.n, config.seed, console)
+    told = read_selection(folder) or write_pairs(config, folder / SCORED, folder)
+    for line in selection_lines(told):
+        say(console, line)
+    return told
+
+
+def _train(config: TrainRso, folder: Path, console: Console) -> None:
+    training = folder / TRAINING
+    if (training / RESULT).exists():
+        say(console, f"{training}: trained before")
+        return
+    given = config.source == "direct"
+    training_dpo.run(
+        TrainDpo(
+            policy=config.policy,
+            data=config.data if given else str(folder / PAIRS),
+            out=str(training),
+            format="auto" if given else "preference",
+            rename=config.rename if given else {},
+            limit=config.limit if given else 0,
+            dpo=config.dpo,
+            training=config.training,
+            probe=replace(
+                config.probe,
+                scorer=config.probe.scorer or config.scorer,
+                max_new_tokens=config.probe.max_new_tokens or config.drawing.max_new_tokens,
+            ),
+        )
+    )

@@ -1,0 +1,194 @@
+"""What training by sampling shares: inputs checked early, samples drawn and scored, a policy published."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console
+
+from evalkit.pipeline import generate as generating
+from evalkit.pipeline import score as scoring
+from evalkit.pipeline.config import Generate, ScoreFile
+from evalkit.policies.checkpoint import POLICY_FILE, read_policy
+from evalkit.policies.config import Drawing, ProbeConfig
+from evalkit.policies.probe.prompts import read_prompts
+from evalkit.policies.reference import REFERENCE_FILE
+from evalkit.runs.files import atomic_write, fingerprint, json_text, spec_fingerprint
+from evalkit.runs.outputs import RECORD
+from evalkit.runs.terminal import say
+from evalkit.training.run import RESULT
+from rewards.errors import DataError, MissingFileError
+from rewards.files import read_rows
+from rewards.scorer import load_scorer
+
+SAMPLES, SCORED = "samples.jsonl", "scored.jsonl"
+
+BEST = "best"
+"""Folder in a policy's with the weights that a probe's gold liked best."""
+
+_SCORES = "scores"
+
+_OF_THE_RUN = (RECORD, RESULT, REFERENCE_FILE, POLICY_FILE, "config.json")
+"""Files of a trained policy's folder that are published last, changed or not at all."""
+
+_NO_WEIGHTS = (".jsonl", ".png", ".html", ".csv", ".log")
+"""Endings of what training leaves beside a policy's files."""
+
+
+class Drawn(Protocol):
+    """What the configurations of commands that draw samples have."""
+
+    @property
+    def data(self) -> str:
+        """Where the prompts are."""
+        ...
+
+    @property
+    def drawing(self) -> Drawing:
+        """How samples are drawn."""
+        ...
+
+    @property
+    def rename(self) -> dict[str, str]:
+        """Columns of the data by our names."""
+        ...
+
+    @property
+    def limit(self) -> int:
+        """Use the first prompts only; 0 uses all."""
+        ...
+
+
+class Sampled(Drawn, Protocol):
+    """What the configurations of commands that train on their own samples have."""
+
+    @property
+    def policy(self) -> str:
+        """The policy that is sampled first."""
+        ...
+
+    @property
+    def scorer(self) -> str:
+        """The reward."""
+        ...
+
+    @property
+    def probe(self) -> ProbeConfig:
+        """What is looked at while training."""
+        ...
+
+
+def check_sampled(config: Sampled) -> None:
+    """Refuse, before hours of sampling, what would fail only after them.
+
+    Raises:
+        EvalkitError: A scorer does not load, a prompt's row has the column of its samples' scores, or the
+            probe's prompts cannot be read.
+    """
+    probe = config.probe
+    named = (config.scorer, probe.scorer, probe.gold) if probe.data else (config.scorer,)
+    for spec in dict.fromkeys(filter(None, named)):
+        load_scorer(spec)
+    if probe.data:
+        read_prompts(probe.data, {}, 1)
+    for row in read_rows(config.data, rename=config.rename):
+        if _SCORES in row.values:
+            raise DataError(
+                f"{row.where}: field {_SCORES!r} is a column that the samples' scores take; "
+                f'--rename \'{{"{_SCORES}": "reference_{_SCORES}"}}\' keeps it by another name'
+            )
+
+
+def inputs_of(config: Sampled, reference: str = "") -> dict[str, object]:
+    """Return fingerprints of what a run reads: a run of other inputs is another run.
+
+    Raises:
+        MissingFileError: A folder of a reference is not there.
+    """
+    if reference.startswith((".", "/")) and not Path(reference).exists():
+        raise MissingFileError(f"dpo.reference {reference}: no such folder")
+    probe = config.probe
+    scorers = (config.scorer, probe.scorer, probe.gold)
+    return {
+        "data": fingerprint(config.data),
+        "policy": fingerprint(config.policy),
+        "reference": fingerprint(reference),
+        "probe": fingerprint(probe.data),
+        "scorers": [spec_fingerprint(spec) for spec in scorers if spec],
+    }
+
+
+def sample_and_score(config: Sampled, policy: str, folder: Path, n: int, seed: int, console: Console) -> None:
+    """Sample a policy and score the samples, in files of a folder; what is finished there stays.
+
+    Args:
+        config: The command's configuration.
+        policy: The policy to sample.
+        folder: Gets `samples.jsonl` and `scored.jsonl`.
+        n: Samples for each prompt.
+        seed: Seed of the samples.
+        console: Says what was done before.
+
+    Raises:
+        EvalkitError: A prompt cannot be continued or a sample has no score; the message names its place.
+    """
+    samples, scored = folder / SAMPLES, folder / SCORED
+    if samples.exists():
+        say(console, f"{samples}: sampled before")
+    else:
+        say(console, f"Sampling {n} responses to each prompt from {policy}")
+        generating.run(generation(config, policy, samples, n, seed))
+    if scored.exists():
+        say(console, f"{scored}: scored before")
+    else:
+        scoring.run(ScoreFile(scorer=config.scorer, data=str(samples), out=str(scored)))
+
+
+def generation(config: Drawn, policy: str, out: Path, n: int, seed: int) -> Generate:
+    """Return the configuration of `evalkit generate` that draws as a command's `drawing` says."""
+    return Generate(
+        policy=policy,
+        data=config.data,
+        out=str(out),
+        n=n,
+        seed=seed,
+        rename=config.rename,
+        limit=config.limit,
+        **asdict(config.drawing),
+    )
+
+
+def publish_policy(source: Path, out: Path, about: Mapping[str, object], best: bool = True) -> None:
+    """Make a finished policy's files also those of another folder, `config.json` and `policy.json` last.
+
+    Files are hard links where the file system has them, so that the weights lie on the disk once. Until
+    `config.json` is there nothing loads the folder, and a killed call is repeated without harm.
+
+    Args:
+        source: The folder that training wrote; it stays as it is.
+        out: The folder that gets the policy.
+        about: Added to what `policy.json` says.
+        best: Publish the source's `best` too, where there is one.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    for file in sorted(source.glob("[!.]*")):
+        if file.is_file() and file.name not in _OF_THE_RUN and not file.name.endswith(_NO_WEIGHTS):
+            _place(file, out / file.name)
+    if best and (source / BEST / "config.json").exists():
+        publish_policy(source / BEST, out / BEST, {})
+    _place(source / "config.json", out / "config.json")
+    with atomic_write(out / POLICY_FILE) as written:
+        written.write(json_text({**read_policy(str(source)), **about}))
+
+
+def _place(file: Path, target: Path) -> None:
+    partial = target.with_name(f".{target.name}.partial")
+    partial.unlink(missing_ok=True)
+    try:
+        os.link(file, partial)
+    except OSError:  # no hard links there, or none across file systems
+        shutil.copy2(file, partial)
+    partial.replace(target)

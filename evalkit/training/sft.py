@@ -1,0 +1,85 @@
+"""`evalkit train sft`: responses in, a policy fine-tuned on them out."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+from rich.console import Console
+
+from evalkit.policies.fitting import PolicyFit
+from evalkit.policies.probe.probe import make_probe
+from evalkit.policies.sft import fit_sft
+from evalkit.runs.terminal import say
+from evalkit.training.policy_config import TrainSft
+from evalkit.training.policy_run import reference_of, report_place, start_of, train_policy
+from evalkit.training.run import Labelled, read_labelled
+from rewards.data.streams import screened
+from rewards.files import Row, Screen, generations, read_rows
+from rewards.records import Generation
+
+
+def run(config: TrainSft) -> None:
+    """Train, and print where the policy is and how well it foretells held-out responses.
+
+    Raises:
+        EvalkitError: The data, the policy or the settings cannot be used.
+    """
+    console = Console()
+    data = _read(config, config.data, config.limit, console)
+    beside = _read(config, config.evaluation_data, 0, console) if config.evaluation_data else None
+
+    def fit(folder: Path) -> PolicyFit:
+        start = start_of(config, data.screening)
+        probe = None
+        if config.probe.data:
+            reference = reference_of(config.reference or config.policy, start, folder)
+            about = {"method": "sft", **start.about}
+            probe = make_probe(config.probe, None, start.tokenizer, reference, folder, about)
+        return fit_sft(
+            start.model,
+            start.encoder,
+            data.records,
+            config.training,
+            folder,
+            None if beside is None else beside.records,
+            start.about,
+            data.names,
+            () if beside is None else beside.names,
+            probe,
+        )
+
+    result = train_policy(config, config.reference or config.policy, fit, "rows of responses")
+    if "eval_loss" in result.evaluation:
+        perplexity = result.evaluation.get("eval_perplexity")
+        told = f", perplexity {perplexity:.2f}" if perplexity is not None else ""
+        say(console, f"Held out: {result.evaluation['eval_loss']:.4f} nats a token{told}")
+    report_place(console, config.out)
+
+
+def _read(config: TrainSft, source: str, limit: int, console: Console) -> Labelled[list[Generation]]:
+    screen = Screen(config.screening)
+    rows = islice(read_rows(source, rename=config.rename), limit or None)
+    return read_labelled(_groups(rows, screen), screen, source, 0, console)
+
+
+def _groups(rows: Iterator[Row], screen: Screen) -> Iterator[list[Generation]]:
+    """Yield the responses of each row that stay: they have a prompt in common, which is computed once."""
+    for row in rows:
+        if kept := list(screened([row], _generations, screen)):
+            # The screen names the last response, and the errors that follow count within the row.
+            screen.where = row.where + (f": id {row.id()!r}" if "id" in row.values and _one_id(row) else "")
+            yield kept
+
+
+def _one_id(row: Row) -> bool:
+    return not isinstance(row.values["id"], list)
+
+
+def _generations(row: Row) -> list[Generation]:
+    own = generations(row)
+    # The responses of a row have its id in common, which is not to count as one met before.
+    return [
+        replace(one, id=f"{one.id}#{number}" if one.id and len(own) > 1 else one.id)
+        for number, one in enumerate(own, 1)
+    ]

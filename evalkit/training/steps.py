@@ -1,0 +1,178 @@
+"""`evalkit train process` and `evalkit train correctness`: labelled steps or graded solutions to models."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from numbers import Real
+from pathlib import Path
+
+from rich.console import Console
+
+from evalkit.training.config import TrainCorrectness, TrainProcess
+from evalkit.training.run import (
+    Labelled,
+    encoder_for,
+    placed,
+    read_labelled,
+    report_counts,
+    report_place,
+    train_in_folder,
+)
+from rewards.data.steps import load_step_labels
+from rewards.data.streams import screened
+from rewards.errors import DataError
+from rewards.files import Row, Screen, generations, read_rows
+from rewards.models.bodies import make_classifier
+from rewards.models.outcome import RewardModel
+from rewards.models.tokens import STEP_CLASSES, TokenModel
+from rewards.records import Generation, StepLabels
+from rewards.training.correctness import Graded, fit_correctness
+from rewards.training.fitting import FitResult
+from rewards.training.process import UNCALIBRATED, fit_process
+
+
+def run_process(config: TrainProcess) -> None:
+    """Train a process reward model, and print where it is and how well it tells held-out steps.
+
+    Raises:
+        EvalkitError: The data, the body, the separator or the settings cannot be used.
+    """
+    console = Console()
+    data = _read_steps(config, config.data, config.limit, console)
+    beside = _read_steps(config, config.evaluation_data, 0, console) if config.evaluation_data else None
+
+    def train(folder: Path, trained_on: dict[str, object]) -> FitResult:
+        added = [config.process.separator] if config.process.add_token else []
+        made = make_classifier(config.body, config.training.seed, "process", STEP_CLASSES, added)
+        return fit_process(
+            TokenModel(placed(made[0])),
+            encoder_for(*made, config.training, append_eos=False),
+            data.records,
+            config.process,
+            config.training,
+            folder,
+            None if beside is None else beside.records,
+            trained_on,
+            data.names,
+            () if beside is None else beside.names,
+        )
+
+    result = train_in_folder(config, data.screening, train)
+    report_counts(console, result, config, "solutions")
+    _report_steps(console, result)
+    if result.threshold is not None:
+        told = f"{result.threshold:.4g}, the threshold of the highest first-error F1 where held out"
+    else:
+        told = f"{UNCALIBRATED:g}; " + (
+            "none was chosen, for want of held-out solutions both with and without an error"
+            if config.process.calibrate
+            else "none was to be chosen"
+        )
+    console.print(f"A step counts as wrong below {told}", highlight=False)
+    report_place(console, config.out, "process reward model")
+
+
+def _report_steps(console: Console, result: FitResult) -> None:
+    steps = result.labels
+    alone = f"; {steps['unlabelled solutions']} solutions have none" if steps["unlabelled solutions"] else ""
+    console.print(
+        f"Steps: {steps['right']} right, {steps['wrong']} wrong, {steps['unlabelled']} without a label{alone}"
+    )
+    if result.evaluation:
+        shares = [
+            f"{result.evaluation[f'eval_accuracy_{kind}']:.1%} of the {kind} ones"
+            for kind in ("right", "wrong")
+            if f"eval_accuracy_{kind}" in result.evaluation
+        ]
+        console.print(
+            f"{result.held_out_prompts} held-out solutions: loss {result.evaluation['eval_loss']:.4f}, "
+            f"tells {' and '.join(shares)} among their steps"
+        )
+
+
+def _read_steps(config: TrainProcess, source: str, limit: int, console: Console) -> Labelled[StepLabels]:
+    screen = Screen(config.screening)
+    records = load_step_labels(source, config.format, config.rename, screen, config.neutral)
+    return read_labelled(records, screen, source, limit, console)
+
+
+def run_correctness(config: TrainCorrectness) -> None:
+    """Train an outcome reward model on graded solutions, and print where it is and how well it tells them.
+
+    Raises:
+        EvalkitError: The data, the body or the settings cannot be used.
+    """
+    console = Console()
+    data = _read_graded(config, config.data, config.limit, console)
+    beside = _read_graded(config, config.evaluation_data, 0, console) if config.evaluation_data else None
+
+    def train(folder: Path, trained_on: dict[str, object]) -> FitResult:
+        made = make_classifier(config.body, config.training.seed)
+        return fit_correctness(
+            RewardModel(placed(made[0])),
+            encoder_for(*made, config.training, append_eos=True),
+            data.records,
+            config.tokens,
+            config.training,
+            folder,
+            None if beside is None else beside.records,
+            trained_on,
+            data.names,
+            () if beside is None else beside.names,
+        )
+
+    result = train_in_folder(config, data.screening, train)
+    report_counts(console, result, config, "solutions")
+    console.print(f"Solutions: {result.labels['right']} right, {result.labels['wrong']} wrong")
+    if result.evaluation:
+        console.print(
+            f"{result.held_out_prompts} held-out solutions: loss {result.evaluation['eval_loss']:.4f}, "
+            f"{result.evaluation['eval_accuracy']:.1%} told right at their last token"
+        )
+    report_place(console, config.out, "outcome reward model")
+
+
+def _read_graded(config: TrainCorrectness, source: str, limit: int, console: Console) -> Labelled[Graded]:
+    screen = Screen(config.screening)
+
+    def convert(row: Row) -> list[Generation]:
+        own = generations(row)
+        return [
+            replace(
+                one,
+                # The responses of a row have its id in common, which is not to count as one met before.
+                id=f"{one.id}#{number}" if one.id and len(own) > 1 else one.id,
+                extra={config.label: _label(row, one, config.label)},
+            )
+            for number, one in enumerate(own, 1)
+        ]
+
+    def records() -> Iterator[Graded]:
+        for generation in screened(read_rows(source, rename=config.rename), convert, screen):
+            label = generation.extra[config.label]
+            yield Graded(generation, float(label))  # type: ignore[arg-type]  # `_label` made it a number
+
+    return read_labelled(records(), screen, source, limit, console)
+
+
+def _label(row: Row, generation: Generation, name: str) -> float:
+    """Return whether a response is right: its own column, or its element of the plural's list.
+
+    Raises:
+        DataError: There is no such column, or it holds no share from 0 to 1.
+    """
+    column = name if name in generation.extra else f"{name}s"
+    if column not in generation.extra:
+        there = ", ".join(row.values)
+        raise DataError(
+            f"{row.where}: no column {name!r} or {name + 's'!r} that says whether a response is right, only "
+            f"{there}; evalkit score --scorer 'rule:answer?grader=numeric' --column {name} makes it"
+        )
+    value = generation.extra[column]
+    if isinstance(value, str):  # as a csv file spells it
+        spelled = {"true": "1", "false": "0"}.get(value.strip().lower(), value)
+        with suppress(ValueError):
+            value = float(spelled)
+    if isinstance(value, Real) and 0 <= float(value) <= 1:
+        return float(value)
+    raise row.expected(column, "true, false or a number in [0, 1]", value)

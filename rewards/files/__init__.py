@@ -1,0 +1,21 @@
+"""Rows in and out: JSON lines, csv, Parquet, folders and Hub names; records from rows and back."""
+
+from rewards.files.conversions import generations, preference, ranking, span_labels, step_labels, to_row
+from rewards.files.reading import read_rows
+from rewards.files.rows import Row
+from rewards.files.screening import Screen, ScreeningConfig
+from rewards.files.writing import write_rows
+
+__all__ = [
+    "Row",
+    "Screen",
+    "ScreeningConfig",
+    "generations",
+    "preference",
+    "ranking",
+    "read_rows",
+    "span_labels",
+    "step_labels",
+    "to_row",
+    "write_rows",
+]

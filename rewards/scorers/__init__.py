@@ -1,0 +1,1 @@
+"""What gives scores: rules, ensembles, and models of outcomes, steps and aspects."""

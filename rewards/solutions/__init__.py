@@ -1,0 +1,1 @@
+"""A solution's steps and its final answer."""

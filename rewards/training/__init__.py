@@ -1,0 +1,1 @@
+"""Fitting reward models: outcome, correctness, process, aspects."""

@@ -1,0 +1,247 @@
+"""What all training runs share: the learning rate, packing, adapters, the trainer, and saving the model."""
+
+import json
+import shutil
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
+
+import torch
+
+from rewards.config import LoraConfig, TrainingConfig
+from rewards.encoding.encoder import Encoder
+from rewards.errors import ConfigError, DataError, MissingExtraError
+from rewards.models.checkpoint import save
+from rewards.models.head import HeadedModel, can_pack, prepare_for_packing
+from rewards.models.hub import quiet
+from rewards.models.sidecar import Scale, Sidecar, write_sidecar
+from rewards.training.examples import Encoded, PlacedExample
+from rewards.training.trainer import Objective, PackedTrainer, Probe, training_arguments
+
+CHECKPOINTS = "checkpoints"
+PRETRAINED_RATE, NEW_RATE = 1e-5, 1e-3
+"""Learning rates where none is given: 1e-5 tunes a body that was read from somewhere, and leaves one that
+starts from chance where it is."""
+
+E = TypeVar("E")
+M = TypeVar("M", bound=HeadedModel)
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a training run did.
+
+    Attributes:
+        steps: Updates made.
+        train_prompts: Batch elements trained on, one for each record.
+        held_out_prompts: Records held out.
+        truncated: Records whose prompt was cut.
+        dropped: Records left out as over-long.
+        held_out_truncated: Of the held-out records given beside, those whose prompt was cut.
+        held_out_dropped: Of them, those left out as over-long.
+        learning_rate: The peak learning rate, as given or as the body asked for.
+        evaluation: Held-out loss and accuracy at the end (of the best weights with early stopping).
+        scale: Mean and standard deviation of the logits on training responses.
+        packed: Whether shared prefixes were computed once.
+        labels: Counts of what the labels say, by kind.
+        threshold: Below it a step counts as wrong; None where none was chosen.
+        left_out: Records that were not learnt from, nor held out, each with its place and the reason; of
+            preferences and rankings they are only counted.
+    """
+
+    steps: int
+    train_prompts: int
+    held_out_prompts: int
+    truncated: int
+    dropped: int
+    held_out_truncated: int
+    held_out_dropped: int
+    learning_rate: float
+    evaluation: Mapping[str, float]
+    scale: Scale
+    packed: bool
+    labels: Mapping[str, int] = field(default_factory=dict)
+    threshold: float | None = None
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Fitted(Generic[M]):
+    """A model that was fitted to examples, and how.
+
+    Attributes:
+        model: The model, in adapters where there are any.
+        config: The knobs, with the learning rate that was used.
+        steps: Updates made.
+        evaluation: Held-out loss and metrics at the end.
+        packed: Whether shared prefixes were computed once.
+    """
+
+    model: M
+    config: TrainingConfig
+    steps: int
+    evaluation: Mapping[str, float]
+    packed: bool
+
+
+def fit_examples(
+    model: M,
+    objective: Objective[E],
+    train: Sequence[E],
+    evaluation: Sequence[E],
+    longest: int,
+    config: TrainingConfig,
+    out: Path,
+    probe: Probe | None = None,
+) -> Fitted[M]:
+    """Fit a model, resuming where an earlier call with the same arguments was killed.
+
+    Args:
+        model: The model; its weights change.
+        objective: What is learnt.
+        train: Examples to learn from.
+        evaluation: Held-out ones.
+        longest: Tokens of the longest row among both.
+        config: The knobs.
+        out: Folder for checkpoints and metrics.
+        probe: Looks at the model wherever it is evaluated, at the start and at the end.
+
+    Raises:
+        DataError: There is nothing to train on.
+        ConfigError: Settings that contradict each other.
+    """
+    if not train:
+        raise DataError("nothing to train on: no record is left after screening and over-long rows")
+    if config.early_stopping and not evaluation:
+        raise ConfigError("early_stopping needs held-out prompts")
+    rate = config.learning_rate or (PRETRAINED_RATE if model.inner.name_or_path else NEW_RATE)
+    config = replace(config, learning_rate=rate)
+    if not config.dropout:
+        remove_dropout(model)
+    packed = can_pack(model.inner.config, longest) and prepare_for_packing(model)
+    if config.lora.rank:
+        adapted = add_adapters(
+            model.inner, config.lora, config.seed, model.head if model.new_head else "", model.adapter_task
+        )
+        model = type(model)(cast(Any, adapted))  # type: ignore[call-arg]  # its kinds know their head
+    checkpoints = out / CHECKPOINTS
+    arguments = training_arguments(
+        config, len(train), bool(evaluation), checkpoints, probe.every if probe else None
+    )
+    trainer = PackedTrainer(model, arguments, config, objective, train, evaluation, packed, out, probe)
+    begun = last_complete(checkpoints)
+    # A resumed run looks when an undisturbed one would, which need not be where it resumes.
+    trainer.args.eval_on_start = trainer.args.eval_on_start and begun is None
+    with quiet():  # Trainer remarks on the file system at each checkpoint
+        if not (begun and probe and trainer.stopped_at(begun, probe)):
+            trainer.train(resume_from_checkpoint=begun)
+    final = trainer.measure() if evaluation or probe else {}
+    model.eval()
+    return Fitted(model, config, trainer.state.global_step, final, packed)
+
+
+def save_fitted(fitted: Fitted[M], encoder: Encoder, out: Path, sidecar: Sidecar) -> None:
+    """Write the model's folder, `evalkit.json` last, and remove the checkpoints."""
+    lora = fitted.config.lora
+    if lora.rank and not lora.merge:
+        with warnings.catch_warnings():  # embeddings of new tokens are saved too, and peft remarks on it
+            warnings.filterwarnings("ignore", "Setting `save_embedding_layers`", UserWarning)
+            cast(Any, fitted.model.classifier).save_pretrained(out)
+        encoder.tokenizer.save_pretrained(out)
+        write_sidecar(out, sidecar)
+    else:
+        save(fitted.model, encoder.tokenizer, out, sidecar)
+    shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
+
+
+def result_of(
+    fitted: Fitted[M],
+    train: Sequence[PlacedExample],
+    evaluation: Sequence[PlacedExample],
+    encoded: Encoded,
+    beside: Encoded | None,
+    labels: Mapping[str, int],
+    scale: Scale | None = None,
+    threshold: float | None = None,
+) -> FitResult:
+    """Return what a run on placed examples did."""
+    held_out = beside or Encoded()
+    return FitResult(
+        steps=fitted.steps,
+        train_prompts=len(train),
+        held_out_prompts=len(evaluation),
+        truncated=encoded.count("truncated"),
+        dropped=encoded.count("dropped"),
+        held_out_truncated=held_out.count("truncated"),
+        held_out_dropped=held_out.count("dropped"),
+        learning_rate=fitted.config.learning_rate,
+        evaluation=fitted.evaluation,
+        scale=scale or Scale(),
+        packed=fitted.packed,
+        labels=labels,
+        threshold=threshold,
+        left_out=(*encoded.left_out, *held_out.left_out),
+    )
+
+
+def last_complete(checkpoints: Path) -> str | None:
+    """Return the newest checkpoint that was written whole, and remove those that were not.
+
+    A checkpoint's `trainer_state.json` is written last; one without it, or with half of it, was cut off.
+    """
+    found: list[tuple[int, Path]] = []
+    for folder in checkpoints.glob("checkpoint-*"):
+        try:
+            found.append((json.loads((folder / "trainer_state.json").read_text())["global_step"], folder))
+        except (OSError, ValueError, KeyError):
+            shutil.rmtree(folder)
+    return str(max(found)[1]) if found else None
+
+
+def remove_dropout(model: torch.nn.Module) -> None:
+    """Switch a model's dropout off for good: what it says of a text is not to depend on chance."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = 0.0  # type: ignore[assignment]  # a plain number on attention layers
+
+
+def add_adapters(
+    model: torch.nn.Module, config: LoraConfig, seed: int, head: str = "score", task: str = "SEQ_CLS"
+) -> torch.nn.Module:
+    """Wrap a model in LoRA adapters, with its head trained whole and saved beside them.
+
+    Args:
+        model: A classifier or a causal language model.
+        config: The adapters.
+        seed: Of their weights.
+        head: Name of a head that is trained whole; empty trains none so.
+        task: What peft calls such a model.
+
+    Raises:
+        MissingExtraError: peft is not installed.
+    """
+    try:
+        import peft
+    except ImportError:
+        raise MissingExtraError("peft", "peft") from None
+    targets: str | list[str] = config.targets
+    if config.targets != "all-linear":
+        targets = [name.strip() for name in config.targets.split(",")]
+    settings = peft.LoraConfig(
+        task_type=task,
+        r=config.rank,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        target_modules=targets,
+        modules_to_save=[head] if head else None,
+    )
+    torch.manual_seed(seed)
+    try:
+        with quiet():
+            return cast(torch.nn.Module, peft.get_peft_model(cast(Any, model), settings))
+    except ValueError as error:
+        raise ConfigError(f"lora.targets {config.targets!r}: {error}") from None

@@ -1,0 +1,186 @@
+"""fit_process(model, records, config): train a process reward model on labelled steps."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+from rewards.config import ProcessConfig, ScoringConfig, TrainingConfig
+from rewards.encoding.encoder import Encoder, OverLong
+from rewards.encoding.step_encoder import StepEncoder
+from rewards.errors import ConfigError, DataError
+from rewards.evaluation.first_errors import choose_threshold, true_first_error
+from rewards.models.sidecar import Sidecar, tokenizer_hash
+from rewards.models.tokens import RIGHT, TokenModel
+from rewards.records import StepLabels, prompt_key
+from rewards.scorers.engine import Engine
+from rewards.solutions.steps import probabilities, until_first_error
+from rewards.training.examples import (
+    Encoded,
+    PlacedExample,
+    longest_row,
+    record_names,
+    refuse_pair_settings,
+    split,
+)
+from rewards.training.fitting import FitResult, fit_examples, result_of, save_fitted
+from rewards.training.objectives import StepObjective
+
+UNCALIBRATED = 0.5
+"""The threshold of a wrong step where none could be chosen on held-out solutions."""
+
+
+def encode_steps(
+    records: Sequence[StepLabels], encoder: StepEncoder, over_long: OverLong, names: Sequence[str]
+) -> Encoded:
+    """Encode labelled solutions, each up to its last label: a body that reads forward sees no more.
+
+    Steps without a label before that are read by the model but not learnt. Counted are `truncated` and
+    `dropped` solutions by over-long rows, `unlabelled solutions`, which are left out, and steps by label:
+    `right` (0.5 and up), `wrong`, `unlabelled`.
+
+    Args:
+        records: The solutions.
+        encoder: Text to tokens.
+        over_long: What becomes of a row longer than the model takes.
+        names: What an error calls each solution.
+
+    Raises:
+        DataError: A solution has no steps; its separator is not its own token; or it is too long and
+            `over_long` is error.
+    """
+    for record, name in zip(records, names, strict=True):
+        if not record.steps:
+            raise DataError(f"{name}: a solution without steps")
+    solutions = encoder.encode(
+        [record.prompt for record in records], [record.steps for record in records], names
+    )
+    counts: Counter[str] = Counter()
+    examples: list[PlacedExample] = []
+    left_out: list[str] = []
+    for record, solution, name in zip(records, solutions, names, strict=True):
+        told = [
+            (place, label)
+            for place, label in zip(solution.places, record.labels, strict=True)
+            if label is not None
+        ]
+        if not told:
+            counts["unlabelled solutions"] += 1
+            counts["unlabelled"] += len(record.labels)
+            left_out.append(f"{name}: no step has a label")
+            continue
+        row = list(solution.tokens[: told[-1][0] + 1])
+        kept = encoder.encoder.limit(row, record.prompt, over_long, name)
+        if kept is None:
+            counts["dropped"] += 1
+            left_out.append(encoder.encoder.too_long(row, name))
+            continue
+        lost = len(row) - len(kept)
+        counts["truncated"] += int(lost > 0)
+        counts["unlabelled"] += len(record.labels) - len(told)
+        counts["right"] += sum(label >= 0.5 for _, label in told)
+        counts["wrong"] += sum(label < 0.5 for _, label in told)
+        examples.append(
+            PlacedExample(
+                row=tuple(kept),
+                places=tuple(place - lost for place, _ in told),
+                labels=tuple((label,) for _, label in told),
+                prompt=prompt_key(record.prompt),
+                first_error=true_first_error(record.labels),
+            )
+        )
+    return Encoded(tuple(examples), counts, tuple(left_out))
+
+
+def fit_process(
+    model: TokenModel,
+    encoder: Encoder,
+    records: Sequence[StepLabels],
+    process: ProcessConfig,
+    config: TrainingConfig,
+    out: Path,
+    held_out: Sequence[StepLabels] | None = None,
+    trained_on: Mapping[str, object] | None = None,
+    names: Sequence[str] = (),
+    held_out_names: Sequence[str] = (),
+) -> FitResult:
+    """Train a process reward model, resuming where an earlier call with the same arguments was killed.
+
+    Args:
+        model: A token classifier of two labels, wrong and right; its weights change.
+        encoder: Text to tokens.
+        records: Labelled solutions.
+        process: Separator, class weights, aggregation, threshold.
+        config: The knobs of training.
+        out: Folder that receives the model, `evalkit.json` last; checkpoints meanwhile.
+        held_out: Solutions to evaluate on; None holds out a share of the prompts.
+        trained_on: What `evalkit.json` says of the data.
+        names: What an error calls each record, such as `steps.jsonl:3`; none given numbers them.
+        held_out_names: The same for `held_out`.
+
+    Raises:
+        ModelError: The separator is not one stable token.
+        DataError: There is nothing to train on, a row is over-long and may not be cut, or a held-out prompt
+            is also trained on.
+        ConfigError: Settings that contradict each other, or that do not apply to steps.
+    """
+    refuse_pair_settings(config)
+    steps = StepEncoder(encoder, process.separator)
+    if process.until_error:
+        records = [_until_error(record) for record in records]
+        held_out = None if held_out is None else [_until_error(record) for record in held_out]
+    encoded = encode_steps(records, steps, config.over_long, record_names(records, names))
+    beside = None
+    if held_out is not None:
+        beside = encode_steps(held_out, steps, config.over_long, record_names(held_out, held_out_names))
+    train, evaluation = split(encoded, beside, config)
+    objective = StepObjective(process.wrong_weight or _balance(train), config.label_smoothing)
+    fitted = fit_examples(model, objective, train, evaluation, longest_row(train, evaluation), config, out)
+    threshold = _threshold(fitted.model, encoder, evaluation) if process.calibrate else None
+    sidecar = Sidecar(
+        kind="process",
+        append_eos=False,
+        read_at="step separator",
+        tokenizer_hash=tokenizer_hash(encoder.tokenizer),
+        trained_on={**(trained_on or {}), "training": asdict(fitted.config), "solutions": len(train)},
+        separator=process.separator,
+        separator_token=steps.token,
+        aggregation=process.aggregation,
+        threshold=UNCALIBRATED if threshold is None else threshold,
+    )
+    save_fitted(fitted, encoder, out, sidecar)
+    kinds = ("right", "wrong", "unlabelled", "unlabelled solutions")
+    labels = {kind: encoded.count(kind) for kind in kinds}
+    return result_of(fitted, train, evaluation, encoded, beside, labels, threshold=threshold)
+
+
+def _until_error(record: StepLabels) -> StepLabels:
+    return replace(record, labels=until_first_error(record.labels))
+
+
+def _balance(train: Sequence[PlacedExample]) -> float:
+    """Return the weight of a wrong step that gives both classes the same weight in all."""
+    labels = np.array([label for example in train for (label,) in example.labels])
+    right, wrong = float(labels.sum()), float((1 - labels).sum())
+    if not right or not wrong:
+        raise ConfigError(
+            f"process.wrong_weight 0 balances right and wrong steps; there are {right:g} and {wrong:g}"
+        )
+    return right / wrong
+
+
+def _threshold(model: TokenModel, encoder: Encoder, evaluation: Sequence[PlacedExample]) -> float | None:
+    """Return the threshold of the highest first-error F1 on held-out solutions whose first error is known.
+
+    None where these are not of both kinds, erroneous and correct, without which there is no F1.
+    """
+    known = [example for example in evaluation if example.first_error is not None]
+    truth = [example.first_error for example in known]
+    if len({first == -1 for first in truth}) < 2:
+        return None
+    engine = Engine(model, encoder, ScoringConfig())
+    outputs = engine.outputs([example.row for example in known], [example.places for example in known])
+    scores = [probabilities(logits[:, RIGHT] - logits[:, 1 - RIGHT]).tolist() for logits in outputs]
+    return choose_threshold(scores, np.array(truth)).threshold
