@@ -2,7 +2,8 @@
 
 import errno
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pkgutil import resolve_name
 
 from evalkit.annotation.config import Annotate, LabelsExport, LabelsImport, LabelsInvite, LabelsStatus
@@ -19,63 +20,69 @@ from evalkit.training.config import TrainAspects, TrainCorrectness, TrainOutcome
 from evalkit.training.policy_config import TrainBestOfN, TrainDpo, TrainPpo, TrainRso, TrainSft
 from rewards.errors import ConfigError, EvalkitError
 
-COMMANDS: dict[str, tuple[type, str]] = {  # name: (what it needs, where it runs; imported only then)
-    "quickstart": (Quickstart, "evalkit.quickstart.command:run"),
-    "train outcome": (TrainOutcome, "evalkit.training.outcome:run"),
-    "train correctness": (TrainCorrectness, "evalkit.training.steps:run_correctness"),
-    "train process": (TrainProcess, "evalkit.training.steps:run_process"),
-    "train aspects": (TrainAspects, "evalkit.training.aspects:run"),
-    "train sft": (TrainSft, "evalkit.training.sft:run"),
-    "train best-of-n": (TrainBestOfN, "evalkit.training.best_of_n:run"),
-    "train dpo": (TrainDpo, "evalkit.training.dpo:run"),
-    "train rso": (TrainRso, "evalkit.training.rso:run"),
-    "train ppo": (TrainPpo, "evalkit.training.ppo:run"),
-    "compare": (Compare, "evalkit.comparing.command:run"),
-    "generate": (Generate, "evalkit.pipeline.generate:run"),
-    "score": (ScoreFile, "evalkit.pipeline.score:run"),
-    "select": (Select, "evalkit.pipeline.select:run"),
-    "evaluate": (Evaluate, "evalkit.evaluation.report_card:run"),
-    "overopt": (Overopt, "evalkit.overoptimization.best_of_n:run"),
-    "fit": (Fit, "evalkit.overoptimization.table:run"),
-    "label-steps": (LabelSteps, "evalkit.label_steps.command:run"),
-    "search": (Search, "evalkit.search.command:run"),
-    "process-eval": (ProcessEval, "evalkit.evaluation.process:run"),
-    "accuracy": (Accuracy, "evalkit.evaluation.accuracy:run"),
-    "combine": (Combine, "evalkit.pipeline.combine:run"),
-    "aspect-card": (AspectCard, "evalkit.evaluation.aspects:run"),
-    "judge": (JudgeFiles, "evalkit.judging.judge:run"),
-    "winrate": (WinRates, "evalkit.judging.winrate.command:run"),
-    "rank": (Rank, "evalkit.judging.rank.command:run"),
-    "agreement": (Agree, "evalkit.judging.agreement.command:run"),
-    "probe": (Probe, "evalkit.judging.probe.command:run"),
-    "pairs": (Pairs, "evalkit.judging.pairs:run"),
-    "annotate": (Annotate, "evalkit.annotation.annotate:run"),
-    "labels export": (LabelsExport, "evalkit.annotation.labels:run_export"),
-    "labels import": (LabelsImport, "evalkit.annotation.labels:run_import"),
-    "labels invite": (LabelsInvite, "evalkit.annotation.invite:run"),
-    "labels status": (LabelsStatus, "evalkit.annotation.status:run"),
-    "ledger export": (LedgerExport, "evalkit.judging.ledger:run_export"),
-    "ledger import": (LedgerImport, "evalkit.judging.ledger:run_import"),
+GOES_ON = "what is done is kept, and the same command goes on from there"
+STARTS_ANEW = "the same command starts anew"
+NOTHING_WRITTEN = "nothing was written, and the same command starts anew"
+
+
+@dataclass(frozen=True)
+class Command:
+    """One line of the table of commands.
+
+    Attributes:
+        config: Its configuration, a dataclass, whose docstring is the command's help.
+        runner: `module:function` that takes the configuration; imported only when the command runs.
+        interrupted: What is said of an interrupted run: what is kept of it, and how to go on.
+    """
+
+    config: type
+    runner: str
+    interrupted: str = GOES_ON
+
+
+COMMANDS: Mapping[str, Command] = {
+    "quickstart": Command(Quickstart, "evalkit.quickstart.command:run"),
+    "train outcome": Command(TrainOutcome, "evalkit.training.outcome:run"),
+    "train correctness": Command(TrainCorrectness, "evalkit.training.steps:run_correctness"),
+    "train process": Command(TrainProcess, "evalkit.training.steps:run_process"),
+    "train aspects": Command(TrainAspects, "evalkit.training.aspects:run"),
+    "train sft": Command(TrainSft, "evalkit.training.sft:run"),
+    "train best-of-n": Command(TrainBestOfN, "evalkit.training.best_of_n:run"),
+    "train dpo": Command(TrainDpo, "evalkit.training.dpo:run"),
+    "train rso": Command(TrainRso, "evalkit.training.rso:run"),
+    "train ppo": Command(TrainPpo, "evalkit.training.ppo:run"),
+    "compare": Command(Compare, "evalkit.comparing.command:run"),
+    "generate": Command(Generate, "evalkit.pipeline.generate:run"),
+    "score": Command(ScoreFile, "evalkit.pipeline.score:run"),
+    "select": Command(Select, "evalkit.pipeline.select:run", NOTHING_WRITTEN),
+    "evaluate": Command(Evaluate, "evalkit.evaluation.report_card:run"),
+    "overopt": Command(Overopt, "evalkit.overoptimization.best_of_n:run"),
+    "fit": Command(Fit, "evalkit.overoptimization.table:run", STARTS_ANEW),
+    "label-steps": Command(LabelSteps, "evalkit.label_steps.command:run"),
+    "search": Command(Search, "evalkit.search.command:run"),
+    "process-eval": Command(
+        ProcessEval,
+        "evalkit.evaluation.process:run",
+        "with --out what is done is kept, and the same command goes on from there",
+    ),
+    "accuracy": Command(Accuracy, "evalkit.evaluation.accuracy:run", STARTS_ANEW),
+    "combine": Command(Combine, "evalkit.pipeline.combine:run", NOTHING_WRITTEN),
+    "aspect-card": Command(AspectCard, "evalkit.evaluation.aspects:run"),
+    "judge": Command(JudgeFiles, "evalkit.judging.judge:run"),
+    "winrate": Command(WinRates, "evalkit.judging.winrate.command:run", STARTS_ANEW),
+    "rank": Command(Rank, "evalkit.judging.rank.command:run", STARTS_ANEW),
+    "agreement": Command(Agree, "evalkit.judging.agreement.command:run", STARTS_ANEW),
+    "probe": Command(Probe, "evalkit.judging.probe.command:run"),
+    "pairs": Command(Pairs, "evalkit.judging.pairs:run", NOTHING_WRITTEN),
+    "annotate": Command(Annotate, "evalkit.annotation.annotate:run"),
+    "labels export": Command(LabelsExport, "evalkit.annotation.labels:run_export", NOTHING_WRITTEN),
+    "labels import": Command(LabelsImport, "evalkit.annotation.labels:run_import"),
+    "labels invite": Command(LabelsInvite, "evalkit.annotation.invite:run"),
+    "labels status": Command(LabelsStatus, "evalkit.annotation.status:run", STARTS_ANEW),
+    "ledger export": Command(LedgerExport, "evalkit.judging.ledger:run_export", NOTHING_WRITTEN),
+    "ledger import": Command(LedgerImport, "evalkit.judging.ledger:run_import"),
 }
 DESCRIPTION = "Score and rank generations, train reward models, and see where optimising them goes wrong."
-
-KEPT = "what is done is kept, and the same command goes on from there"
-KEPT_NOTHING = {
-    "": "nothing was begun",
-    "select": "nothing was written, and the same command starts anew",
-    "fit": "the same command starts anew",
-    "winrate": "the same command starts anew",
-    "rank": "the same command starts anew",
-    "agreement": "the same command starts anew",
-    "accuracy": "the same command starts anew",
-    "combine": "nothing was written, and the same command starts anew",
-    "process-eval": "with --out what is done is kept, and the same command goes on from there",
-    "pairs": "nothing was written, and the same command starts anew",
-    "ledger export": "nothing was written, and the same command starts anew",
-    "labels export": "nothing was written, and the same command starts anew",
-    "labels status": "the same command starts anew",
-}
-"""What is said of the commands that keep nothing of an interrupted run, or not always."""
 
 SURROUNDINGS = {
     errno.EACCES: "choose a place that is yours, or change its rights",
@@ -99,9 +106,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     name = ""
     try:
         name, options = _command(sys.argv[1:] if arguments is None else list(arguments))
-        kind, runner = COMMANDS[name]
-        chosen: object = parse_configuration(kind, name, options)
-        resolve_name(runner)(chosen)
+        command = COMMANDS[name]
+        chosen: object = parse_configuration(command.config, name, options)
+        resolve_name(command.runner)(chosen)
     except EvalkitError as error:
         _stop(2, str(error))
     except OSError as error:
@@ -109,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         _stop(2, f"{error.filename}: {error.strerror}; {SURROUNDINGS[error.errno]}")
     except KeyboardInterrupt:
-        _stop(130, f"interrupted; {KEPT_NOTHING.get(name, KEPT)}")
+        _stop(130, f"interrupted; {COMMANDS[name].interrupted if name else 'nothing was begun'}")
 
 
 def _command(arguments: list[str]) -> tuple[str, list[str]]:
@@ -134,8 +141,7 @@ def _command(arguments: list[str]) -> tuple[str, list[str]]:
 def _overview(names: Sequence[str]) -> str:
     lines = ["usage: evalkit COMMAND [--config FILE.yaml] [--option value ...]", "", DESCRIPTION, ""]
     for name in names:
-        kind, _ = COMMANDS[name]
-        lines.append(f"  {name:<15} {(kind.__doc__ or '').splitlines()[0]}")
+        lines.append(f"  {name:<15} {(COMMANDS[name].config.__doc__ or '').splitlines()[0]}")
     lines += ["", "evalkit COMMAND --help lists its options; --print_config writes them as a file."]
     return "\n".join(lines) + "\n"
 

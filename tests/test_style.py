@@ -61,7 +61,7 @@ def test_nothing_hides_an_error_or_a_missing_number(path):
 def configurations() -> set[type]:
     """Every dataclass reached from a command's configuration."""
     found: set[type] = set()
-    waiting = [kind for kind, _ in COMMANDS.values()]
+    waiting = [command.config for command in COMMANDS.values()]
     while waiting:
         kind = waiting.pop()
         if kind not in found:
@@ -160,8 +160,8 @@ def test_every_module_can_be_imported():
 
 
 def test_every_command_runs_from_a_module_that_is_there():
-    for _, runner in COMMANDS.values():
-        module, _, name = runner.partition(":")
+    for command in COMMANDS.values():
+        module, _, name = command.runner.partition(":")
         assert callable(getattr(importlib.import_module(module), name))
 
 

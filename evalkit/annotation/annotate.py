@@ -16,7 +16,7 @@ from rich.console import Console
 
 from evalkit.annotation.config import Annotate
 from evalkit.annotation.links import check_free, hand_out
-from evalkit.runs.terminal import for_people
+from evalkit.runs.terminal import terminal
 from judges.human.answers import PairwiseAnswer
 from judges.human.priorities import disagreements, priorities
 from judges.human.rows.reading import Reading, read_tasks
@@ -60,7 +60,7 @@ def run(config: Annotate) -> None:
 
     address = checked_address(config.address) if config.address else ""
     given = _given_settings(config)
-    console = for_people()
+    console = terminal()
     with listening_socket(config.host, config.port) as listening:
         data = _Data(config)
         port = listening.getsockname()[1]

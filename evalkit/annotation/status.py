@@ -14,7 +14,7 @@ from evalkit.annotation.study_numbers import StudyNumbers, Wanted
 from evalkit.judging.winrate.findings import plain_values
 from evalkit.report.text import NONE, counted, decimal, interval_text, percent
 from evalkit.runs.files import atomic_write, json_text
-from evalkit.runs.terminal import for_people
+from evalkit.runs.terminal import terminal
 from judges.human.figures.numbers import JudgeBeside, Numbers, SystemsCompared
 from judges.human.figures.people_agreement import PeopleAgreement
 from judges.human.figures.progress import Counts
@@ -36,7 +36,7 @@ def run(config: LabelsStatus) -> None:
     wanted = Wanted(config.width, config.level, config.bootstrap, config.seed)
     with Store(config.db, create=False) as store:
         numbers = StudyNumbers(store, config.verdicts, wanted)()
-    console = for_people()
+    console = terminal()
     _show(numbers, console)
     if out is not None:
         with atomic_write(out) as file:

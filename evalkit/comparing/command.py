@@ -25,9 +25,9 @@ from evalkit.judging.winrate.findings import plain_values
 from evalkit.policies.probe.prompts import Asked, read_prompts
 from evalkit.report.csv import write_csv
 from evalkit.runs.files import atomic_write, fingerprint, json_text, spec_fingerprint
+from evalkit.runs.folder import run_folder
 from evalkit.runs.locks import locked_folder
-from evalkit.runs.outputs import run_folder
-from evalkit.runs.terminal import for_people
+from evalkit.runs.terminal import terminal
 from judges.asking.config import AskingConfig, without_secrets
 from judges.asking.session import Session
 from judges.panel import load_judges
@@ -52,7 +52,7 @@ def run(config: Compare) -> None:
     asked = read_prompts(config.data, config.rename, config.limit)
     _check_inputs(config, asked)
     folder = run_folder(config.out, _lasting(config), config.overwrite, DONE, _inputs(config))
-    console = for_people()
+    console = terminal()
     with locked_folder(folder):
         everyone = draw_responses(config, folder, console)
         check_same_prompts(everyone, asked, config.data)

@@ -16,7 +16,7 @@ from evalkit.evaluation.config import Accuracy
 from evalkit.report.csv import write_csv
 from evalkit.report.text import counted, decimal, finite, percent
 from evalkit.runs.files import atomic_write, fingerprint, json_text
-from evalkit.runs.outputs import run_folder
+from evalkit.runs.folder import run_folder
 from rewards.errors import ConfigError
 from rewards.evaluation.accuracy import AccuracyCurve, Difference, Method, accuracy_curve
 from rewards.intervals import Resampling

@@ -18,7 +18,8 @@ from evalkit.evaluation.aspect_table import aspect_rows, correlation_rows, print
 from evalkit.evaluation.config import AspectCard
 from evalkit.report.csv import write_csv
 from evalkit.runs.files import atomic_write, configuration_hash, fingerprint, json_text, spec_fingerprint
-from evalkit.runs.outputs import ResumableRows, run_folder
+from evalkit.runs.folder import run_folder
+from evalkit.runs.outputs import ResumableRows
 from rewards.errors import DataError, EvalkitError, OutputExistsError
 from rewards.evaluation.aspects import AspectReport, Pair, correlation_table, report_aspect
 from rewards.files import Screen, read_rows

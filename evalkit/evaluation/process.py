@@ -24,7 +24,8 @@ from evalkit.evaluation.process_findings import (
 )
 from evalkit.evaluation.process_text import process_lines
 from evalkit.runs.files import atomic_write, fingerprint, json_text, spec_fingerprint
-from evalkit.runs.outputs import ResumableRows, forget_run, run_folder
+from evalkit.runs.folder import forget_run, run_folder
+from evalkit.runs.outputs import ResumableRows
 from rewards.data.steps import load_step_labels
 from rewards.errors import ConfigError, EvalkitError, ScoringError
 from rewards.evaluation.first_errors import ThresholdChoice, true_first_error

@@ -16,7 +16,8 @@ from evalkit.evaluation.config import Evaluate
 from evalkit.evaluation.reliability_figure import draw_reliability
 from evalkit.evaluation.report_card_text import print_card
 from evalkit.runs.files import atomic_write, configuration_hash, fingerprint, spec_fingerprint
-from evalkit.runs.outputs import ResumableRows, run_folder
+from evalkit.runs.folder import run_folder
+from evalkit.runs.outputs import ResumableRows
 from rewards.data.hh import ASSISTANT, final_turn
 from rewards.data.preferences import load_preferences
 from rewards.errors import ConfigError, DataError, EvalkitError

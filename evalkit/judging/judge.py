@@ -11,7 +11,7 @@ from rich.console import Console
 from evalkit.judging.config import JudgeFiles
 from evalkit.judging.judge_summary import IDENTICAL, Summary, Watch
 from evalkit.judging.sides import Matching, Side, comparisons, match_sides, side_name
-from evalkit.runs.terminal import for_people
+from evalkit.runs.terminal import terminal
 from judges.asking.batch import run_batches
 from judges.asking.session import Session
 from judges.human.judge import HumanJudge
@@ -50,7 +50,7 @@ def run(config: JudgeFiles) -> None:
 
 
 def _judge(config: JudgeFiles, session: Session, judges: Sequence[Judge], pairs: "Pairs") -> None:
-    console = for_people()
+    console = terminal()
     if config.plan:
         console.print("\n".join(plan_lines(session, judges, pairs.shown, config.batch)), soft_wrap=True)
         return

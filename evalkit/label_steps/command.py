@@ -15,7 +15,7 @@ from evalkit.label_steps.summary import summary
 from evalkit.policies.policy import Policy, PromptCheck, load_policy
 from evalkit.runs.files import fingerprint, spec_fingerprint
 from evalkit.runs.outputs import ResumableRows
-from evalkit.runs.terminal import for_people
+from evalkit.runs.terminal import terminal
 from rewards.files import Row, read_rows, to_row
 from rewards.records import StepLabels
 from rewards.solutions.answers import is_right
@@ -41,7 +41,7 @@ def run(config: LabelSteps) -> None:
         "policy": spec_fingerprint(config.policy),
         "data": fingerprint(config.data),
     }
-    console = for_people()
+    console = terminal()
     place = config.cache or f"{config.out}.rollouts.sqlite"
     settings = {"policy": spec_fingerprint(config.policy), "sampling": asdict(sampling(config))}
     with ResumableRows(config.out, key, config.overwrite) as writer, RolloutCache(place, settings) as cache:

@@ -25,7 +25,7 @@ from evalkit.overoptimization.pool import (
 )
 from evalkit.overoptimization.tables import curve_table, interval, number
 from evalkit.runs.files import atomic_write, spec_fingerprint
-from evalkit.runs.outputs import run_folder
+from evalkit.runs.folder import run_folder
 from rewards.errors import ConfigError, EvalkitError
 from rewards.intervals import Resampling
 from rewards.scorer import Scorer, load_scorer

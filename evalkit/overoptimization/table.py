@@ -21,7 +21,7 @@ from evalkit.overoptimization.fits import (
 from evalkit.overoptimization.kl import distance
 from evalkit.overoptimization.tables import fit_table, trend_table
 from evalkit.runs.files import atomic_write
-from evalkit.runs.outputs import run_folder
+from evalkit.runs.folder import run_folder
 from rewards.errors import ConfigError, DataError
 from rewards.files import Row, read_rows
 

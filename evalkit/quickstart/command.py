@@ -13,8 +13,8 @@ from evalkit.quickstart.config import Quickstart
 from evalkit.quickstart.findings import findings
 from evalkit.quickstart.page import Findings, write_page
 from evalkit.quickstart.steps import PROXIES, steps
+from evalkit.runs.folder import run_folder
 from evalkit.runs.locks import locked_folder
-from evalkit.runs.outputs import run_folder
 from evalkit.runs.steps import Step
 
 PAGE, LOG = "index.html", "log.txt"

@@ -104,3 +104,9 @@ def _listing(path: Path) -> str:
 def json_text(values: object) -> str:
     """Return values as indented JSON; a NaN is refused, since JSON has none."""
     return json.dumps(values, indent=2, default=str, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_json(path: str | Path, values: object) -> None:
+    """Write values as indented JSON, atomically; a NaN is refused, since JSON has none."""
+    with atomic_write(path) as file:
+        file.write(json_text(values))

@@ -1,22 +1,16 @@
-"""A run's outputs: written atomically, continued after a kill, never overwritten unasked."""
+"""Rows that a command writes: continued after a kill, never overwritten unasked."""
 
 import json
 import os
-import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Self
 
 from evalkit.runs.files import atomic_write, configuration_hash
-from evalkit.runs.locks import lock, locked_folder
-from evalkit.runs.provenance import provenance
+from evalkit.runs.locks import lock
 from rewards.errors import ConfigError, OutputExistsError
 from rewards.files import read_rows, write_rows
 from rewards.files.writing import json_line
-
-RECORD = "run.json"
-"""File of a run's configuration and versions, which also says that a folder is a run's."""
 
 
 class ResumableRows:
@@ -106,108 +100,3 @@ class ResumableRows:
             self._partial.unlink()
         self._state.unlink(missing_ok=True)
         self._file.close()  # only now does the lock end
-
-
-def run_folder(
-    out: str | Path,
-    config: object,
-    overwrite: bool,
-    done: str,
-    inputs: Mapping[str, object] | None = None,
-    neutral: Sequence[str] = (),
-) -> Path:
-    """Make or reopen a run's folder, and record configuration, versions, commit and seed in `run.json`.
-
-    Args:
-        out: The folder.
-        config: The command's configuration, a frozen dataclass.
-        overwrite: Replace a finished run, or one of another configuration.
-        done: Name of the file whose presence says that the run is finished.
-        inputs: Fingerprints of what the run reads; a run of other inputs is another run.
-        neutral: Fields, such as `ppo.kl_limit`, with which a run may go on changed; what they were before is
-            kept in `run.json`.
-
-    Raises:
-        OutputExistsError: The folder holds a finished run, another configuration's run, or something else, or
-            another process is in it.
-    """
-    folder = Path(out)
-    record = folder / RECORD
-    values = asdict(config)  # type: ignore[call-overload]  # commands' configurations are dataclasses
-    values.pop("overwrite", None)
-    telling = _without(values, neutral)
-    mine = configuration_hash({**telling, "inputs": inputs} if inputs else telling)
-    if folder.exists() and not folder.is_dir():
-        raise OutputExistsError(f"{folder}: is a file; the output of this command is a folder")
-    if folder.exists() and not all(map(_left_by_a_kill, folder.iterdir())):
-        with locked_folder(folder):
-            begun = _begun(record)
-            finished = (folder / done).exists()
-            if overwrite and (finished or begun != mine):
-                shutil.rmtree(folder)
-            elif finished:
-                raise OutputExistsError(f"{folder}: exists and is finished; --overwrite replaces it")
-            elif begun == mine:
-                _record_change(record, values)
-                return folder
-            elif any(path != record for path in folder.iterdir()):
-                raise OutputExistsError(
-                    f"{folder}: begun with another configuration or input; repeat that command to finish it, "
-                    "or --overwrite to start anew"
-                )
-    told = {"configuration": values, "configuration_hash": mine, **provenance()}
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(record) as file:
-        json.dump(told, file, indent=2, default=str)
-    return folder
-
-
-def _record_change(record: Path, values: dict[str, object]) -> None:
-    """Keep beside a run's configuration what it was before, where the run goes on with another."""
-    told = json.loads(record.read_text(encoding="utf-8"))
-    plain = json.loads(json.dumps(values, default=str))
-    if told["configuration"] != plain:
-        before = [*told.get("configurations_before", ()), told["configuration"]]
-        with atomic_write(record) as file:
-            json.dump({**told, "configuration": plain, "configurations_before": before}, file, indent=2)
-
-
-def _left_by_a_kill(path: Path) -> bool:
-    """Return whether a file is a record half-written by a command that was killed, and says nothing."""
-    return path.name.startswith(f".{RECORD}.") and path.name.endswith(".partial")
-
-
-def _without(values: Mapping[str, object], names: Sequence[str]) -> dict[str, object]:
-    """Return nested values without some, each named by its path with dots."""
-    here = {name for name in names if "." not in name}
-    below: dict[str, list[str]] = {}
-    for name in names:
-        group, dot, rest = name.partition(".")
-        if dot:
-            below.setdefault(group, []).append(rest)
-    return {
-        name: _without(value, below[name]) if name in below and isinstance(value, Mapping) else value
-        for name, value in values.items()
-        if name not in here
-    }
-
-
-def _begun(record: Path) -> str:
-    """Return the hash of the configuration with which a folder's run was begun.
-
-    Raises:
-        OutputExistsError: The folder is not a run's.
-    """
-    try:
-        return str(json.loads(record.read_text(encoding="utf-8"))["configuration_hash"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise OutputExistsError(
-            f"{record.parent}: holds files of something else; name an empty or a new folder"
-        ) from None
-
-
-def forget_run(folder: Path) -> None:
-    """Remove the folder of a run that failed before it made anything."""
-    if [path.name for path in folder.iterdir()] == [RECORD]:
-        (folder / RECORD).unlink()
-        folder.rmdir()

@@ -5,13 +5,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from evalkit.runs.files import atomic_write, json_text
+from evalkit.runs.folder import forget_run, run_folder
 from evalkit.runs.locks import locked_folder
-from evalkit.runs.outputs import forget_run, run_folder
-from evalkit.runs.terminal import say
+from evalkit.runs.terminal import say, show
 from evalkit.training import sft as training_sft
 from evalkit.training.best_of_n_figure import draw_rounds
 from evalkit.training.best_of_n_rounds import KEPT, Drawn, Round, drawn_from, keep_best, read_round
@@ -46,13 +45,12 @@ def run(config: TrainBestOfN) -> None:
         EvalkitError: Data, policy, scorer or settings cannot be used; or all rewards are equal.
         OutputExistsError: The folder holds a finished run, or another.
     """
-    console = Console()
     check_sampled(config)
     folder = run_folder(config.out, config, config.overwrite, SUMMARY, inputs_of(config))
     with locked_folder(folder):
         try:
-            rounds = [_round(config, folder, number, console) for number in range(1, config.rounds + 1)]
-            after = _after(config, folder, console)
+            rounds = [_round(config, folder, number) for number in range(1, config.rounds + 1)]
+            after = _after(config, folder)
         except EvalkitError:
             forget_run(folder)
             raise
@@ -61,15 +59,13 @@ def run(config: TrainBestOfN) -> None:
         draw_rounds(rounds, after, config.scorer, folder / FIGURE)
         with atomic_write(folder / SUMMARY) as file:
             file.write(json_text({"rounds": [asdict(one) for one in rounds], "after": asdict(after)}))
-    console.print(rounds_table(rounds, after))
+    show(rounds_table(rounds, after))
     say(
-        console,
         "reward: mean over prompts of the samples that a round begins with, ± its standard error; "
         "after: of the last policy, on the prompts that it was trained on",
     )
-    say(console, f"Summary and figure are in {folder / SUMMARY} and {folder / FIGURE}")
+    say(f"Summary and figure are in {folder / SUMMARY} and {folder / FIGURE}")
     say(
-        console,
         f"The policy is in {config.out}: evalkit generate --policy {config.out} --data FILE --out FILE",
     )
 
@@ -89,19 +85,19 @@ def seed_of(seed: int, number: int) -> int:
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
-def _round(config: TrainBestOfN, folder: Path, number: int, console: Console) -> Round:
+def _round(config: TrainBestOfN, folder: Path, number: int) -> Round:
     """Make one round, as far as it is not made yet."""
     own = round_folder(folder, number)
     last = _last(config, folder, number)
-    say(console, f"Round {number} of {config.rounds}")
+    say(f"Round {number} of {config.rounds}")
     made = read_round(own)
     if made is None:
-        sample_and_score(config, last, own, config.n, seed_of(config.seed, number), console)
+        sample_and_score(config, last, own, config.n, seed_of(config.seed, number))
         scored = [round_folder(folder, one) / SCORED for one in range(1, number + 1)]
         made = keep_best(config, scored, own, last)
-    say(console, _told(made))
+    say(_told(made))
     if (own / POLICY / RESULT).exists():
-        say(console, f"{own / POLICY}: trained before")
+        say(f"{own / POLICY}: trained before")
         return made
     training_sft.run(
         TrainSft(
@@ -125,11 +121,11 @@ def _last(config: TrainBestOfN, folder: Path, number: int) -> str:
     return str(policy_of(config, folder, number - 1)) if number > 1 else config.policy
 
 
-def _after(config: TrainBestOfN, folder: Path, console: Console) -> Drawn:
+def _after(config: TrainBestOfN, folder: Path) -> Drawn:
     """Sample the last policy too, on the prompts trained on, since no round has told its reward."""
     last = _last(config, folder, config.rounds + 1)
     own, n = folder / AFTER, min(config.n, LOOKED_AT)
-    sample_and_score(config, last, own, n, seed_of(config.seed, config.rounds + 1), console)
+    sample_and_score(config, last, own, n, seed_of(config.seed, config.rounds + 1))
     return drawn_from(own / SCORED, last)
 
 

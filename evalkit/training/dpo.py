@@ -56,9 +56,9 @@ def run(config: TrainDpo) -> None:
 
     result = train_policy(config, name, fit, "pairs")
     for line in findings(result, _probed(Path(config.out)), f"{config.out}/metrics.jsonl"):
-        say(console, line)
-    report_place(console, config.out)
-    say(console, f"Its implicit reward: evalkit score --scorer dpo:{config.out} --data FILE --out FILE")
+        say(line)
+    report_place(config.out)
+    say(f"Its implicit reward: evalkit score --scorer dpo:{config.out} --data FILE --out FILE")
 
 
 def _read(config: TrainDpo, source: str, limit: int, console: Console) -> Labelled[Preference]:
@@ -72,7 +72,7 @@ def _read(config: TrainDpo, source: str, limit: int, console: Console) -> Labell
     ]
     rankings = sum(isinstance(record, Ranking) for record in read.records)
     if rankings:
-        say(console, f"{source}: {rankings} rankings, in which {len(pairs)} pairs differ in rank")
+        say(f"{source}: {rankings} rankings, in which {len(pairs)} pairs differ in rank")
     if not pairs:
         raise DataError(
             f"{source}: no pair is left in which one response is preferred to the other ({screen.report})"

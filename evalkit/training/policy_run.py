@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from rich.console import Console
 
 from evalkit.policies.checkpoint import load_causal, weights_hash
 from evalkit.policies.config import ProbeConfig
@@ -17,8 +16,8 @@ from evalkit.policies.language_model import LanguageModel
 from evalkit.policies.reference import REFERENCE_FILE, Reference, load_reference, record_reference
 from evalkit.policies.response_rows import ResponseEncoder
 from evalkit.runs.files import atomic_write, fingerprint, json_text, spec_fingerprint
+from evalkit.runs.folder import RECORD, forget_run, run_folder
 from evalkit.runs.locks import locked_folder
-from evalkit.runs.outputs import RECORD, forget_run, run_folder
 from evalkit.runs.terminal import say
 from evalkit.training.policy_figure import draw_policy_run
 from evalkit.training.run import RESULT, placed
@@ -166,28 +165,26 @@ def train_policy(
         with atomic_write(folder / RESULT) as file:
             file.write(json_text(asdict(result)))
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-    _report(Console(), result, config, what)
+    _report(result, config, what)
     return result
 
 
-def _report(console: Console, result: PolicyFit, config: PolicyTraining, what: str) -> None:
+def _report(result: PolicyFit, config: PolicyTraining, what: str) -> None:
     """Print the updates made, on how many records, and what became of the others."""
     say(
-        console,
         f"{result.steps} updates on {result.train} {what} ({result.held_out} held out), "
         f"learning rate {result.learning_rate:g}",
     )
     for source, counts in ((config.data, result.counts), (config.evaluation_data, result.held_out_counts)):
         told = [f"{counts[name]} {text}" for name, text in COUNTED.items() if counts.get(name)]
         if told:
-            say(console, f"{source}: {'; '.join(told)}")
+            say(f"{source}: {'; '.join(told)}")
     if result.left_out:
         say(
-            console,
             f"All that were left out are told in {config.out}/{RESULT}; the first: {result.left_out[0]}",
         )
 
 
-def report_place(console: Console, out: str) -> None:
+def report_place(out: str) -> None:
     """Print where the policy is, and how to sample it."""
-    say(console, f"The policy is in {out}: evalkit generate --policy {out} --data FILE --out FILE")
+    say(f"The policy is in {out}: evalkit generate --policy {out} --data FILE --out FILE")

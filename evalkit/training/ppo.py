@@ -25,8 +25,8 @@ from evalkit.policies.probe.prompts import Asked, WithEmpty, read_prompts
 from evalkit.policies.reference import BaseReference, Reference, load_reference, record_reference
 from evalkit.policies.response_rows import ResponseEncoder
 from evalkit.runs.files import atomic_write, fingerprint, json_text, spec_fingerprint
+from evalkit.runs.folder import forget_run, run_folder
 from evalkit.runs.locks import locked_folder
-from evalkit.runs.outputs import forget_run, run_folder
 from evalkit.training.policy_config import TrainPpo
 from evalkit.training.policy_figure import draw_policy_run
 from evalkit.training.ppo_log import PpoLog

@@ -4,11 +4,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
 from evalkit.runs.files import atomic_write, json_text
+from evalkit.runs.folder import forget_run, run_folder
 from evalkit.runs.locks import locked_folder
-from evalkit.runs.outputs import forget_run, run_folder
 from evalkit.runs.terminal import say
 from evalkit.training import dpo as training_dpo
 from evalkit.training.policy_config import TrainDpo, TrainRso
@@ -37,14 +35,13 @@ def run(config: TrainRso) -> None:
         EvalkitError: Data, policy, scorer or settings cannot be used; or the samples give no pair.
         OutputExistsError: The folder holds a finished run, or another.
     """
-    console = Console()
     if config.source != "direct":
         check_sampled(config)
     folder = run_folder(config.out, config, config.overwrite, RESULT, inputs_of(config, config.dpo.reference))
     with locked_folder(folder):
         try:
-            selection = _pairs(config, folder, console)
-            _train(config, folder, console)
+            selection = _pairs(config, folder)
+            _train(config, folder)
         except EvalkitError:
             forget_run(folder)
             raise
@@ -55,26 +52,25 @@ def run(config: TrainRso) -> None:
         with atomic_write(folder / RESULT) as file:
             file.write(json_text({"selection": selection, "training": result}))
     say(
-        console,
         f"The policy is in {config.out}: evalkit generate --policy {config.out} --data FILE --out FILE",
     )
 
 
-def _pairs(config: TrainRso, folder: Path, console: Console) -> dict[str, object]:
+def _pairs(config: TrainRso, folder: Path) -> dict[str, object]:
     """Return what happened on the way to the pairs; nothing where they are given."""
     if config.source == "direct":
         return {}
-    sample_and_score(config, config.policy, folder, config.n, config.seed, console)
+    sample_and_score(config, config.policy, folder, config.n, config.seed)
     told = read_selection(folder) or write_pairs(config, folder / SCORED, folder)
     for line in selection_lines(told):
-        say(console, line)
+        say(line)
     return told
 
 
-def _train(config: TrainRso, folder: Path, console: Console) -> None:
+def _train(config: TrainRso, folder: Path) -> None:
     training = folder / TRAINING
     if (training / RESULT).exists():
-        say(console, f"{training}: trained before")
+        say(f"{training}: trained before")
         return
     given = config.source == "direct"
     training_dpo.run(

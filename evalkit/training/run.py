@@ -9,8 +9,8 @@ from typing import Any, Generic, Protocol, TypeVar
 from rich.console import Console
 
 from evalkit.runs.files import atomic_write, fingerprint, json_text
+from evalkit.runs.folder import forget_run, run_folder
 from evalkit.runs.locks import locked_folder
-from evalkit.runs.outputs import forget_run, run_folder
 from rewards.config import BodyConfig, TrainingConfig
 from rewards.encoding.encoder import Encoder
 from rewards.errors import ConfigError, EvalkitError

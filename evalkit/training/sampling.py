@@ -7,8 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
-from rich.console import Console
-
 from evalkit.pipeline import generate as generating
 from evalkit.pipeline import score as scoring
 from evalkit.pipeline.config import Generate, ScoreFile
@@ -17,7 +15,7 @@ from evalkit.policies.config import Drawing, ProbeConfig
 from evalkit.policies.probe.prompts import read_prompts
 from evalkit.policies.reference import REFERENCE_FILE
 from evalkit.runs.files import atomic_write, fingerprint, json_text, spec_fingerprint
-from evalkit.runs.outputs import RECORD
+from evalkit.runs.folder import RECORD
 from evalkit.runs.terminal import say
 from evalkit.training.run import RESULT
 from rewards.errors import DataError, MissingFileError
@@ -121,7 +119,7 @@ def inputs_of(config: Sampled, reference: str = "") -> dict[str, object]:
     }
 
 
-def sample_and_score(config: Sampled, policy: str, folder: Path, n: int, seed: int, console: Console) -> None:
+def sample_and_score(config: Sampled, policy: str, folder: Path, n: int, seed: int) -> None:
     """Sample a policy and score the samples, in files of a folder; what is finished there stays.
 
     Args:
@@ -130,19 +128,18 @@ def sample_and_score(config: Sampled, policy: str, folder: Path, n: int, seed: i
         folder: Gets `samples.jsonl` and `scored.jsonl`.
         n: Samples for each prompt.
         seed: Seed of the samples.
-        console: Says what was done before.
 
     Raises:
         EvalkitError: A prompt cannot be continued or a sample has no score; the message names its place.
     """
     samples, scored = folder / SAMPLES, folder / SCORED
     if samples.exists():
-        say(console, f"{samples}: sampled before")
+        say(f"{samples}: sampled before")
     else:
-        say(console, f"Sampling {n} responses to each prompt from {policy}")
+        say(f"Sampling {n} responses to each prompt from {policy}")
         generating.run(generation(config, policy, samples, n, seed))
     if scored.exists():
-        say(console, f"{scored}: scored before")
+        say(f"{scored}: scored before")
     else:
         scoring.run(ScoreFile(scorer=config.scorer, data=str(samples), out=str(scored)))
 

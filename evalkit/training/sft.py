@@ -53,8 +53,8 @@ def run(config: TrainSft) -> None:
     if "eval_loss" in result.evaluation:
         perplexity = result.evaluation.get("eval_perplexity")
         told = f", perplexity {perplexity:.2f}" if perplexity is not None else ""
-        say(console, f"Held out: {result.evaluation['eval_loss']:.4f} nats a token{told}")
-    report_place(console, config.out)
+        say(f"Held out: {result.evaluation['eval_loss']:.4f} nats a token{told}")
+    report_place(config.out)
 
 
 def _read(config: TrainSft, source: str, limit: int, console: Console) -> Labelled[list[Generation]]:

@@ -166,7 +166,7 @@ FILLED = {
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_printed_configuration_reads_back_as_the_same(name, tmp_path, capsys):
-    kind, _ = COMMANDS[name]
+    kind = COMMANDS[name].config
     with pytest.raises(SystemExit) as stop:
         main([*name.split(), *FILLED[name], "--print_config"])
     assert stop.value.code == 0
@@ -187,7 +187,7 @@ def test_help_names_every_option_and_the_overview_every_command(name, capsys):
         main([*name.split(), "--help"])
     assert stop.value.code == 0
     told = capsys.readouterr().out
-    assert all(f"--{field}" in told for field in COMMANDS[name][0].__dataclass_fields__)
+    assert all(f"--{field}" in told for field in COMMANDS[name].config.__dataclass_fields__)
     with pytest.raises(SystemExit) as stop:
         main(["--help"])
     assert stop.value.code == 0

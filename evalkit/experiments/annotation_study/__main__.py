@@ -30,7 +30,7 @@ from evalkit.experiments.simulated_annotators.__main__ import (
     read_links,
 )
 from evalkit.experiments.simulated_annotators.world import JUDGE, PEOPLE, SYSTEMS, VOCABULARY, Pair, pairs
-from evalkit.runs.outputs import run_folder
+from evalkit.runs.folder import run_folder
 from rewards.errors import OutputExistsError
 from rewards.files import write_rows
 

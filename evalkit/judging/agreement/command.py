@@ -22,8 +22,8 @@ from evalkit.judging.page.position_panel import position_section
 from evalkit.report.csv import write_csv
 from evalkit.report.text import listed
 from evalkit.runs.files import atomic_write, fingerprint, json_text
-from evalkit.runs.outputs import run_folder
-from evalkit.runs.terminal import for_people
+from evalkit.runs.folder import run_folder
+from evalkit.runs.terminal import terminal
 from judges.statistics.agreement import Agreement
 from judges.statistics.raters import RaterAgreement
 from judges.verdicts.table import join_tables
@@ -64,7 +64,7 @@ def run(config: Agree) -> None:
     table = join_tables(tables)
     shown = (position_section(table, resampling), gather_comparisons(sources, table, config.shown))
     write_agreement_page(folder / "index.html", found, notes, config, shown)
-    console = for_people()
+    console = terminal()
     _show(found, notes, config, console)
     console.print(
         f"Results are in {folder}: index.html, agreement.csv, agreement.json, agreement.png",

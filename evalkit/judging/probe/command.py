@@ -22,7 +22,7 @@ from evalkit.judging.probe.findings import Finding, Outcome, overall, probe_find
 from evalkit.judging.probe.page import COLUMNS, cells, headlines, notes, sections
 from evalkit.judging.sides import Side
 from evalkit.runs.files import atomic_write, fingerprint, json_text
-from evalkit.runs.outputs import forget_run, run_folder
+from evalkit.runs.folder import forget_run, run_folder
 from judges.asking.config import without_secrets
 from judges.asking.session import Session
 from judges.judge import Comparison, Judge, Verdict, load_judge

@@ -22,8 +22,8 @@ from evalkit.judging.rank.page import (
 from evalkit.report.csv import write_csv
 from evalkit.report.text import finite
 from evalkit.runs.files import atomic_write, fingerprint, json_text
-from evalkit.runs.outputs import run_folder
-from evalkit.runs.terminal import for_people
+from evalkit.runs.folder import run_folder
+from evalkit.runs.terminal import terminal
 from judges.judge import REASONS
 from judges.statistics.bradley_terry import StrengthEstimate
 from judges.statistics.style import style_of
@@ -57,7 +57,7 @@ def run(config: Rank) -> None:
     position = position_section(table, Resampling(config.level, config.bootstrap, config.seed))
     shown = (position, gather_comparisons(sources, table, config.shown))
     write_leaderboard_page(folder / "index.html", boards, unranked, config, shown)
-    console = for_people()
+    console = terminal()
     _show(boards, unranked, console)
     console.print(
         f"Results are in {folder}: index.html, leaderboard.csv, leaderboard.json, leaderboard.png, "

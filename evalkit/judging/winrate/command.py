@@ -16,8 +16,8 @@ from evalkit.judging.winrate.findings import Finding, difficulties, finding
 from evalkit.judging.winrate.page import sections
 from evalkit.report.text import NONE, counted, interval_text, percent
 from evalkit.runs.files import atomic_write, fingerprint, json_text
-from evalkit.runs.outputs import run_folder
-from evalkit.runs.terminal import for_people
+from evalkit.runs.folder import run_folder
+from evalkit.runs.terminal import terminal
 from judges.statistics.win_rate import WinRate
 from judges.verdicts.groups import Group, groups_of, read_verdict_tables
 from judges.verdicts.table import VerdictTable
@@ -52,7 +52,7 @@ def run(config: WinRates) -> None:
     draw_positions(findings, folder / "position.png")
     browser = gather_comparisons(sources, table, config.shown)
     write_verdict_page(folder / "index.html", "Win rates", sections(findings, config, folder), browser)
-    console = for_people()
+    console = terminal()
     console.print(_printed(findings, config))
     for line in _notes(findings, config):
         console.print(line, soft_wrap=True)

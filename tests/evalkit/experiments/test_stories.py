@@ -33,7 +33,7 @@ def test_every_line_of_the_shell_is_a_command(course):
         program, *words = shlex.split(command.line)
         assert program == "evalkit"
         name, options = _command(words)
-        parse_configuration(COMMANDS[name][0], name, options)
+        parse_configuration(COMMANDS[name].config, name, options)
         names.append(name)
     assert {"train dpo", "train rso", "train ppo", "train best-of-n", "train outcome"} <= set(names)
     assert names.count("compare") == 2

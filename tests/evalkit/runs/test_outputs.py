@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from evalkit.runs.files import EDGE, atomic_write, configuration_hash, fingerprint, spec_fingerprint
+from evalkit.runs.folder import RECORD, forget_run, run_folder
 from evalkit.runs.locks import locked_folder
-from evalkit.runs.outputs import RECORD, ResumableRows, forget_run, run_folder
+from evalkit.runs.outputs import ResumableRows
 from rewards.errors import ConfigError, OutputExistsError
 from rewards.files import read_rows
 

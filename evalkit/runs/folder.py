@@ -1,0 +1,176 @@
+"""A run in its folder: recorded, locked, continued after a kill, never overwritten unasked."""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Protocol
+
+from evalkit.runs.files import atomic_write, configuration_hash
+from evalkit.runs.locks import locked_folder
+from evalkit.runs.provenance import provenance
+from rewards.errors import OutputExistsError
+
+RECORD = "run.json"
+"""File of a run's configuration and versions, which also says that a folder is a run's."""
+
+
+class RunConfig(Protocol):
+    """What the configuration of every command that makes a folder has, beside its own fields."""
+
+    @property
+    def out(self) -> str:
+        """The folder."""
+        ...
+
+    @property
+    def overwrite(self) -> bool:
+        """Whether a finished run, or one of another configuration, is replaced."""
+        ...
+
+
+@contextmanager
+def run(
+    config: RunConfig,
+    inputs: Mapping[str, object] | None = None,
+    *,
+    done: str,
+    neutral: Sequence[str] = (),
+    preliminary: Sequence[str] = (),
+) -> Iterator[Path]:
+    """Make or reopen the folder of a run, and keep other processes out of it while the block runs.
+
+    Configuration, versions, commit and seed are recorded in `run.json`. The block writes `done` last: a
+    folder that holds it is finished. Whatever else ends the block leaves the folder for the same command to
+    go on with; if it holds nothing yet that was made, it is removed, so that a mistake leaves no trace.
+
+    Args:
+        config: The command's configuration, a frozen dataclass.
+        inputs: Fingerprints of what the run reads; a run of other inputs is another run.
+        done: Name of the file whose presence says that the run is finished.
+        neutral: Fields, such as `ppo.kl_limit`, with which a run may go on changed; what they were before is
+            kept in `run.json`.
+        preliminary: Names of files that are written before anything is made, and go with the folder.
+
+    Raises:
+        OutputExistsError: The folder holds a finished run, another configuration's run, or something else, or
+            another process is in it.
+    """
+    folder = _opened(Path(config.out), config, config.overwrite, done, inputs, neutral)
+    with locked_folder(folder):
+        try:
+            yield folder
+        except BaseException:  # an interrupt too; what was made is kept
+            _forget(folder, preliminary)
+            raise
+
+
+def _opened(
+    folder: Path,
+    config: object,
+    overwrite: bool,
+    done: str,
+    inputs: Mapping[str, object] | None,
+    neutral: Sequence[str],
+) -> Path:
+    """Make or reopen a run's folder, and record the run in it; the arguments are those of `run`."""
+    record = folder / RECORD
+    values = asdict(config)  # type: ignore[call-overload]  # commands' configurations are dataclasses
+    values.pop("overwrite", None)
+    telling = _without(values, neutral)
+    mine = configuration_hash({**telling, "inputs": inputs} if inputs else telling)
+    if folder.exists() and not folder.is_dir():
+        raise OutputExistsError(f"{folder}: is a file; the output of this command is a folder")
+    if folder.exists() and not all(map(_left_by_a_kill, folder.iterdir())):
+        with locked_folder(folder):
+            begun = _begun(record)
+            finished = (folder / done).exists()
+            if overwrite and (finished or begun != mine):
+                shutil.rmtree(folder)
+            elif finished:
+                raise OutputExistsError(f"{folder}: exists and is finished; --overwrite replaces it")
+            elif begun == mine:
+                _record_change(record, values)
+                return folder
+            elif any(path != record for path in folder.iterdir()):
+                raise OutputExistsError(
+                    f"{folder}: begun with another configuration or input; repeat that command to finish it, "
+                    "or --overwrite to start anew"
+                )
+    told = {"configuration": values, "configuration_hash": mine, **provenance()}
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_write(record) as file:
+        json.dump(told, file, indent=2, default=str)
+    return folder
+
+
+def _record_change(record: Path, values: dict[str, object]) -> None:
+    """Keep beside a run's configuration what it was before, where the run goes on with another."""
+    told = json.loads(record.read_text(encoding="utf-8"))
+    plain = json.loads(json.dumps(values, default=str))
+    if told["configuration"] != plain:
+        before = [*told.get("configurations_before", ()), told["configuration"]]
+        with atomic_write(record) as file:
+            json.dump({**told, "configuration": plain, "configurations_before": before}, file, indent=2)
+
+
+def _left_by_a_kill(path: Path) -> bool:
+    """Return whether a file is a record half-written by a command that was killed, and says nothing."""
+    return path.name.startswith(f".{RECORD}.") and path.name.endswith(".partial")
+
+
+def _without(values: Mapping[str, object], names: Sequence[str]) -> dict[str, object]:
+    """Return nested values without some, each named by its path with dots."""
+    here = {name for name in names if "." not in name}
+    below: dict[str, list[str]] = {}
+    for name in names:
+        group, dot, rest = name.partition(".")
+        if dot:
+            below.setdefault(group, []).append(rest)
+    return {
+        name: _without(value, below[name]) if name in below and isinstance(value, Mapping) else value
+        for name, value in values.items()
+        if name not in here
+    }
+
+
+def _begun(record: Path) -> str:
+    """Return the hash of the configuration with which a folder's run was begun.
+
+    Raises:
+        OutputExistsError: The folder is not a run's.
+    """
+    try:
+        return str(json.loads(record.read_text(encoding="utf-8"))["configuration_hash"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise OutputExistsError(
+            f"{record.parent}: holds files of something else; name an empty or a new folder"
+        ) from None
+
+
+def _forget(folder: Path, preliminary: Sequence[str]) -> None:
+    """Remove the folder of a run that ended before it made anything."""
+    held = {path.name for path in folder.iterdir()}
+    if held <= {RECORD, *preliminary}:
+        for name in held:
+            (folder / name).unlink()
+        folder.rmdir()
+
+
+def run_folder(
+    out: str | Path,
+    config: object,
+    overwrite: bool,
+    done: str,
+    inputs: Mapping[str, object] | None = None,
+    neutral: Sequence[str] = (),
+) -> Path:
+    """Open a run's folder; `run` is the way in, and this goes with its last caller."""
+    return _opened(Path(out), config, overwrite, done, inputs, neutral)
+
+
+def forget_run(folder: Path) -> None:
+    """Remove the folder of a run that failed; `run` is the way in, and this goes with its last caller."""
+    _forget(folder, ())
