@@ -98,14 +98,16 @@ def read_by(kind: type) -> set[str]:
 def test_every_field_of_a_configuration_is_read_and_documented(kind):
     read = read_by(kind)
     assert [item.name for item in fields(kind) if item.name not in read] == []
-    module = ast.parse(Path(sys.modules[kind.__module__].__file__).read_text(encoding="utf-8"))
-    body = next(
-        node.body for node in module.body if isinstance(node, ast.ClassDef) and node.name == kind.__name__
-    )
-    for node, following in zip(body, [*body[1:], None], strict=True):
-        if isinstance(node, ast.AnnAssign):
-            assert isinstance(following, ast.Expr), f"{ast.unparse(node.target)} has no docstring"
-            assert isinstance(following.value, ast.Constant)
+    undocumented = {item.name for item in fields(kind)}
+    for base in filter(is_dataclass, kind.__mro__):
+        module = ast.parse(Path(sys.modules[base.__module__].__file__).read_text(encoding="utf-8"))
+        (body,) = (n.body for n in module.body if isinstance(n, ast.ClassDef) and n.name == base.__name__)
+        for node, following in zip(body, [*body[1:], None], strict=True):
+            if isinstance(node, ast.AnnAssign):
+                assert isinstance(following, ast.Expr), f"{ast.unparse(node.target)} has no docstring"
+                assert isinstance(following.value, ast.Constant)
+                undocumented.discard(ast.unparse(node.target))
+    assert undocumented == set()
 
 
 def test_configurations_of_the_parts_are_found():
