@@ -4,31 +4,21 @@ import math
 from collections.abc import Mapping
 from typing import Protocol
 
-NONE = "-"
-"""What stands where there is no number."""
+from rewards.display import NONE, counted, decimal, percent, span
 
-
-def decimal(value: float | None, digits: int = 2, sign: bool = False) -> str:
-    """Return a number with so many decimals; what rounds to 0 has no sign."""
-    if value is None or math.isnan(value):
-        return NONE
-    text = f"{value:{'+' if sign else ''}.{digits}f}"
-    return text if text.strip("+-0.") else text.lstrip("+-")
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    """Return a share as percent."""
-    return NONE if value is None or math.isnan(value) else f"{value:.{digits}%}"
-
-
-def span(low: str, high: str) -> str:
-    """Return `low to high`, one dash where there is neither."""
-    return NONE if low == high == NONE else f"{low} to {high}"
-
-
-def counted(number: int, one: str, several: str = "") -> str:
-    """Return a number with its noun, in the plural where there is not one."""
-    return f"{number:,} {one if number == 1 else several or one + 's'}"
+__all__ = [
+    "NONE",
+    "Interval",
+    "counted",
+    "decimal",
+    "finite",
+    "interval_text",
+    "listed",
+    "percent",
+    "reasons",
+    "shortened",
+    "span",
+]
 
 
 def reasons(missing: Mapping[str, int]) -> str:
