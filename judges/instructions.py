@@ -17,8 +17,8 @@ from judges.questions.schema import response_format
 from judges.questions.templates import Mode, Template, form_text, quality_text
 from rewards.errors import ConfigError, DataError, SpecError
 from rewards.records import Generation, Prompt
-from rewards.scorer import Spec
 from rewards.scorers.rules import row_name
+from rewards.specs import Spec
 
 MAX_TOKENS: Mapping[AnswerStyle, int] = {"text": 2048, "letter": 16, "schema": 2048}
 """Most tokens of a reply where the specification does not say."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast, get_args
 from judges.usage import NO_USAGE, Usage
 from rewards.errors import DataError, SpecError
 from rewards.records import Message, Prompt, prompt_key
-from rewards.scorer import Spec, parse_spec
+from rewards.specs import Spec, parse_spec
 
 if TYPE_CHECKING:  # a session holds the ledger, which holds what is said here
     from judges.asking.session import Session

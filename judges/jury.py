@@ -16,7 +16,7 @@ from judges.usage import NO_USAGE
 from judges.verdicts.annotation import order_known
 from judges.verdicts.members import majority
 from rewards.errors import ConfigError, SpecError
-from rewards.scorer import Spec
+from rewards.specs import Spec
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from judges.judge import Comparison, Judge, Reason, Verdict, Winner
 from judges.pointwise import load_pointwise_judge
 from judges.questions.question import Attempt, Question
 from rewards.errors import SpecError
-from rewards.scorer import Spec
+from rewards.specs import Spec
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from judges.judge import Comparison, Reason, Verdict, Winner
 from judges.questions.question import Attempt, Question
 from rewards.errors import ScoringError, SpecError
 from rewards.records import Generation, Prompt, Score
-from rewards.scorer import Spec
 from rewards.scorers.rules import row_name
+from rewards.specs import Spec
 
 _ROUNDING = 1e-9
 """Two weighted means of the same grades may differ by this."""

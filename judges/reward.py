@@ -11,8 +11,9 @@ from judges.judge import Comparison, Judge, Verdict
 from judges.recorded import RecordedJudge, fingerprint_files
 from rewards.errors import ConfigError, ScoringError, SpecError
 from rewards.records import Generation, Prompt, Score
-from rewards.scorer import Scorer, Spec, load_scorer
+from rewards.scorer import Scorer, load_scorer
 from rewards.scorers.rules import Column
+from rewards.specs import Spec
 
 
 @dataclass(frozen=True)

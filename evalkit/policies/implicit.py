@@ -15,9 +15,9 @@ from evalkit.policies.response_rows import ResponseEncoder, was_cut
 from rewards.errors import DataError, MissingFileError, ModelError, ScoringError, SpecError
 from rewards.models.head import prepare_for_packing
 from rewards.records import Generation, Score
-from rewards.scorer import Spec
 from rewards.scorers.engine import generation_name
 from rewards.scorers.loading import context_length, device
+from rewards.specs import Spec
 
 BETA = 0.1
 """Where neither the specification nor the policy's folder says it."""

@@ -7,7 +7,7 @@ from typing import Protocol, cast, runtime_checkable
 
 from rewards.errors import ConfigError
 from rewards.records import Generation, Prompt
-from rewards.scorer import load_by_spec
+from rewards.specs import load_by_spec
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from evalkit.testbeds.arithmetic_gold import ArithmeticScorer
 from evalkit.testbeds.facts import FactsWorld
 from evalkit.testbeds.facts_gold import FactsScorer
 from rewards.errors import SpecError
-from rewards.scorer import Scorer, Spec
+from rewards.scorer import Scorer
+from rewards.specs import Spec
 
 TESTBEDS: Mapping[str, Callable[[int], Scorer]] = MappingProxyType(
     {

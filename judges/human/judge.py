@@ -17,7 +17,7 @@ from judges.usage import Usage
 from judges.verdicts.annotation import ORDER, in_order
 from judges.verdicts.members import majority
 from rewards.errors import SpecError
-from rewards.scorer import Spec
+from rewards.specs import Spec
 
 if TYPE_CHECKING:  # which takes sqlalchemy
     from judges.human.store import Store

@@ -13,10 +13,10 @@ from rewards.models.outcome import AspectModel
 from rewards.models.sidecar import AspectFacts
 from rewards.models.tokens import TokenModel
 from rewards.records import Generation, Score, Span
-from rewards.scorer import Spec
 from rewards.scorers.engine import Engine, generation_name
 from rewards.scorers.outcome import read_row
 from rewards.solutions.steps import probabilities
+from rewards.specs import Spec
 
 
 class AspectScorer(Engine):

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from rewards.errors import ConfigError, ScoringError, SpecError
 from rewards.records import Generation, Score
-from rewards.scorer import Scorer, Spec, load_scorer
+from rewards.scorer import Scorer, load_scorer
 from rewards.scorers.rules import row_name
+from rewards.specs import Spec
 
 Combination: TypeAlias = Literal["mean", "worst", "uwo", "sum"]
 

@@ -14,11 +14,12 @@ from rewards.models.hub import load_tokenizer
 from rewards.models.outcome import AspectModel, RewardModel
 from rewards.models.sidecar import Sidecar, check_tokenizer, read_sidecar
 from rewards.models.tokens import TokenModel
-from rewards.scorer import Scorer, Spec
+from rewards.scorer import Scorer
 from rewards.scorers.aspects import AspectScorer, SpanScorer, weighted
 from rewards.scorers.outcome import ModelScorer
 from rewards.scorers.process import ProcessScorer
 from rewards.solutions.steps import AGGREGATIONS
+from rewards.specs import Spec
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 COMMON = ("dtype", "device", "batch_tokens", "over_long", "share_prefixes", "revision")

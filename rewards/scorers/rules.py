@@ -11,8 +11,9 @@ from typing import Literal, TypeAlias, get_args
 
 from rewards.errors import ConfigError, DataError, ScoringError, SpecError
 from rewards.records import Generation, Score, prompt_key
-from rewards.scorer import Scorer, Spec
+from rewards.scorer import Scorer
 from rewards.solutions.answers import GRADERS, is_right, reference_text
+from rewards.specs import Spec
 
 Unit: TypeAlias = Literal["characters", "words"]
 

@@ -14,7 +14,7 @@ from evalkit.policies.generation.texts import StopTexts, Texts
 from evalkit.policies.policy import DEFAULT_SAMPLING, SamplingConfig
 from rewards.errors import ConfigError, DataError, SpecError
 from rewards.records import Generation, Prompt, prompt_key
-from rewards.scorer import Spec
+from rewards.specs import Spec
 
 MEMORY = 2**29
 """Bytes of keys, values and next-token distributions that a batch of automatic size may take."""

@@ -47,7 +47,8 @@ from evalkit.testbeds.world_models import WORLD_FILE, Schooling, check_world, sa
 from rewards.errors import ConfigError, DataError, ModelError, ScoringError, SpecError
 from rewards.files import generations, read_rows, step_labels, to_row, write_rows
 from rewards.records import Generation, Message, StepLabels
-from rewards.scorer import load_scorer, parse_spec
+from rewards.scorer import load_scorer
+from rewards.specs import parse_spec
 
 WORLD = ArithmeticWorld()
 PROMPT = "Q 7 +3 *2 +8 -4 ?\n"  # 7 -> 0 -> 0 -> 8 -> 4

@@ -17,7 +17,8 @@ from evalkit.testbeds.facts_corpus import (
 from evalkit.testbeds.facts_gold import FactsScorer, grade
 from rewards.errors import DataError, ScoringError, SpecError
 from rewards.records import Generation, Message
-from rewards.scorer import load_scorer, parse_spec
+from rewards.scorer import load_scorer
+from rewards.specs import parse_spec
 
 WORLD = FactsWorld()
 PROMPT = "Q city oslo size age ? A\n"

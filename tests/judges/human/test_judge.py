@@ -12,7 +12,7 @@ from judges.verdicts.members import member_verdicts
 from judges.verdicts.reading import read_verdicts, verdict_row
 from rewards.errors import SpecError
 from rewards.files import write_rows
-from rewards.scorer import Spec
+from rewards.specs import Spec
 from tests.judges.human.labelled_store import label_all
 
 EXTRA = {"first_system": "S", "second_system": "T"}

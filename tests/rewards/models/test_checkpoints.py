@@ -15,8 +15,8 @@ from rewards.models.hub import _hub_answers, check_model_name, load_tokenizer
 from rewards.models.outcome import RewardModel
 from rewards.models.sidecar import SIDECAR, Scale, Sidecar, read_sidecar, tokenizer_hash, write_sidecar
 from rewards.records import Generation
-from rewards.scorer import parse_spec
 from rewards.scorers.loading import load_model_scorer
+from rewards.specs import parse_spec
 from rewards.training.fitting import add_adapters
 
 ROWS = [[0, 5, 6, 7, 1], [0, 5, 6, 8, 9, 1]]

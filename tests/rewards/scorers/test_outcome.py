@@ -13,9 +13,9 @@ from rewards.models.checkpoint import save
 from rewards.models.outcome import RewardModel
 from rewards.models.sidecar import Scale, Sidecar, tokenizer_hash
 from rewards.records import Generation, Message
-from rewards.scorer import parse_spec
 from rewards.scorers.loading import context_length, load_model_scorer
 from rewards.scorers.outcome import ModelScorer
+from rewards.specs import parse_spec
 
 PROMPTS = ["What is the capital of France?", "Why is the sky blue? one two three four five six", "Why"]
 ENDINGS = [

@@ -16,10 +16,10 @@ from rewards.models.head import prepare_for_packing
 from rewards.models.sidecar import read_sidecar
 from rewards.models.tokens import STEP_CLASSES, TokenModel
 from rewards.records import Generation, Message, StepLabels
-from rewards.scorer import parse_spec
 from rewards.scorers.loading import load_model_scorer
 from rewards.scorers.process import ProcessScorer
 from rewards.solutions.steps import AGGREGATIONS, aggregate, until_first_error
+from rewards.specs import parse_spec
 from rewards.training.process import encode_steps, fit_process
 
 QUICK = TrainingConfig(

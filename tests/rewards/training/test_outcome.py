@@ -15,8 +15,8 @@ from rewards.models.bodies import make_classifier as make_body
 from rewards.models.outcome import RewardModel
 from rewards.models.sidecar import read_sidecar
 from rewards.records import Generation, Preference, Ranking
-from rewards.scorer import parse_spec
 from rewards.scorers.loading import load_model_scorer
+from rewards.specs import parse_spec
 from rewards.training.outcome import fit
 
 WORDS = ["a", "go", "sky", "blue", "light", "scatter", "redness!", "capitally", "everything"]

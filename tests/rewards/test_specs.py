@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from rewards.errors import SpecError
 from rewards.records import Generation
-from rewards.scorer import load_scorer, parse_spec
+from rewards.scorer import load_scorer
+from rewards.specs import parse_spec
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
