@@ -32,8 +32,8 @@ class Progress:
         self._stream, self._bar = stream, bar
         if bar is not None:
             self._task: TaskID = bar.add_task(title, total=total, completed=done)
-        self._begun = self._told = time.monotonic()
-        self._first = self._done_told = done
+        self._begun = self._line_at = time.monotonic()
+        self._done_before = self._done_at_line = done
 
     def advance(self, number: int = 1, note: str = "") -> None:
         """Count more units as done.
@@ -50,11 +50,11 @@ class Progress:
         elif self._due():
             self._stream.write(f"{self._line()}\n")
             self._stream.flush()
-            self._told, self._done_told = time.monotonic(), self.done
+            self._line_at, self._done_at_line = time.monotonic(), self.done
 
     def _due(self) -> bool:
-        waited = time.monotonic() - self._told
-        share = (self.done - self._done_told) / self._total if self._total else 0.0
+        waited = time.monotonic() - self._line_at
+        share = (self.done - self._done_at_line) / self._total if self._total else 0.0
         return waited >= LEAST_SECONDS and (waited >= SECONDS or share >= SHARE)
 
     def _line(self) -> str:
@@ -66,7 +66,7 @@ class Progress:
         if self._total:
             parts.append(f"{self.done / self._total:.0%}")
         parts.append(f"{_clock(seconds)} so far")
-        made = self.done - self._first
+        made = self.done - self._done_before
         if self._total and made > 0 and self.done < self._total:
             parts.append(f"about {_clock(seconds / made * (self._total - self.done))} to go")
         return ", ".join([*parts, self._note] if self._note else parts)
@@ -96,7 +96,9 @@ def progress(
     from rich.progress import Progress as Bar
 
     console = Console(file=stream, emoji=False, markup=False, highlight=False)
-    with Bar(*_columns(total), console=console, transient=True) as bar:
+    # Results printed meanwhile stand above the bar, unless they go to a file.
+    above = sys.stdout.isatty()
+    with Bar(*_columns(total), console=console, transient=True, redirect_stdout=above) as bar:
         yield Progress(title, total, done, unit, stream, bar)
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from rewards.config import check_ranges
+
 
 @dataclass(frozen=True, kw_only=True)
 class Renaming:
@@ -9,6 +11,17 @@ class Renaming:
 
     rename: dict[str, str] = field(default_factory=dict)
     """Columns of the data by our names, such as {"question": "prompt"}."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limited:
+    """Data of which the first rows may be enough."""
+
+    limit: int = 0
+    """Use the first rows only; 0 uses all."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, {"limit": "0 or more"})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,29 +14,10 @@ from urllib.parse import unquote
 from judges.asking.config import AskingConfig
 from rewards.errors import ConfigError
 
-
-def refuse_own_input(out: str, data: str, *specifications: str) -> None:
-    """Refuse an output that would replace one of its command's inputs, or add to a folder of data.
-
-    Raises:
-        ConfigError: It is, or as a folder holds, the data or a model; or it lies in the folder of data.
-    """
-    bodies = [text.partition("?")[0] for text in specifications]
-    models = [unquote(part) for body in bodies for part in body.removeprefix("ensemble:").split(",")]
-    place = Path(out).resolve()
-    for source in filter(None, (data, *models)):
-        path = Path(source).resolve()
-        if path.exists() and (path.is_relative_to(place) or (source == data and place.is_relative_to(path))):
-            raise ConfigError(
-                f"{out}: {source} is an input and would be changed; give the output another name"
-            )
-
-
 EDGE = 1 << 25
 """Bytes hashed at either end of an input file; one of 64 MiB or less is hashed whole."""
-
-
-_OF_THE_ASKING = {one.name for one in fields(AskingConfig)} - {"base_url"}
+ASKING = {one.name for one in fields(AskingConfig)} - {"base_url"}
+"""Options of a judge that say how it is asked, and change none of its answers."""
 
 
 @contextmanager
@@ -53,6 +34,34 @@ def atomic_write(path: str | Path) -> Iterator[TextIO]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def json_text(values: object) -> str:
+    """Return values as indented JSON; a NaN is refused, since JSON has none."""
+    return json.dumps(values, indent=2, default=str, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_json(path: str | Path, values: object) -> None:
+    """Write values as indented JSON, atomically; a NaN is refused, since JSON has none."""
+    with atomic_write(path) as file:
+        file.write(json_text(values))
+
+
+def refuse_own_input(out: str, data: str, *specifications: str) -> None:
+    """Refuse an output that would replace one of its command's inputs, or add to a folder of data.
+
+    Raises:
+        ConfigError: It is, or as a folder holds, the data or a model; or it lies in the folder of data.
+    """
+    bodies = [text.partition("?")[0] for text in specifications]
+    models = [unquote(part) for body in bodies for part in body.removeprefix("ensemble:").split(",")]
+    place = Path(out).resolve()
+    for source in filter(None, (data, *models)):
+        path = Path(source).resolve()
+        if path.exists() and (path.is_relative_to(place) or (source == data and place.is_relative_to(path))):
+            raise ConfigError(
+                f"{out}: {source} is an input and would be changed; give the output another name"
+            )
 
 
 def configuration_hash(config: object) -> str:
@@ -87,8 +96,8 @@ def spec_fingerprint(spec: str) -> dict[str, object]:
     another budget, and a ledger changes while it is written.
     """
     body, _, query = spec.partition("?")
-    told = [pair for pair in query.split("&") if pair and pair.partition("=")[0] not in _OF_THE_ASKING]
-    spec = f"{body}?{'&'.join(told)}" if told else body
+    kept = [pair for pair in query.split("&") if pair and pair.partition("=")[0] not in ASKING]
+    spec = f"{body}?{'&'.join(kept)}" if kept else body
     files = {
         part: _listing(Path(part)) for part in re.split(r"[:,?&=]", spec) if part and Path(part).exists()
     }
@@ -99,14 +108,3 @@ def _listing(path: Path) -> str:
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     states = ((str(file), file.stat()) for file in files if file.is_file())
     return configuration_hash({name: [state.st_size, state.st_mtime_ns] for name, state in states})
-
-
-def json_text(values: object) -> str:
-    """Return values as indented JSON; a NaN is refused, since JSON has none."""
-    return json.dumps(values, indent=2, default=str, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def write_json(path: str | Path, values: object) -> None:
-    """Write values as indented JSON, atomically; a NaN is refused, since JSON has none."""
-    with atomic_write(path) as file:
-        file.write(json_text(values))

@@ -79,8 +79,8 @@ def _opened(
     record = folder / RECORD
     values = asdict(config)  # type: ignore[call-overload]  # commands' configurations are dataclasses
     values.pop("overwrite", None)
-    telling = _without(values, neutral)
-    mine = configuration_hash({**telling, "inputs": inputs} if inputs else telling)
+    lasting = _without(values, neutral)
+    mine = configuration_hash({**lasting, "inputs": inputs} if inputs else lasting)
     if folder.exists() and not folder.is_dir():
         raise OutputExistsError(f"{folder}: is a file; the output of this command is a folder")
     if folder.exists() and not all(map(_left_by_a_kill, folder.iterdir())):
@@ -99,21 +99,25 @@ def _opened(
                     f"{folder}: begun with another configuration or input; repeat that command to finish it, "
                     "or --overwrite to start anew"
                 )
-    told = {"configuration": values, "configuration_hash": mine, **provenance()}
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(record) as file:
-        json.dump(told, file, indent=2, default=str)
+        json.dump(
+            {"configuration": values, "configuration_hash": mine, **provenance()},
+            file,
+            indent=2,
+            default=str,
+        )
     return folder
 
 
 def _record_change(record: Path, values: dict[str, object]) -> None:
     """Keep beside a run's configuration what it was before, where the run goes on with another."""
-    told = json.loads(record.read_text(encoding="utf-8"))
+    recorded = json.loads(record.read_text(encoding="utf-8"))
     plain = json.loads(json.dumps(values, default=str))
-    if told["configuration"] != plain:
-        before = [*told.get("configurations_before", ()), told["configuration"]]
+    if recorded["configuration"] != plain:
+        before = [*recorded.get("configurations_before", ()), recorded["configuration"]]
         with atomic_write(record) as file:
-            json.dump({**told, "configuration": plain, "configurations_before": before}, file, indent=2)
+            json.dump({**recorded, "configuration": plain, "configurations_before": before}, file, indent=2)
 
 
 def _left_by_a_kill(path: Path) -> bool:
@@ -151,12 +155,10 @@ def _begun(record: Path) -> str:
 
 
 def _forget(folder: Path, preliminary: Sequence[str]) -> None:
-    """Remove the folder of a run that ended before it made anything."""
-    held = {path.name for path in folder.iterdir()}
-    if held <= {RECORD, *preliminary}:
-        for name in held:
-            (folder / name).unlink()
-        folder.rmdir()
+    """Remove the folder of a run that ended before it made anything; empty folders in it are nothing."""
+    files = [path for path in folder.rglob("*") if not path.is_dir() and not _left_by_a_kill(path)]
+    if {path.relative_to(folder).as_posix() for path in files} <= {RECORD, *preliminary}:
+        shutil.rmtree(folder)
 
 
 def run_folder(

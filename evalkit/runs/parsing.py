@@ -106,7 +106,8 @@ def command_line(name: str, config: object) -> str:
 
 
 def _options(config: object, prefix: str) -> Iterator[str]:
-    for item in fields(config):  # type: ignore[arg-type]  # commands' configurations are dataclasses
+    items = fields(config)  # type: ignore[arg-type]  # commands' configurations are dataclasses
+    for item in sorted(items, key=lambda each: bool(each.kw_only)):  # shared options last, as in --help
         value = getattr(config, item.name)
         default = item.default_factory() if item.default_factory is not MISSING else item.default
         if value == default:

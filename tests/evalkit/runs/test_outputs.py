@@ -3,39 +3,16 @@
 import json
 import multiprocessing
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from evalkit.runs.files import EDGE, atomic_write, configuration_hash, fingerprint, spec_fingerprint
-from evalkit.runs.folder import RECORD, forget_run, run_folder
-from evalkit.runs.locks import locked_folder
 from evalkit.runs.outputs import ResumableRows
 from rewards.errors import ConfigError, OutputExistsError
 from rewards.files import read_rows
 
 KEY = {"command": "test", "data": "d"}
 CHUNKS = [[{"n": 3 * chunk + row, "text": "é" * row} for row in range(3)] for chunk in range(4)]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """A command's configuration."""
-
-    size: int = 1
-    overwrite: bool = False
-
-
-def test_a_file_appears_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "new" / "a.txt"
-    with atomic_write(path) as file:
-        file.write("first")
-        assert not path.exists()
-    with pytest.raises(UnicodeEncodeError), atomic_write(path) as file:
-        file.writelines(["second", "\ud800"])
-    assert path.read_text() == "first"
-    assert list(path.parent.iterdir()) == [path]
 
 
 def write_all(out: Path, overwrite: bool = False, key: dict[str, str] = KEY) -> int:
@@ -169,121 +146,3 @@ def test_a_second_process_is_refused_while_the_first_writes_and_goes_on_when_it_
     first.join(60)
     assert write_all(out) == 3
     assert len(list(read_rows(out))) == 12
-
-
-def test_a_folder_in_use_is_neither_entered_nor_replaced(tmp_path):
-    folder = run_folder(tmp_path / "run", Settings(), overwrite=False, done="done")
-    (folder / "work").write_text("half")
-    with locked_folder(folder):
-        for settings, overwrite in ((Settings(), False), (Settings(2), True)):
-            with pytest.raises(OutputExistsError, match="another process is writing it"):
-                run_folder(folder, settings, overwrite, done="done")
-    assert (folder / "work").read_text() == "half"
-    assert run_folder(folder, Settings(), overwrite=False, done="done") == folder
-
-
-def test_a_run_folder_goes_on_with_its_own_configuration_alone(tmp_path):
-    folder = run_folder(tmp_path / "run", Settings(), overwrite=False, done="done")
-    record = json.loads((folder / RECORD).read_text())
-    assert record["configuration"] == {"size": 1}
-    assert {"versions", "python", "platform", "commit"} <= set(record)
-    (folder / "work").write_text("half")
-    run_folder(folder, Settings(overwrite=True), overwrite=True, done="done")  # the same, unfinished: goes on
-    assert (folder / "work").exists()
-    for settings, inputs in ((Settings(2), None), (Settings(), {"data": "changed"})):
-        with pytest.raises(OutputExistsError, match="another configuration or input"):
-            run_folder(folder, settings, overwrite=False, done="done", inputs=inputs)
-    (folder / "done").touch()
-    with pytest.raises(OutputExistsError, match="finished; --overwrite"):
-        run_folder(folder, Settings(), overwrite=False, done="done")
-    run_folder(folder, Settings(2), overwrite=True, done="done")
-    assert [path.name for path in folder.iterdir()] == [RECORD]
-
-
-@pytest.mark.parametrize("record", [None, "", "{}", "[]", '{"name": "a run of something else"}'])
-def test_a_folder_of_something_else_is_never_taken_or_replaced(tmp_path, record):
-    (tmp_path / "precious").write_text("precious")
-    if record is not None:
-        (tmp_path / RECORD).write_text(record)
-    before = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    for overwrite in (False, True):
-        with pytest.raises(OutputExistsError, match="something else"):
-            run_folder(tmp_path, Settings(), overwrite, done="precious")
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == before
-
-
-def test_a_failed_run_is_forgotten_only_where_it_made_nothing(tmp_path):
-    folder = run_folder(tmp_path / "run", Settings(), overwrite=False, done="done")
-    (folder / "work").touch()
-    forget_run(folder)
-    assert folder.exists()
-    (folder / "work").unlink()
-    forget_run(folder)
-    assert not folder.exists()
-
-
-def test_any_change_of_a_value_changes_the_hash_and_the_order_of_keys_does_not():
-    base = {"a": 1, "b": {"c": [1, 2]}}
-    assert configuration_hash(base) == configuration_hash({"b": {"c": [1, 2]}, "a": 1})
-    others = [{**base, "a": 2}, {**base, "a": "1"}, {**base, "b": {"c": [2, 1]}}, {**base, "d": None}]
-    assert len({configuration_hash(each) for each in [base, *others]}) == 5
-    assert configuration_hash(Settings(1)) == configuration_hash({"size": 1, "overwrite": False})
-
-
-def test_a_changed_input_has_another_fingerprint(tmp_path):
-    path = tmp_path / "d.jsonl"
-    path.write_bytes(b"a" * 1000)
-    first = fingerprint(str(path))
-    assert fingerprint(str(path)) == first
-    path.write_bytes(b"a" * 500 + b"b" + b"a" * 499)
-    assert fingerprint(str(path)) != first
-    assert fingerprint("") == {"source": ""}
-    assert fingerprint("hub:owner/name") == {"source": "hub:owner/name"}
-
-
-def test_a_file_of_more_than_two_edges_is_read_at_both(tmp_path, monkeypatch):
-    assert EDGE >= 1 << 20
-    monkeypatch.setattr("evalkit.runs.files.EDGE", 4)
-    prints = set()
-    for number, text in enumerate(
-        (b"aaaa____zzzz", b"aaab____zzzz", b"aaaa____zzzy", b"aaaa_____zzzz", b"aaaazz")
-    ):
-        path = tmp_path / "d"
-        path.write_bytes(text)
-        prints.add(json.dumps(fingerprint(str(path))))
-        assert len(prints) == number + 1
-
-
-def test_a_retrained_model_and_a_changed_folder_of_data_are_noticed(tmp_path):
-    folder = tmp_path / "model"
-    folder.mkdir()
-    (folder / "weights").write_text("1")
-    spec, before = f"ensemble:{folder},rule:length?combine=mean", {}
-    before = spec_fingerprint(spec), fingerprint(str(folder))
-    assert (spec_fingerprint(spec), fingerprint(str(folder))) == before
-    (folder / "weights").write_text("22")
-    after = spec_fingerprint(spec), fingerprint(str(folder))
-    assert after[0] != before[0]
-    assert after[1] != before[1]
-    assert spec_fingerprint("rule:length")["files"] is None
-
-
-def test_a_judge_may_be_asked_otherwise_in_the_middle_and_its_ledger_may_grow(tmp_path):
-    ledger, rubric = tmp_path / "l.db", tmp_path / "r.yaml"
-    rubric.write_text("criteria: []")
-    judge = f"judge:openai:m?rubric={rubric}&base_url=http://h/v1"
-    before = spec_fingerprint(f"{judge}&ledger={ledger}")
-    ledger.write_text("grown")
-    assert spec_fingerprint(f"{judge}&ledger={ledger}&budget=5&retry_failed=true") == before
-    assert spec_fingerprint(f"{judge}&temperature=1") != before
-    assert spec_fingerprint(judge.replace("//h", "//other")) != before
-    rubric.write_text("criteria: [another]")
-    assert spec_fingerprint(judge) != before  # its rubric has changed
-
-
-def test_a_record_that_a_kill_left_half_written_says_nothing(tmp_path):
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / ".run.json.123.partial").write_text('{"config')
-    folder = run_folder(tmp_path / "run", Settings(), overwrite=False, done="done")
-    assert (folder / "run.json").exists()
-    assert run_folder(folder, Settings(), overwrite=False, done="done") == folder
