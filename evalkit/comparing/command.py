@@ -86,7 +86,7 @@ def _check_inputs(config: Compare, asked: Sequence[Asked]) -> None:
     session = Session.open(replace(config, ledger=""))
     with session.ledger:
         for spec in config.judges.values():
-            load_judges(spec, session, (), 1)
+            load_judges(spec, session)
 
 
 def _lasting(config: Compare) -> Compare:

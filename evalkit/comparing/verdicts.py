@@ -4,21 +4,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from rich.console import Console
 
 from evalkit.comparing.config import Compare
 from evalkit.comparing.samples import Floats, Responses
-from evalkit.judging.config import JudgeFiles
-from evalkit.judging.judge import Pairs, ask_ahead
-from evalkit.judging.judge_summary import spent
-from evalkit.judging.sides import Side, match_sides
 from evalkit.policies.probe.prompts import Asked
+from judges.asking.asker import Asker
 from judges.asking.session import Session
-from judges.judge import Judge, Verdict
-from judges.panel import asks_people, load_judges, plan_lines, questioning
+from judges.judge import Verdict
+from judges.panel import Panel, load_judges, spending_lines
+from judges.sides import Side, SideComparisons, match_sides
 from judges.statistics.win_rate import settle_ties
 from judges.verdicts.reading import read_verdicts, verdict_row
 from rewards.errors import DataError
@@ -69,23 +66,26 @@ def judge_policies(
     """
     found: dict[str, dict[str, Judged]] = {}
     session = Session.open(replace(config, ledger=_ledger(config)))
-    askers = []
+    askers: list[Asker] = []
     with session.ledger:
         for name, spec in config.judges.items():
             paths = {one.name: folder / "verdicts" / name / f"{one.name}.jsonl" for one in everyone[:-1]}
             left = [one for one in everyone[:-1] if not paths[one.name].exists()]
             if left:
                 console.print(f"Judging by {name}, {spec}", soft_wrap=True)
-                (judge,) = load_judges(spec, session, (), 1)
+                judges = load_judges(spec, session)
+                panel = Panel(session, judges, "both" if config.both_orders else "one", config.seed)
                 for one in left:
-                    pairs = _pairs(config, spec, judge, (one, everyone[-1]), asked)
-                    _judge(config, session, judge, pairs, paths[one.name], console)
-                askers += [each.asker for each in questioning([judge])]
+                    comparisons = _comparisons(config, one, everyone[-1], asked)
+                    _judge(config, panel, comparisons, paths[one.name], console)
+                askers += panel.askers
             if not config.plan:
                 ids = [f"{i}.{j}" for i in range(1, len(asked) + 1) for j in range(1, config.samples + 1)]
                 found[name] = {one: read_judged(path, ids) for one, path in paths.items()}
         if not config.plan:
-            console.print("\n".join(spent(session, askers)), soft_wrap=True, end="\n" if askers else "")
+            console.print(
+                "\n".join(spending_lines(session, askers)), soft_wrap=True, end="\n" if askers else ""
+            )
     return found
 
 
@@ -95,28 +95,22 @@ def _ledger(config: Compare) -> str:
     return "" if not config.judges or (config.plan and not Path(path).exists()) else path
 
 
-def _pairs(
-    config: Compare, spec: str, judge: Judge, two: tuple[Responses, Responses], asked: Sequence[Asked]
-) -> Pairs:
-    first, second = (SampledSide(config.data, one.name, asked=asked, responses=one.texts) for one in two)
-    order: Literal["given", "both", "one"] = (
-        "given" if asks_people(judge) else "both" if config.both_orders else "one"
+def _comparisons(
+    config: Compare, policy: Responses, baseline: Responses, asked: Sequence[Asked]
+) -> SideComparisons:
+    first, second = (
+        SampledSide(config.data, one.name, asked=asked, responses=one.texts) for one in (policy, baseline)
     )
-    files = JudgeFiles(
-        judge=spec, first=first.name, second=second.name, out=config.out, order=order, seed=config.seed
-    )
-    return Pairs(files, first, second, match_sides(first, second))
+    return SideComparisons(first, second, match_sides(first, second))
 
 
-def _judge(
-    config: Compare, session: Session, judge: Judge, pairs: Pairs, path: Path, console: Console
-) -> None:
+def _judge(config: Compare, panel: Panel, comparisons: SideComparisons, path: Path, console: Console) -> None:
     if config.plan:
-        for line in plan_lines(session, [judge], pairs.shown):
-            console.print(f"{pairs.first.name}: {line}", soft_wrap=True)
+        for line in panel.plan_lines(comparisons):
+            console.print(f"{comparisons.first.name}: {line}", soft_wrap=True)
         return
-    ask_ahead([judge], pairs.shown, False, console)
-    write_rows(path, map(verdict_row, pairs.verdicts([judge])))
+    panel.ask(comparisons)
+    write_rows(path, map(verdict_row, panel.verdicts(comparisons)))
 
 
 def read_judged(path: Path, ids: Sequence[str]) -> Judged:

@@ -1,32 +1,18 @@
 """`evalkit judge`: two systems' responses to the same prompts, and a judge's verdict on each pair."""
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
-from rich.console import Console
-
 from evalkit.judging.config import JudgeFiles
-from evalkit.judging.judge_summary import IDENTICAL, Summary, Watch
-from evalkit.judging.sides import Matching, Side, comparisons, match_sides, side_name
-from evalkit.runs.terminal import terminal
-from judges.asking.batch import run_batches
+from evalkit.judging.judge_summary import JudgingSummary
+from evalkit.runs.terminal import say
 from judges.asking.session import Session
-from judges.human.judge import HumanJudge
-from judges.judge import Comparison, Judge, Verdict, shows_second_first
-from judges.jury import Jury
-from judges.panel import asks_people, load_judges, people_asked, plan_lines, questioning, questions, rounds
-from judges.verdicts.annotation import order_known
-from judges.verdicts.members import member_verdicts, members_in
+from judges.panel import Panel, load_judges
+from judges.sides import Side, SideComparisons, match_sides, side_name
 from judges.verdicts.reading import verdict_row
 from rewards.errors import ConfigError, OutputExistsError
 from rewards.files import write_rows
 from rewards.files.writing import WRITERS
-
-CHUNK = 256
-"""Comparisons whose verdicts are looked up at a time."""
 
 
 def run(config: JudgeFiles) -> None:
@@ -43,127 +29,26 @@ def run(config: JudgeFiles) -> None:
         replace(config, ledger="" if config.plan and not Path(ledger).exists() else ledger)
     )
     with session.ledger:
-        judges = load_judges(config.judge, session, config.axes, config.repeats)
-        if all(asks_people(judge) for judge in judges):
-            config = replace(config, order="given")  # each person sees the sides in an order of their own
-        _judge(config, session, judges, Pairs(config, first, second, matching))
+        panel = Panel(
+            session,
+            load_judges(config.judge, session, config.axes, config.repeats),
+            config.order,
+            config.seed,
+            config.identical == "ask",
+            config.axes,
+            config.repeats,
+        )
+        _judge(config, panel, SideComparisons(first, second, matching, config.limit))
 
 
-def _judge(config: JudgeFiles, session: Session, judges: Sequence[Judge], pairs: "Pairs") -> None:
-    console = terminal()
+def _judge(config: JudgeFiles, panel: Panel, comparisons: SideComparisons) -> None:
     if config.plan:
-        console.print("\n".join(plan_lines(session, judges, pairs.shown, config.batch)), soft_wrap=True)
+        say("\n".join(panel.plan_lines(comparisons, config.batch)))
         return
-    ask_ahead(judges, pairs.shown, config.batch, console)
-    summary = Summary(config, pairs.matching, pairs.first.name, pairs.second.name)
-    write_rows(config.out, map(verdict_row, summary.counted(pairs.verdicts(judges))), config.overwrite)
-    databases = {judge.store.name: None for judge in people_asked(judges)}
-    told = summary.lines(session, [judge.asker for judge in questioning(judges)], list(databases))
-    console.print("\n".join(told), soft_wrap=True)
-
-
-class Pairs:
-    """The comparisons of a run in the orders asked, read anew at each pass."""
-
-    def __init__(self, config: JudgeFiles, first: Side, second: Side, matching: Matching) -> None:
-        self._config = config
-        self.first, self.second, self.matching = first, second, matching
-
-    def comparisons(self) -> Iterator[Comparison]:
-        """Yield each comparison once, as given."""
-        return comparisons(self.first, self.second, self.matching, self._config.limit)
-
-    def shown(self) -> Iterator[Comparison]:
-        """Yield each comparison that is asked, as the judge is to see it."""
-        for comparison in self.comparisons():
-            if not self._settled(comparison):
-                yield from (comparison.swap() if turned else comparison for turned in self._turns(comparison))
-
-    def verdicts(self, judges: Sequence[Judge]) -> Iterator[Verdict]:
-        """Yield every judge's verdicts on each comparison, told as the comparison was given."""
-        rest = self.comparisons()
-        while chunk := list(itertools.islice(rest, CHUNK)):
-            plan = [(one, turned) for one in chunk if not self._settled(one) for turned in self._turns(one)]
-            answers = [
-                iter(judge.compare([one.swap() if turned else one for one, turned in plan]))
-                for judge in judges
-            ]
-            for comparison in chunk:
-                for judge, verdicts, (axis, repeat) in zip(judges, answers, self._rounds(), strict=True):
-                    for turned in self._turns(comparison):
-                        if self._settled(comparison):
-                            yield from _ties(comparison, judge, axis, repeat, turned)
-                            continue
-                        verdict = next(verdicts)
-                        again = turned and self._config.order == "both"
-                        yield from _told(judge, verdict.swap() if turned else verdict, again)
-
-    def _rounds(self) -> list[tuple[str, int]]:
-        return rounds(self._config.axes, self._config.repeats)
-
-    def _settled(self, comparison: Comparison) -> bool:
-        return comparison.first == comparison.second and self._config.identical == "tie"
-
-    def _turns(self, comparison: Comparison) -> tuple[bool, ...]:
-        """Return, for each time a comparison is asked, whether its second response is shown first."""
-        if self._config.order == "both":
-            return (False, True)
-        return (self._config.order == "one" and shows_second_first(comparison, self._config.seed),)
-
-
-def ask_ahead(
-    judges: Sequence[Judge], shown: Callable[[], Iterable[Comparison]], batch: bool, console: Console
-) -> None:
-    """Bring all answers into the ledger, as fast as the limits allow; `compare` then only looks them up.
-
-    Args:
-        judges: Those that ask no endpoint are passed over.
-        shown: Gives all comparisons as they are to be seen, anew at each call.
-        batch: Whether to ask by the Batch API.
-        console: Where it is said what becomes of a batch.
-
-    Raises:
-        ConfigError: A batch is asked for, of judges that ask no endpoint.
-    """
-    asked = list(questioning(judges))
-    if batch and not asked:
-        raise ConfigError("--batch is for judges that are asked over the network, such as openai:MODEL")
-    if batch:
-        tell = partial(console.print, soft_wrap=True, highlight=False, markup=False)
-        for judge in asked:
-            asker, every = judge.asker, questions(judge, shown())
-            tell(run_batches(asker.session, asker.model, every, asker.base_url, tell=tell).line())
-    else:
-        with Watch() as watch:
-            for judge in asked:
-                judge.asker.progress = watch.show
-                judge.asker.ask(questions(judge, shown()))
-    for judge in asked:
-        judge.asker.finished = True
-
-
-def _ties(comparison: Comparison, judge: Judge, axis: str, repeat: int, turned: bool) -> Iterator[Verdict]:
-    """Yield a tie in place of each verdict to be asked for, so that all prompts weigh alike."""
-    for name in (getattr(judge, "name", ""), *getattr(judge, "names", ())):
-        yield Verdict(comparison, "tie", None, "", name, axis, repeat, turned, detail=IDENTICAL)
-
-
-def _told(judge: Judge, verdict: Verdict, again: bool) -> Iterator[Verdict]:
-    """Yield a verdict, and behind a jury's those of its members; so, too, of several people.
-
-    Args:
-        judge: Who gave it.
-        verdict: Told as the comparison was given.
-        again: Whether it is the second order's; people, who are asked once, stand behind the first one's.
-    """
-    yield verdict
-    if isinstance(judge, Jury) or (isinstance(judge, HumanJudge) and not judge.annotator):
-        for member in member_verdicts(verdict):
-            if order_known(member):
-                yield member
-            elif not again:
-                yield member
-                yield from member_verdicts(member) if members_in(member) else ()
+    panel.ask(comparisons, config.batch, say)
+    summary = JudgingSummary(config, comparisons)
+    write_rows(config.out, map(verdict_row, summary.counted(panel.verdicts(comparisons))), config.overwrite)
+    say("\n".join(summary.lines(panel)))
 
 
 def _check_paths(config: JudgeFiles, ledger: str) -> None:

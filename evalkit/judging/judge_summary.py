@@ -1,32 +1,23 @@
 """What `judge` says while it asks and when it is done: verdicts, what is missing and why, what it cost."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
 from evalkit.judging.config import JudgeFiles
-from evalkit.judging.sides import Matching
-from judges.asking.asker import BUDGET, NOT_ASKED, Asker
-from judges.asking.session import Session
-from judges.asking.tally import Tally
+from judges.asking.asker import BUDGET, NOT_ASKED
 from judges.human.judge import WAITS
 from judges.judge import Verdict
-
-IDENTICAL = "identical responses, nobody asked"
+from judges.panel import IDENTICAL, Panel, spending_lines
+from judges.sides import SideComparisons
 
 
 @dataclass
-class Summary:
-    """Counts verdicts as they pass, and tells what they came to."""
+class JudgingSummary:
+    """Counts verdicts as they are written, and says what they came to."""
 
     config: JudgeFiles
-    matching: Matching
-    first: str
-    """Name of the first system."""
-    second: str
+    comparisons: SideComparisons
     winners: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
     """For each judge and axis, the verdicts by winner, and by reason where there is none."""
     identical: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -52,24 +43,15 @@ class Summary:
                 self.details.setdefault(verdict.reason, verdict.detail)
             yield verdict
 
-    def lines(
-        self, session: Session, askers: Sequence[Asker], databases: Sequence[str] = ()
-    ) -> Iterator[str]:
-        """Say what was found, what is missing, what it cost and what to do next.
-
-        Args:
-            session: What the judges share.
-            askers: Those that asked over the network.
-            databases: Where the labels are kept of people who were asked.
-        """
+    def lines(self, panel: Panel) -> Iterator[str]:
+        """Say how each judge decided, what is missing, what it cost and what to do next."""
+        first, second = self.comparisons.first.name, self.comparisons.second.name
         for (judge, axis), counts in self.winners.items():
             by = f"{judge}, {axis}" if axis else judge
-            told = (
-                f"{self.first} {counts['first']:,}, {self.second} {counts['second']:,}, tie {counts['tie']:,}"
-            )
+            wins = f"{first} {counts['first']:,}, {second} {counts['second']:,}, tie {counts['tie']:,}"
             decided = counts["first"] + counts["second"]
             missing = counts.total() - decided - counts["tie"]
-            yield f"{by}: {told}, missing {missing:,}, of {counts.total():,} verdicts"
+            yield f"{by}: {wins}, missing {missing:,}, of {counts.total():,} verdicts"
             if decided:
                 continue
             if counts["tie"] > self.identical[judge, axis]:
@@ -82,15 +64,15 @@ class Summary:
         if self.identical:
             same = self.identical.total()
             yield f"{same:,} verdicts are ties of identical responses, about which nobody was asked"
-        if any(self.matching.left_out):
-            ours, theirs = self.matching.left_out
-            yield f"left out, without a partner: {ours:,} rows of {self.first}, {theirs:,} of {self.second}"
+        ours, theirs = self.comparisons.matching.left_out
+        if ours or theirs:
+            yield f"left out, without a partner: {ours:,} rows of {first}, {theirs:,} of {second}"
         yield from self._missing()
-        yield from self._people(databases)
-        yield from spent(session, askers)
+        yield from self._people(panel.databases)
+        yield from spending_lines(panel.session, panel.askers)
         yield f"Verdicts are in {self.config.out}; evalkit winrate --verdicts {self.config.out} --out DIR"
 
-    def _people(self, databases: Sequence[str]) -> Iterator[str]:
+    def _people(self, databases: list[str]) -> Iterator[str]:
         if databases:
             yield "people are asked once about each comparison, each with the sides in an order of their own"
         if self.waiting:
@@ -127,48 +109,3 @@ class Summary:
 def _says(detail: str, what: str) -> bool:
     """Say whether that is the detail, or what a jury repeats of a member's."""
     return detail == what or f"(skipped: {what})" in detail
-
-
-def spent(session: Session, askers: Sequence[Asker]) -> Iterator[str]:
-    """Say what was asked over the network and what that cost; nothing where nobody was asked."""
-    if not askers:
-        return
-    tallies = [asker.tally for asker in askers]
-    known, calls = (sum(getattr(tally, name) for tally in tallies) for name in ("from_ledger", "calls"))
-    sent = sum(tally.usage.tokens_in for tally in tallies)
-    received = sum(tally.usage.tokens_out for tally in tallies)
-    cost = f"{session.spending.spent:.4f} {session.prices.currency}"
-    if calls:
-        priced = any(tally.usage.cost is not None for tally in tallies)
-        told = cost if priced else "price not known"
-        yield f"{calls:,} calls, {sent:,} tokens sent and {received:,} received, {told}"
-    elif session.spending.spent:
-        yield f"{cost} by batch"
-    before = f"{known:,} answers were there before; " if known else ""
-    yield f"{before}all replies are kept in {session.ledger.path}"
-
-
-class Watch:
-    """Shows on a terminal how the asking goes."""
-
-    def __init__(self) -> None:
-        console = Console(stderr=True)
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._progress.add_task("asking")
-
-    def __enter__(self) -> "Watch":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def show(self, tally: Tally) -> None:
-        """Show a tally, in place of the one before."""
-        failed = tally.received - tally.states["ok"]
-        words = (
-            f"{tally.states['ok']:,} answered, {failed:,} failed, {tally.from_ledger:,} known before, "
-            f"{tally.in_flight} in flight, {tally.calls_per_second():.0f} calls/s"
-        )
-        self._progress.update(self._task, description=words + (", stopping" if tally.stopping else ""))

@@ -4,31 +4,28 @@ import csv
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
+from evalkit import runs
 from evalkit.judging.config import Probe
-from evalkit.judging.judge import ask_ahead
-from evalkit.judging.judge_summary import spent
 from evalkit.judging.page.gathering import gather_comparisons
 from evalkit.judging.page.verdict_page import write_verdict_page
 from evalkit.judging.probe.figure import draw_probes
 from evalkit.judging.probe.findings import Finding, Outcome, overall, probe_findings
 from evalkit.judging.probe.page import COLUMNS, cells, headlines, notes, sections
-from evalkit.judging.sides import Side
-from evalkit.runs.files import atomic_write, fingerprint, json_text
-from evalkit.runs.folder import forget_run, run_folder
+from evalkit.runs import atomic_write, fingerprint, say, show, write_json
 from judges.asking.config import without_secrets
 from judges.asking.session import Session
-from judges.judge import Comparison, Judge, Verdict, load_judge
+from judges.judge import Comparison, Judge, Verdict
 from judges.jury import Jury
-from judges.panel import plan_lines, questioning
+from judges.panel import CHUNK, Panel, load_judges, questioning, spending_lines
 from judges.probes import GOOD, IDENTICAL, Trial, make_trials
+from judges.sides import Side
 from judges.verdicts.groups import read_verdict_tables
 from judges.verdicts.members import member_verdicts
 from judges.verdicts.reading import verdict_row
@@ -36,9 +33,6 @@ from rewards.errors import DataError
 from rewards.files import write_rows
 from rewards.intervals import Resampling
 from rewards.records import Generation, prompt_key
-
-CHUNK = 256
-"""Comparisons whose verdicts are looked up at a time."""
 
 CSV_COLUMNS = (
     "probe", "kind", "measure", "value", "low", "high", "n", "missing", "prompts", "worst_low", "worst_high",
@@ -55,34 +49,27 @@ def run(config: Probe) -> None:
     resampling = Resampling(config.level, config.bootstrap, config.seed)
     trials = Trials(config)
     session = Session.open(replace(config, ledger=_ledger(config)))
-    judge = load_judge(config.judge, session)
-    console = Console(emoji=False)  # which would take `openai:m:` for one
+    panel = Panel(session, load_judges(config.judge, session), "given", ask_identical=True)
     if config.plan:
-        _tell(console, [trials.line(), *plan_lines(session, [judge], trials.shown)])
+        say("\n".join([trials.line(), *panel.plan_lines(trials)]))
         return
     inputs = {"data": fingerprint(config.data)}
-    folder = run_folder(config.out, without_secrets(config), config.overwrite, "index.html", inputs)
-    try:
-        ask_ahead([judge], trials.shown, False, console)
-    except (
-        BaseException
-    ):  # whatever ends it: what was answered is in the ledger, and the folder holds nothing
-        forget_run(folder)
-        raise
-    seen = Seen()
-    write_rows(folder / "verdicts.jsonl", map(verdict_row, trials.verdicts(judge, seen)), overwrite=True)
-    if all(math.isnan(one.value) for one in seen.outcomes):
-        raise DataError(
-            f"{config.judge}: none of {len(seen.outcomes)} verdicts has a winner: {'; '.join(seen.missing())}"
-        )
-    findings = probe_findings(seen.outcomes, may_tie(judge, trials), resampling)
-    _write(config, folder, findings, trials)
-    terminal = console if console.is_terminal else Console(width=160)  # a file has no edge to wrap at
-    terminal.print(_printed(findings, config.level))
-    _tell(console, (f"{probe}: {health} ({told})" for probe, health, told in headlines(findings)))
-    _tell(console, [*notes(findings, config.level), *seen.missing()])
-    _tell(console, spent(session, [one.asker for one in questioning([judge])]))
-    _tell(console, [f"Results are in {folder}: index.html, probe.csv, probe.json, probe.png, verdicts.jsonl"])
+    with runs.run(without_secrets(config), inputs, done="index.html") as folder:
+        panel.ask(trials)
+        seen = Seen()
+        verdicts = trials.verdicts(panel.judges[0], seen)
+        write_rows(folder / "verdicts.jsonl", map(verdict_row, verdicts), overwrite=True)
+        if all(math.isnan(one.value) for one in seen.outcomes):
+            missing = "; ".join(seen.missing())
+            raise DataError(f"{config.judge}: none of {len(seen.outcomes)} verdicts has a winner: {missing}")
+        findings = probe_findings(seen.outcomes, may_tie(panel.judges[0], trials), resampling)
+        _write(config, folder, findings, trials)
+    show(_printed(findings, config.level))
+    for probe, health, told in headlines(findings):
+        say(f"{probe}: {health} ({told})")
+    for line in (*notes(findings, config.level), *seen.missing(), *spending_lines(session, panel.askers)):
+        say(line)
+    say(f"Results are in {folder}: index.html, probe.csv, probe.json, probe.png, verdicts.jsonl")
 
 
 class Trials:
@@ -107,7 +94,7 @@ class Trials:
         """Yield every probe."""
         return make_trials(self.answers, self._seed)
 
-    def shown(self) -> Iterator[Comparison]:
+    def __iter__(self) -> Iterator[Comparison]:
         """Yield every probe as the judge is to see it."""
         return (trial.shown() for trial in self.all())
 
@@ -204,8 +191,7 @@ def _write(config: Probe, folder: Path, findings: Sequence[Finding], trials: Tri
         "probes": {probe: overall(findings, probe) for probe in dict.fromkeys(map(_probe, findings))},
         "figures": list(map(_row, findings)),
     }
-    with atomic_write(folder / "probe.json") as file:
-        file.write(json_text(report))
+    write_json(folder / "probe.json", report)
     draw_probes(findings, config.level, folder / "probe.png")
     verdicts = str(folder / "verdicts.jsonl")
     browser = gather_comparisons(verdicts, read_verdict_tables(verdicts), config.shown)
@@ -242,8 +228,3 @@ def _printed(findings: Sequence[Finding], level: float) -> Table:
     for finding in findings:
         table.add_row(*cells(finding))
     return table
-
-
-def _tell(console: Console, lines: Iterable[str]) -> None:
-    for line in lines:
-        console.print(line, soft_wrap=True, highlight=False, markup=False)

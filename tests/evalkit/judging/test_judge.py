@@ -13,10 +13,10 @@ from types import SimpleNamespace
 import pytest
 
 from evalkit.cli import main
-from evalkit.judging.config import JudgeFiles
-from evalkit.judging.judge import CHUNK, Pairs
-from evalkit.judging.sides import Side, match_sides
+from judges.asking.session import Session
 from judges.judge import Verdict
+from judges.panel import CHUNK, Panel
+from judges.sides import Side, SideComparisons, match_sides
 from judges.verdicts.reading import read_verdicts
 from rewards.files import read_rows
 from tests.judges.asking.batch_server import KEY, BatchServer, answered, unasked
@@ -379,8 +379,8 @@ def test_rows_are_written_as_they_come_and_few_are_held(folder):
             return [Verdict(one, "tie", None) for one in comparisons]
 
     ours, theirs = (Side(f"{name}.jsonl", name) for name in ("ours", "theirs"))
-    config = JudgeFiles(judge="", first="", second="", out="")
-    verdicts = Pairs(config, ours, theirs, match_sides(ours, theirs)).verdicts([Counting()])
+    panel = Panel(Session.open(), [Counting()])
+    verdicts = panel.verdicts(SideComparisons(ours, theirs, match_sides(ours, theirs)))
     next(verdicts)
     assert compared == [2 * CHUNK]
     assert sum(1 for _ in verdicts) == 2 * many - 1

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from evalkit.judging.sides import Side, comparisons, match_sides, side_name
+from judges.sides import Side, SideComparisons, match_sides, side_name
 from rewards.errors import ConfigError, DataError
 
 
@@ -18,7 +18,7 @@ def row(prompt, response, **more):
 
 def texts(first, second, **options):
     matching = match_sides(first, second, **options)
-    return [(one.prompt, one.first, one.second) for one in comparisons(first, second, matching)]
+    return [(one.prompt, one.first, one.second) for one in SideComparisons(first, second, matching)]
 
 
 def test_rows_in_any_order_are_matched_by_prompt(tmp_path):
@@ -90,7 +90,7 @@ def test_several_responses_to_a_row_are_refused(tmp_path):
 def test_columns_of_both_sides_travel_along_and_say_whose_they_are(tmp_path):
     first = side(tmp_path, "a", [row("p", "1", reference="42", tokens=3)])
     second = side(tmp_path, "b", [row("p", "2", reference="42", tokens=5, note="n")])
-    (one,) = comparisons(first, second, match_sides(first, second))
+    (one,) = SideComparisons(first, second, match_sides(first, second))
     assert one.extra == {
         "reference": "42", "first_tokens": 3, "second_tokens": 5, "note": "n",
         "first_system": "a", "second_system": "b",
@@ -103,7 +103,7 @@ def test_columns_of_both_sides_travel_along_and_say_whose_they_are(tmp_path):
 def test_limit_takes_the_first_comparisons(tmp_path):
     rows = [row(f"p{number}", "x") for number in range(5)]
     first, second = side(tmp_path, "a", rows), side(tmp_path, "b", rows[::-1])
-    assert len(list(comparisons(first, second, match_sides(first, second), 2))) == 2
+    assert len(list(SideComparisons(first, second, match_sides(first, second), 2))) == 2
 
 
 def test_systems_need_different_names(tmp_path):

@@ -93,24 +93,36 @@ def match_sides(first: Side, second: Side, unmatched: Unmatched = "refuse") -> M
     return Matching(by_id, same, frozenset(both), (len(alone[0][2]), len(alone[1][2])))
 
 
-def comparisons(first: Side, second: Side, matching: Matching, limit: int = 0) -> Iterator[Comparison]:
-    """Yield the comparisons in the first file's order; the second is held in memory if it has another."""
-    partners: Iterator[Generation] | None = None
-    held: dict[bytes, Generation] = {}
-    if matching.same_order:
-        partners = (generation for _, generation in second.generations())
-    else:
-        pairs = ((_key(one, matching.by_id), one) for _, one in second.generations())
-        held = {key: one for key, one in pairs if key in matching.both}
-    given = 0
-    for row, ours in first.generations():
-        if limit and given == limit:
-            return
-        key = _key(ours, matching.by_id)
-        if key in matching.both:
-            given += 1
-            theirs = next(partners) if partners else held.pop(key)
-            yield _comparison(row, ours, theirs, first.name, second.name)
+@dataclass(frozen=True)
+class SideComparisons:
+    """The comparisons of two sides, read anew each time they are iterated."""
+
+    first: Side
+    second: Side
+    matching: Matching
+    """As `match_sides` returns it."""
+    limit: int = 0
+    """Most comparisons; 0 takes all."""
+
+    def __iter__(self) -> Iterator[Comparison]:
+        """Yield the comparisons in the first file's order; the second is held in memory if it has another."""
+        matching = self.matching
+        partners: Iterator[Generation] | None = None
+        held: dict[bytes, Generation] = {}
+        if matching.same_order:
+            partners = (generation for _, generation in self.second.generations())
+        else:
+            pairs = ((_key(one, matching.by_id), one) for _, one in self.second.generations())
+            held = {key: one for key, one in pairs if key in matching.both}
+        given = 0
+        for row, ours in self.first.generations():
+            if self.limit and given == self.limit:
+                return
+            key = _key(ours, matching.by_id)
+            if key in matching.both:
+                given += 1
+                theirs = next(partners) if partners else held.pop(key)
+                yield _comparison(row, ours, theirs, self.first.name, self.second.name)
 
 
 def side_name(source: str, given: str) -> str:
