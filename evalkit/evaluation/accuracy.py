@@ -1,27 +1,26 @@
 """`evalkit accuracy`: accuracy of the answer chosen from N samples, against N."""
 
 import math
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from evalkit import runs
 from evalkit.evaluation.accuracy_figure import draw_accuracy
 from evalkit.evaluation.accuracy_samples import Samples, read_samples
 from evalkit.evaluation.config import Accuracy
 from evalkit.report.csv import write_csv
 from evalkit.report.text import counted, decimal, finite, percent
-from evalkit.runs.files import atomic_write, fingerprint, json_text
-from evalkit.runs.folder import run_folder
+from evalkit.runs.files import fingerprint, write_json
+from evalkit.runs.terminal import say, show
 from rewards.errors import ConfigError
 from rewards.evaluation.accuracy import AccuracyCurve, Difference, Method, accuracy_curve
 from rewards.intervals import Resampling
 
-TABLE, RESULT, FIGURE = "accuracy.csv", "accuracy.json", "accuracy.png"
+TABLE, REPORT, FIGURE = "accuracy.csv", "accuracy.json", "accuracy.png"
 COUNTS_NAMED = 4
 """Numbers of samples that a line names one by one."""
 
@@ -41,12 +40,16 @@ def run(config: Accuracy) -> None:
     samples = read_samples(config.data, config.rename, scores, config.correct, config.answer)
     sizes = _sizes(samples, config.n)
     inputs = {"data": fingerprint(config.data)}
-    folder = run_folder(config.out, config, config.overwrite, RESULT, inputs)
-    curve = accuracy_curve(samples.prompts, sizes, config.subsets, resampling)
-    notes = list(_notes(samples, curve, config.answer))
-    _write(folder, curve, config, samples, notes)
-    _tell(curve, notes)
-    sys.stdout.write("".join(f"{folder / name}\n" for name in (FIGURE, TABLE, RESULT)))
+    with runs.run(config, inputs, done=REPORT) as folder:
+        curve = accuracy_curve(samples.prompts, sizes, config.subsets, resampling)
+        notes = list(_notes(samples, curve, config.answer))
+        _write(folder, curve, config, samples, notes)
+    show(_table(curve))
+    say(
+        "\n".join(
+            [*_difference_lines(curve), *notes, *(f"{folder / name}" for name in (FIGURE, TABLE, REPORT))]
+        )
+    )
 
 
 def _sizes(samples: Samples, asked: Sequence[int]) -> list[int]:
@@ -132,8 +135,7 @@ def _write(
         "largest_n": [_differences(curve, one)[-1] for one in curve.differences],
         "notes": list(notes),
     }
-    with atomic_write(folder / RESULT) as file:
-        file.write(json_text(result))
+    write_json(folder / REPORT, result)
 
 
 def _mean_rows(curve: AccuracyCurve) -> list[dict[str, object]]:
@@ -172,8 +174,7 @@ def _differences(curve: AccuracyCurve, one: Difference) -> list[dict[str, object
     ]
 
 
-def _tell(curve: AccuracyCurve, notes: Sequence[str]) -> None:
-    wide = Console(highlight=False, width=max(80, 40 + 8 * len(curve.n)), soft_wrap=True)
+def _table(curve: AccuracyCurve) -> Table:
     title = (
         f"{counted(curve.prompts, 'prompt')}, {counted(curve.samples, 'sample')}, mean {percent(curve.mean)}"
     )
@@ -183,11 +184,13 @@ def _tell(curve: AccuracyCurve, notes: Sequence[str]) -> None:
         table.add_column(f"{n:,}", justify="right", no_wrap=True)
     for method in curve.methods:
         table.add_row(Text(method.name), *(percent(float(value)) for value in method.accuracy))
-    wide.print(table)
-    sys.stdout.write(f"differences at N = {curve.n[-1]}, in points, over the same prompts:\n")
+    return table
+
+
+def _difference_lines(curve: AccuracyCurve) -> Iterator[str]:
+    yield f"differences at N = {curve.n[-1]}, in points, over the same prompts:"
     for one in curve.differences:
-        sys.stdout.write(f"  {one.first} less {one.second}: {_points(curve, one)}\n")
-    sys.stdout.write("".join(f"{note}\n" for note in notes))
+        yield f"  {one.first} less {one.second}: {_points(curve, one)}"
 
 
 def _points(curve: AccuracyCurve, one: Difference) -> str:

@@ -1,9 +1,9 @@
 """A scorer's aspects against their labels as rows of a table, for files and for people."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 
-from rich.console import Console
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -46,12 +46,12 @@ def correlation_rows(pairs: Sequence[Pair]) -> list[dict[str, object]]:
     ]
 
 
-def print_aspects(
-    aspects: Sequence[AspectReport], title: str, notes: Iterable[str], console: Console
-) -> None:
-    """Print a line for each aspect: accuracy within prompts, correlations and R2, then the notes."""
+def aspect_table(
+    aspects: Sequence[AspectReport], title: str, notes: Iterable[str]
+) -> Iterator[RenderableType]:
+    """Yield a line for each aspect: accuracy within prompts, correlations and R2, then the notes."""
     level = f"{100 * aspects[0].mean_squared_error.level:g} %"
-    console.print(Text(title, style="bold"))
+    yield Text(title, style="bold")
     table = Table(box=None, pad_edge=False)
     table.add_column("aspect", overflow="fold", min_width=8)  # a long name is folded before a number is cut
     for name in ("accuracy", level, "pairs", "ties", "Spearman", "within", "R2"):
@@ -67,11 +67,11 @@ def print_aspects(
             _mean(one.spearman_within),
             _mean(one.r2),
         )
-    console.print(table)
-    console.print(Text("accuracy: of pairs of a prompt's responses that labels tell apart; ties are wrong"))
-    console.print(Text("within: Spearman's correlation within prompts"))
+    yield table
+    yield Text("accuracy: of pairs of a prompt's responses that labels tell apart; ties are wrong")
+    yield Text("within: Spearman's correlation within prompts")
     for note in notes:
-        console.print(Text(f"Note: {note}"))
+        yield Text(f"Note: {note}")
 
 
 def _interval(estimate: Estimate | None) -> str:

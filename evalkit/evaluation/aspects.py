@@ -1,7 +1,6 @@
 """`evalkit aspect-card`: a scorer's aspects, each against its labels, and how they go together."""
 
 import math
-import shutil
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -10,17 +9,16 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from evalkit import runs
 from evalkit.evaluation.aspect_figures import draw_aspects, draw_correlations
-from evalkit.evaluation.aspect_table import aspect_rows, correlation_rows, print_aspects
+from evalkit.evaluation.aspect_table import aspect_rows, aspect_table, correlation_rows
 from evalkit.evaluation.config import AspectCard
 from evalkit.report.csv import write_csv
-from evalkit.runs.files import atomic_write, configuration_hash, fingerprint, json_text, spec_fingerprint
-from evalkit.runs.folder import run_folder
+from evalkit.runs.files import configuration_hash, fingerprint, spec_fingerprint, write_json
 from evalkit.runs.outputs import ResumableRows
-from rewards.errors import DataError, EvalkitError, OutputExistsError
+from evalkit.runs.terminal import progress, say, show
+from rewards.errors import DataError
 from rewards.evaluation.aspects import AspectReport, Pair, correlation_table, report_aspect
 from rewards.files import Screen, read_rows
 from rewards.intervals import Floats, Resampling
@@ -29,6 +27,9 @@ from rewards.scorer import Scorer, load_scorer
 
 CHUNK = 1024
 """Rows scored and written at a time; fixed, so that no result depends on where a restart fell."""
+REPORT, ROWS = "report.json", "rows.jsonl"
+TABLES = ("aspects.csv", "correlations.csv")
+FIGURES = ("aspects.png", "correlations.png")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,38 +70,30 @@ def run(config: AspectCard) -> None:
         EvalkitError: The data, the scorer or the output folder cannot be used, or no aspect is in both.
     """
     resampling = Resampling(config.level, config.bootstrap, config.seed)
-    scorer, console, screen = load_scorer(config.scorer), Console(), Screen()
+    scorer, screen = load_scorer(config.scorer), Screen()
     inputs = {"data": fingerprint(config.data), "scorer": spec_fingerprint(config.scorer)}
-    folder = run_folder(config.out, config, config.overwrite, "report.json", inputs)
-    rows = folder / "rows.jsonl"
-    try:
-        records = _labelled(config, screen)
+    title = f"{config.scorer} on {config.data}"
+    with runs.run(config, inputs, done=REPORT) as folder:
+        records, rows = _labelled(config, screen), folder / ROWS
         if rows.exists():  # a kill came between the last row and the report
             deque(records, maxlen=0)
         else:
             key = {"configuration": configuration_hash(replace(config, overwrite=False)), **inputs}
             with ResumableRows(rows, key, config.overwrite) as writer:
                 _score_rows(scorer, records, writer)
-        card = _card([row.values for row in read_rows(rows)], resampling, config)
-    except OutputExistsError:
-        raise
-    except EvalkitError:
-        if not (
-            folder / "rows.jsonl.partial"
-        ).exists():  # nothing to go on from; a mended command starts anew
-            shutil.rmtree(folder)
-        raise
-    notes = list(_notes(scorer, screen, card))
-    write_csv(folder / "aspects.csv", aspect_rows(card.aspects))
-    write_csv(folder / "correlations.csv", correlation_rows(card.correlations))
-    title = f"{config.scorer} on {config.data}"
-    draw_aspects(card.aspects, card.labels, card.scores, title, folder / "aspects.png")
-    draw_correlations(card.correlations, title, folder / "correlations.png")
-    with atomic_write(folder / "report.json") as file:
-        file.write(json_text(_report(config, card, notes, screen, resampling)))
-    print_aspects(card.aspects, title, notes, console)
-    files = "report.json, aspects.csv, correlations.csv, aspects.png, correlations.png, rows.jsonl"
-    console.print(f"Results are in {folder}: {files}", highlight=False, soft_wrap=True)
+        try:
+            card = _card([row.values for row in read_rows(rows)], resampling, config)
+        except DataError:
+            rows.unlink()  # no card can be made of these scores, so a mended command starts anew
+            raise
+        notes = list(_notes(scorer, screen, card))
+        write_csv(folder / TABLES[0], aspect_rows(card.aspects))
+        write_csv(folder / TABLES[1], correlation_rows(card.correlations))
+        draw_aspects(card.aspects, card.labels, card.scores, title, folder / FIGURES[0])
+        draw_correlations(card.correlations, title, folder / FIGURES[1])
+        write_json(folder / REPORT, _report(config, card, notes, screen, resampling))
+    show(*aspect_table(card.aspects, title, notes))
+    say(f"Results are in {folder}: {', '.join((REPORT, *TABLES, *FIGURES, ROWS))}")
 
 
 def _labelled(config: AspectCard, screen: Screen) -> Iterator[SpanLabels]:
@@ -111,11 +104,8 @@ def _labelled(config: AspectCard, screen: Screen) -> Iterator[SpanLabels]:
 
 def _score_rows(scorer: Scorer, records: Iterator[SpanLabels], writer: ResumableRows) -> None:
     """Write a row of labels and scores for each record, or continue where a kill came."""
-    columns = (SpinnerColumn(), TextColumn("{task.completed} responses scored"), TimeElapsedColumn())
-    terminal = Console(stderr=True)
-    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
-        task = progress.add_task("", total=None, completed=writer.rows_done)
-        deque(islice(records, writer.rows_done), maxlen=0)
+    deque(islice(records, writer.rows_done), maxlen=0)
+    with progress("scoring", done=writer.rows_done, unit="responses") as shown:
         while chunk := list(islice(records, CHUNK)):
             names = [
                 record.id or f"row {number}" for number, record in enumerate(chunk, writer.rows_done + 1)
@@ -125,8 +115,8 @@ def _score_rows(scorer: Scorer, records: Iterator[SpanLabels], writer: Resumable
             )
             parts = zip(chunk, names, scores, strict=True)
             writer.append([_row(*part) for part in parts], len(chunk))
-            progress.update(task, completed=writer.rows_done)
-        writer.finish()
+            shown.advance(len(chunk))
+    writer.finish()
 
 
 def _generation(record: SpanLabels, name: str) -> Generation:

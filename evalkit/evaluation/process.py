@@ -2,18 +2,16 @@
 
 import json
 import math
-import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
+from evalkit import runs
 from evalkit.evaluation.config import ProcessEval
 from evalkit.evaluation.process_figures import draw_process
 from evalkit.evaluation.process_findings import (
@@ -23,11 +21,11 @@ from evalkit.evaluation.process_findings import (
     threshold_of,
 )
 from evalkit.evaluation.process_text import process_lines
-from evalkit.runs.files import atomic_write, fingerprint, json_text, spec_fingerprint
-from evalkit.runs.folder import forget_run, run_folder
+from evalkit.runs.files import fingerprint, spec_fingerprint, write_json
 from evalkit.runs.outputs import ResumableRows
+from evalkit.runs.terminal import progress, say
 from rewards.data.steps import load_step_labels
-from rewards.errors import ConfigError, EvalkitError, ScoringError
+from rewards.errors import ConfigError, ScoringError
 from rewards.evaluation.first_errors import ThresholdChoice, true_first_error
 from rewards.files import Screen, read_rows, to_row
 from rewards.intervals import Resampling
@@ -61,22 +59,18 @@ def run(config: ProcessEval) -> None:
     sources = [config.data, *filter(None, [config.calibration_data])]
     inputs = {"data": [fingerprint(source) for source in sources], "scorer": spec_fingerprint(config.scorer)}
     scorer, screen = load_scorer(config.scorer), Screen()
-    folder = Path(run_folder(config.out, config, config.overwrite, REPORT, inputs)) if config.out else None
-    try:
+    opened = runs.run(config, inputs, done=REPORT) if config.out else nullcontext()
+    with opened as folder:
         chosen = _chosen(config, scorer, folder, inputs)
         threshold = config.threshold if chosen is None else chosen.threshold
         solutions = _scored(config, config.data, scorer, threshold, screen, folder, {**inputs, "file": STEPS})
-    except EvalkitError:
+        findings = process_findings(solutions, threshold, chosen, config.bins, resampling)
+        lines = process_lines(findings, config.calibration_data, config.level)
+        lines += _notes(scorer, screen)
         if folder is not None:
-            forget_run(folder)
-        raise
-    findings = process_findings(solutions, threshold, chosen, config.bins, resampling)
-    lines = process_lines(findings, config.calibration_data, config.level)
-    lines += _notes(scorer, screen)
-    if folder is not None:
-        _write(folder, config, findings, lines)
-        lines.append(f"results are in {folder}: {REPORT}, {STEPS}, {FIGURE}")
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+            _write(folder, config, findings, lines)
+            lines.append(f"results are in {folder}: {REPORT}, {STEPS}, {FIGURE}")
+    say("\n".join(lines))
 
 
 def _refuse_shared_prompts(config: ProcessEval) -> None:
@@ -136,10 +130,7 @@ def _chunks(
     records: Iterator[StepLabels], scorer: Scorer, threshold: float | None, done: int
 ) -> Iterator[list[SolutionRow]]:
     """Yield rows of solutions with their steps' scores, a chunk at a time; `done` solutions came before."""
-    columns = (SpinnerColumn(), TextColumn("{task.completed} solutions scored"), TimeElapsedColumn())
-    terminal = Console(stderr=True)
-    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
-        task = progress.add_task("", total=None, completed=done)
+    with progress("scoring", done=done, unit="solutions") as shown:
         while chunk := list(islice(records, CHUNK)):
             named = [
                 replace(record, id=record.id or f"solution {number}")
@@ -148,7 +139,7 @@ def _chunks(
             scores = step_scores(scorer, named)
             yield [_row(record, steps, threshold) for record, steps in zip(named, scores, strict=True)]
             done += len(chunk)
-            progress.update(task, completed=done)
+            shown.advance(len(chunk))
 
 
 def step_scores(scorer: Scorer, records: Sequence[StepLabels]) -> list[tuple[float, ...]]:
@@ -239,5 +230,4 @@ def _write(folder: Path, config: ProcessEval, findings: ProcessFindings, lines: 
         **asdict(findings),
         "summary": list(lines),
     }
-    with atomic_write(folder / REPORT) as file:
-        file.write(json_text(report))
+    write_json(folder / REPORT, report)

@@ -1,7 +1,6 @@
 """`evalkit evaluate`: a scorer's report card on preferences or rankings."""
 
 import json
-import shutil
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -9,15 +8,13 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Any, TypeAlias
 
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
+from evalkit import runs
 from evalkit.evaluation.config import Evaluate
 from evalkit.evaluation.reliability_figure import draw_reliability
-from evalkit.evaluation.report_card_text import print_card
+from evalkit.evaluation.report_card_text import card_tables
 from evalkit.runs.files import atomic_write, configuration_hash, fingerprint, spec_fingerprint
-from evalkit.runs.folder import run_folder
 from evalkit.runs.outputs import ResumableRows
+from evalkit.runs.terminal import progress, say, show
 from rewards.data.hh import ASSISTANT, final_turn
 from rewards.data.preferences import load_preferences
 from rewards.errors import ConfigError, DataError, EvalkitError
@@ -31,6 +28,8 @@ from rewards.scorers.rules import Pattern
 
 CHUNK = 1024
 """Rows scored and written at a time; fixed, so that no result depends on where a restart fell."""
+
+REPORT, ROWS, FIGURE = "report.json", "rows.jsonl", "reliability.png"
 
 LIST_ITEMS = Pattern(r"(?m)^[ \t]*(?:[-*+\u2022]|\d{1,3}[.)])[ \t]+\S", count=True)
 """Counts the lines that begin as an item of a list does."""
@@ -52,62 +51,51 @@ def run(config: Evaluate) -> None:
     resampling = Resampling(config.level, config.bootstrap, config.seed)
     if config.bins < 1:
         raise ConfigError(f"bins is 1 or more, got {config.bins}")
-    scorer, console = load_scorer(config.scorer), Console()
-    screen = Screen(SCREENING)
+    scorer, screen = load_scorer(config.scorer), Screen(SCREENING)
     records = load_preferences(config.data, config.format, config.rename, screen)
     inputs = {"data": fingerprint(config.data), "scorer": spec_fingerprint(config.scorer)}
-    folder = run_folder(config.out, config, config.overwrite, "report.json", inputs)
-    rows = folder / "rows.jsonl"
-    if rows.exists():  # a kill came between the last row and the report
-        deque(records, maxlen=0)
-    else:
-        key = {"configuration": configuration_hash(replace(config, overwrite=False)), **inputs}
-        with ResumableRows(rows, key, config.overwrite) as writer:
-            _score_rows(config, scorer, records, writer, console)
-    card = report_card(
-        [_scored(row.values) for row in read_rows(rows)],
-        float(getattr(scorer, "logit_scale", 1.0)),
-        config.bins,
-        resampling,
-    )
-    notes = list(_notes(config, scorer, screen, card))
-    draw_reliability(card.calibration, f"{config.scorer} on {config.data}", folder / "reliability.png")
-    report = {
-        "scorer": config.scorer,
-        "data": config.data,
-        "notes": notes,
-        "screening": screen.report.as_dict(),
-    }
-    with atomic_write(folder / "report.json") as file:
-        json.dump({**report, **asdict(card)}, file, indent=2, allow_nan=False)
-    print_card(card, config.scorer, notes, console)
-    console.print(f"Results are in {folder}: report.json, rows.jsonl, reliability.png", highlight=False)
+    with runs.run(config, inputs, done=REPORT) as folder:
+        rows = folder / ROWS
+        if rows.exists():  # a kill came between the last row and the report
+            deque(records, maxlen=0)
+        else:
+            key = {"configuration": configuration_hash(replace(config, overwrite=False)), **inputs}
+            with ResumableRows(rows, key, config.overwrite) as writer:
+                _score_rows(config, scorer, records, writer)
+        card = report_card(
+            [_scored(row.values) for row in read_rows(rows)],
+            float(getattr(scorer, "logit_scale", 1.0)),
+            config.bins,
+            resampling,
+        )
+        notes = list(_notes(config, scorer, screen, card))
+        draw_reliability(card.calibration, f"{config.scorer} on {config.data}", folder / FIGURE)
+        report = {
+            "scorer": config.scorer,
+            "data": config.data,
+            "notes": notes,
+            "screening": screen.report.as_dict(),
+        }
+        with atomic_write(folder / REPORT) as file:
+            json.dump({**report, **asdict(card)}, file, indent=2, allow_nan=False)
+    show(*card_tables(card, config.scorer, notes))
+    say(f"Results are in {folder}: {REPORT}, {ROWS}, {FIGURE}")
 
 
-def _score_rows(
-    config: Evaluate, scorer: Scorer, records: Iterator[Record], writer: ResumableRows, console: Console
-) -> None:
+def _score_rows(config: Evaluate, scorer: Scorer, records: Iterator[Record], writer: ResumableRows) -> None:
     """Write one row of scores and baseline features for each record, or continue where a kill came."""
-    columns = (SpinnerColumn(), TextColumn("{task.completed} rows scored"), TimeElapsedColumn())
-    terminal = Console(stderr=True)
-    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
-        task = progress.add_task("", total=None, completed=writer.rows_done)
-        deque(islice(records, writer.rows_done), maxlen=0)
-        try:
-            for rows in _chunks(config, scorer, records, writer.rows_done, console):
-                writer.append(rows, len(rows))
-                progress.update(task, completed=writer.rows_done)
-        except EvalkitError:
-            if not writer.rows_done:  # nothing to go on from, so a mended command finds no trace of this one
-                shutil.rmtree(writer.out.parent)
-            raise
-        writer.finish()
+    deque(islice(records, writer.rows_done), maxlen=0)
+    with progress("scoring", done=writer.rows_done, unit="rows") as shown:
+        for rows in _chunks(config, scorer, records, writer.rows_done):
+            writer.append(rows, len(rows))
+            shown.advance(len(rows))
+    writer.finish()
     if cut := getattr(scorer, "truncated", 0):
-        console.print(f"{cut} prompts were cut to what the model can hold.")
+        say(f"{cut} prompts were cut to what the model can hold.")
 
 
 def _chunks(
-    config: Evaluate, scorer: Scorer, records: Iterator[Record], done: int, console: Console
+    config: Evaluate, scorer: Scorer, records: Iterator[Record], done: int
 ) -> Iterator[list[dict[str, object]]]:
     """Yield the rows of one chunk of records after another; `done` records came before."""
     blind = config.prompt_blind
@@ -124,7 +112,7 @@ def _chunks(
                     row[PROMPT_BLIND] = without
             except EvalkitError as error:
                 blind = False
-                console.print(f"The {PROMPT_BLIND} baseline is left out: {error}", markup=False)
+                say(f"The {PROMPT_BLIND} baseline is left out: {error}")
         yield rows
         done += len(chunk)
 

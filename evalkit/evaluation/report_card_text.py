@@ -1,8 +1,8 @@
 """The report card of a scorer as tables for people."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from rich.console import Console
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -11,19 +11,19 @@ from rewards.evaluation.report_card import Group, ReportCard
 from rewards.intervals import Estimate
 
 
-def print_card(card: ReportCard, scorer: str, notes: Iterable[str], console: Console) -> None:
-    """Print a report card: accuracy with its interval beside the baselines, then what lies behind it."""
-    console.print(Text(scorer, style="bold"))
-    console.print(_accuracy_table(card))
+def card_tables(card: ReportCard, scorer: str, notes: Iterable[str]) -> Iterator[RenderableType]:
+    """Yield a report card: accuracy with its interval beside the baselines, then what lies behind it."""
+    yield Text(scorer, style="bold")
+    yield _accuracy_table(card)
     for title, groups in (("by source", card.by_source), (f"by {card.margin}", card.by_margin)):
         if groups:
-            console.print(_group_table(title, groups))
+            yield _group_table(title, groups)
     facts = Table.grid(padding=(0, 2))
     for name, value in _facts(card):
         facts.add_row(Text(name, style="bold"), Text(value))
-    console.print(facts)
+    yield facts
     for note in notes:
-        console.print(Text(f"Note: {note}"))
+        yield Text(f"Note: {note}")
 
 
 def _accuracy_table(card: ReportCard) -> Table:

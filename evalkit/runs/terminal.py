@@ -7,6 +7,7 @@ from rewards.progress import progress
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.table import Table
 
 __all__ = ["progress", "say", "show", "terminal", "warn"]
 
@@ -34,10 +35,26 @@ def say(text: str = "") -> None:
 
 
 def show(*renderables: "RenderableType") -> None:
-    """Print tables and texts of Rich on standard output."""
+    """Print tables and texts of Rich on standard output.
+
+    A column that may not be wrapped is not cut either, as a number that is cut is another number: a table of
+    too many of them runs on over the edge of the terminal.
+    """
+    from rich.table import Table
+
     console = terminal()
     for one in renderables:
-        console.print(one)
+        if isinstance(one, Table):
+            _keep_whole(one, console)
+        console.print(one, crop=False)
+
+
+def _keep_whole(table: "Table", console: "Console") -> None:
+    unbounded = console.options.update(width=10_000)
+    for column in table.columns:
+        if column.no_wrap:
+            cells = (column.header, *column.cells)
+            column.min_width = max(console.measure(cell, options=unbounded).maximum for cell in cells)
 
 
 def warn(text: str) -> None:

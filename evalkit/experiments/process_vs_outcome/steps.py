@@ -172,7 +172,7 @@ def _accuracy(place: Place, size: int) -> Step:
         correct="correct",
         seed=place.seed,
     )
-    made = str(Path(config.out) / accuracy.RESULT)
+    made = str(Path(config.out) / accuracy.REPORT)
     return _command(f"accuracy at {size}", "accuracy", config, made, lambda: accuracy.run(config))
 
 

@@ -38,6 +38,18 @@ def test_a_table_keeps_its_names_and_is_as_wide_as_a_file_allows(capsys):
     assert third == "below"
 
 
+def test_no_number_of_a_table_is_cut_however_many_there_are(capsys):
+    table = Table(box=None, pad_edge=False)
+    numbers = [f"{10**9 + place}.5" for place in range(40)]
+    for number in numbers:
+        table.add_column(number[-4:], no_wrap=True)
+    table.add_row(*numbers)
+    show(table)
+    header, row = capsys.readouterr().out.splitlines()
+    assert header.split() == [number[-4:] for number in numbers]
+    assert row.split() == numbers
+
+
 def test_a_terminal_that_is_none_has_no_colours():
     stream = io.StringIO()
     terminal(stream).print(Text("bold", style="bold"), 3.14)
