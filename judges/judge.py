@@ -1,10 +1,21 @@
-"""Judge, the protocol that compares: Comparison, Verdict, swap, both orders, and how a judge is named."""
+"""Judge, the protocol that compares, its Comparison and Verdict, both orders, and how one is loaded by name.
+
+Whatever says which of two answers is better is a judge: a language model, a reward model, a jury, people.
+
+    judge = load_judge("reward:rule:length")
+    judge.compare([Comparison("Name a colour.", "Blue.", "Deep blue.")])  # [Verdict(..., "second", ...)]
+    ask_both_orders(judge, comparisons)  # what a judge with a bias of position is asked
+
+Any object with a method `compare` is a judge: there is no base class. `docs/extending.md` writes one and
+gives it a name for the command line. The protocols below `Judge` are optional; a judge that asks a language
+model is also a `judges.asking.asker.Questioning`, so that all its questions can be asked at once.
+"""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast, get_args, runtime_checkable
 
 from judges.usage import NO_USAGE, Usage
 from rewards.errors import DataError, SpecError
@@ -114,7 +125,45 @@ class Judge(Protocol):
     """Compares two responses to a prompt."""
 
     def compare(self, comparisons: Sequence[Comparison]) -> list[Verdict]:
-        """Return one verdict for each comparison, in the order asked, `first` shown first."""
+        """Return one verdict for each comparison, in the order asked, `first` shown first.
+
+        A comparison that cannot be decided gets a verdict without a winner and with the reason.
+        """
+        ...
+
+
+@runtime_checkable
+class Named(Judge, Protocol):
+    """A judge that knows what its verdicts call it; a jury calls its members so."""
+
+    @property
+    def name(self) -> str:
+        """The `judge` of its verdicts."""
+        ...
+
+
+@runtime_checkable
+class CompositeJudge(Judge, Protocol):
+    """A judge made of judges, as a jury: its verdicts hold those of its members."""
+
+    @property
+    def members(self) -> Sequence[Judge]:
+        """The judges that it asks."""
+        ...
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The `judge` of each member's verdicts, all different."""
+        ...
+
+
+@runtime_checkable
+class AsksPeople(Judge, Protocol):
+    """A judge that asks people, whom chance shows either side first, so that one order is enough."""
+
+    @property
+    def asks_people(self) -> bool:
+        """True."""
         ...
 
 

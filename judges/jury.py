@@ -11,7 +11,7 @@ from typing import cast
 from urllib.parse import unquote
 
 from judges.asking.session import Session
-from judges.judge import REASONS, Comparison, Judge, Reason, Verdict, load_judge
+from judges.judge import REASONS, Comparison, Judge, Named, Reason, Verdict, load_judge
 from judges.usage import NO_USAGE
 from judges.verdicts.annotation import order_known
 from judges.verdicts.members import majority
@@ -158,7 +158,10 @@ def load_jury(spec: Spec, session: Session | None = None) -> Judge:
         raise SpecError(f"{spec.text}: option quorum is from 1 to {len(texts)}, the members, got {told!r}")
     session = session or Session.open()
     members = tuple(load_judge(text, session) for text in texts)
-    names = [str(getattr(member, "name", text)) for member, text in zip(members, texts, strict=True)]
+    names = [
+        member.name if isinstance(member, Named) else text
+        for member, text in zip(members, texts, strict=True)
+    ]
     return Jury(members, _distinct(names), int(quorum), spec.text)
 
 

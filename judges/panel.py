@@ -12,7 +12,16 @@ from judges.asking.plan import make_plan
 from judges.asking.session import Session
 from judges.asking.tally import Tally
 from judges.human.judge import HumanJudge
-from judges.judge import Comparison, Judge, Verdict, load_judge, shows_second_first
+from judges.judge import (
+    AsksPeople,
+    Comparison,
+    CompositeJudge,
+    Judge,
+    Named,
+    Verdict,
+    load_judge,
+    shows_second_first,
+)
 from judges.jury import Jury
 from judges.questions.question import Question
 from judges.verdicts.annotation import order_known
@@ -191,7 +200,8 @@ class Panel:
 def questioning(judges: Iterable[Judge]) -> Iterator[Questioning]:
     """Yield the judges that are asked over the network, those of a jury among them."""
     for judge in judges:
-        yield from questioning(getattr(judge, "members", ()))
+        if isinstance(judge, CompositeJudge):
+            yield from questioning(judge.members)
         if isinstance(judge, Questioning):
             yield judge
 
@@ -199,14 +209,15 @@ def questioning(judges: Iterable[Judge]) -> Iterator[Questioning]:
 def people_asked(judges: Iterable[Judge]) -> Iterator[HumanJudge]:
     """Yield the judges that are people, those of a jury among them."""
     for judge in judges:
-        yield from people_asked(getattr(judge, "members", ()))
+        if isinstance(judge, CompositeJudge):
+            yield from people_asked(judge.members)
         if isinstance(judge, HumanJudge):
             yield judge
 
 
 def asks_people(judge: Judge) -> bool:
     """Say whether a judge asks people, who need no second order."""
-    return bool(getattr(judge, "asks_people", False))
+    return isinstance(judge, AsksPeople) and judge.asks_people
 
 
 def spending_lines(session: Session, askers: Sequence[Asker]) -> Iterator[str]:
@@ -260,7 +271,8 @@ class _Meter:
 
 def _ties(comparison: Comparison, judge: Judge, axis: str, repeat: int, turned: bool) -> Iterator[Verdict]:
     """Yield a tie in place of each verdict to be asked for, so that all prompts weigh alike."""
-    for name in (getattr(judge, "name", ""), *getattr(judge, "names", ())):
+    own = judge.name if isinstance(judge, Named) else ""
+    for name in (own, *(judge.names if isinstance(judge, CompositeJudge) else ())):
         yield Verdict(comparison, "tie", None, "", name, axis, repeat, turned, detail=IDENTICAL)
 
 

@@ -11,7 +11,7 @@ from judges.judge import Comparison, Judge, Verdict
 from judges.recorded import RecordedJudge, fingerprint_files
 from rewards.errors import ConfigError, ScoringError, SpecError
 from rewards.records import Generation, Prompt, Score
-from rewards.scorer import Scorer, load_scorer
+from rewards.scorer import Composite, Scorer, Standardized, load_scorer
 from rewards.scorers.rules import Column
 from rewards.specs import Spec
 
@@ -91,10 +91,9 @@ class RewardJudge:
         )
 
     def _preference(self, difference: float) -> float | None:
-        scale = getattr(self.scorer, "logit_scale", None)
-        if scale is None or self.axis:
+        if self.axis or not isinstance(self.scorer, Standardized):
             return None
-        logit = scale * difference
+        logit = self.scorer.logit_scale * difference
         # Of the two forms the one whose exponential cannot overflow.
         small = math.exp(-abs(logit))
         return 1 / (1 + small) if logit >= 0 else small / (1 + small)
@@ -177,5 +176,6 @@ def _judge_name(spec: Spec) -> str:
 
 
 def _reads_a_column(scorer: Scorer) -> bool:
-    members: Sequence[Scorer] = getattr(scorer, "members", ())
-    return isinstance(scorer, Column) or any(_reads_a_column(member) for member in members)
+    if isinstance(scorer, Composite):
+        return any(map(_reads_a_column, scorer.members))
+    return isinstance(scorer, Column)

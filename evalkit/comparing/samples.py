@@ -18,7 +18,7 @@ from evalkit.runs.outputs import ResumableRows
 from evalkit.training.sampling import generation
 from rewards.errors import DataError
 from rewards.files import read_rows
-from rewards.scorer import Scorer, load_scorer
+from rewards.scorer import Scorer, load_scorer, truncated
 
 Floats = NDArray[np.float64]
 
@@ -117,7 +117,7 @@ def reward_responses(
                 }
                 with ResumableRows(paths[one.name], key, overwrite=False) as output:
                     _score(scorer, name, one, asked, output)
-            if cut := getattr(scorer, "truncated", 0):
+            if cut := truncated(scorer):
                 console.print(f"{name}: {cut:,} responses were scored with a shortened prompt")
         rewards[name] = {one: _read_rewards(path, config.samples) for one, path in paths.items()}
     return rewards

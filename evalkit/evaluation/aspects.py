@@ -23,7 +23,7 @@ from rewards.evaluation.aspects import AspectReport, Pair, correlation_table, re
 from rewards.files import Screen, read_rows
 from rewards.intervals import Floats, Resampling
 from rewards.records import Generation, Score, Span, SpanLabels, prompt_key
-from rewards.scorer import Scorer, load_scorer
+from rewards.scorer import Scorer, load_scorer, truncated
 
 CHUNK = 1024
 """Rows scored and written at a time; fixed, so that no result depends on where a restart fell."""
@@ -229,7 +229,7 @@ def _notes(scorer: Scorer, screen: Screen, card: Card) -> Iterator[str]:
     found = Counter(screen.report.found) + Counter(screen.report.dropped)
     if found:
         yield "rows found in the data: " + ", ".join(f"{name} {count}" for name, count in found.items())
-    if cut := getattr(scorer, "truncated", 0):
+    if cut := truncated(scorer):
         yield f"{cut} prompts were cut to what the model can hold"
 
 

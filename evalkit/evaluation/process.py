@@ -30,7 +30,7 @@ from rewards.evaluation.first_errors import ThresholdChoice, true_first_error
 from rewards.files import Screen, read_rows, to_row
 from rewards.intervals import Resampling
 from rewards.records import Generation, Score, StepLabels, prompt_key
-from rewards.scorer import Scorer, load_scorer
+from rewards.scorer import Scorer, Thresholded, load_scorer, truncated
 from rewards.solutions.steps import first_error
 
 CHUNK = 256
@@ -212,10 +212,10 @@ def _notes(scorer: Scorer, screen: Screen) -> list[str]:
     if found:
         counts = ", ".join(f"{name} {count}" for name, count in found.items())
         notes.append(f"found in the data: {counts}")
-    if cut := getattr(scorer, "truncated", 0):
+    if cut := truncated(scorer):
         notes.append(f"{cut} solutions were scored with a shortened prompt")
-    if (own := getattr(scorer, "threshold", None)) is not None:
-        notes.append(f"the scorer's own threshold, as its training left it: {own:.6g}")
+    if isinstance(scorer, Thresholded) and scorer.threshold is not None:
+        notes.append(f"the scorer's own threshold, as its training left it: {scorer.threshold:.6g}")
     return notes
 
 

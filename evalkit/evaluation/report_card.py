@@ -23,7 +23,7 @@ from rewards.evaluation.report_card import ReportCard, ScoredRanking, report_car
 from rewards.files import Screen, ScreeningConfig, read_rows
 from rewards.intervals import Resampling
 from rewards.records import Generation, Message, Preference, Prompt, Ranking, prompt_key
-from rewards.scorer import Scorer, load_scorer
+from rewards.scorer import Scorer, Standardized, load_scorer, truncated
 from rewards.scorers.rules import Pattern
 
 CHUNK = 1024
@@ -64,7 +64,7 @@ def run(config: Evaluate) -> None:
                 _score_rows(config, scorer, records, writer)
         card = report_card(
             [_scored(row.values) for row in read_rows(rows)],
-            float(getattr(scorer, "logit_scale", 1.0)),
+            scorer.logit_scale if isinstance(scorer, Standardized) else 1.0,
             config.bins,
             resampling,
         )
@@ -90,7 +90,7 @@ def _score_rows(config: Evaluate, scorer: Scorer, records: Iterator[Record], wri
             writer.append(rows, len(rows))
             shown.advance(len(rows))
     writer.finish()
-    if cut := getattr(scorer, "truncated", 0):
+    if cut := truncated(scorer):
         say(f"{cut} prompts were cut to what the model can hold.")
 
 
@@ -215,5 +215,5 @@ def _notes(config: Evaluate, scorer: Scorer, screen: Screen, card: ReportCard) -
         yield "rows found in the data: " + ", ".join(f"{name} {count}" for name, count in found.items())
     if config.prompt_blind and PROMPT_BLIND not in [baseline.name for baseline in card.baselines]:
         yield f"there is no {PROMPT_BLIND} baseline, for the scorer gave no score without the prompt"
-    if not hasattr(scorer, "logit_scale"):
+    if not isinstance(scorer, Standardized):
         yield "the scorer has no logit_scale, so its unit counts as one logit in the calibration error"

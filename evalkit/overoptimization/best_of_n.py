@@ -28,7 +28,7 @@ from evalkit.runs.files import atomic_write, spec_fingerprint
 from evalkit.runs.folder import run_folder
 from rewards.errors import ConfigError, EvalkitError
 from rewards.intervals import Resampling
-from rewards.scorer import Scorer, load_scorer
+from rewards.scorer import Scorer, load_scorer, truncated
 
 CURVE, FIT, FIGURE = "curve.csv", "fit.json", "curve.png"
 
@@ -59,7 +59,7 @@ def run(config: Overopt) -> None:
     }
     folder = _folder(config, inputs)
     scores = _scores(pool, scorers, folder, inputs)
-    cut = {spec: getattr(scorers[name], "truncated", 0) for name, spec in columns.items()}
+    cut = {spec: truncated(scorers[name]) for name, spec in columns.items()}
     curves = {
         spec: best_of_n_curve(
             scores[column(index)], scores["gold"], sizes, config.level, config.bootstrap, config.seed

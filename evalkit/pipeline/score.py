@@ -14,7 +14,7 @@ from evalkit.runs.outputs import ResumableRows
 from rewards.errors import ConfigError, DataError, EvalkitError
 from rewards.files import Row, generations, read_rows
 from rewards.records import Generation, Score
-from rewards.scorer import Scorer, load_scorer
+from rewards.scorer import Scorer, load_scorer, truncated
 
 
 def run(config: ScoreFile) -> None:
@@ -40,7 +40,7 @@ def run(config: ScoreFile) -> None:
             output.append(score_rows(chunk, scorer, config.column), len(chunk))
             progress.update(task, completed=output.rows_done)
         output.finish()
-    cut = getattr(scorer, "truncated", 0)
+    cut = truncated(scorer)
     note = f"; {cut} responses with a shortened prompt" if cut else ""
     Console().print(
         f"{output.rows_done} rows scored by {config.scorer}{note}; they are in {config.out}",

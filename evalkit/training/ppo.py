@@ -37,7 +37,7 @@ from rewards.models.checkpoint import save
 from rewards.models.head import prepare_for_packing
 from rewards.models.sidecar import Sidecar, tokenizer_hash
 from rewards.records import Generation
-from rewards.scorer import load_scorer
+from rewards.scorer import StepScorer, load_scorer
 from rewards.scorers.loading import context_length
 from rewards.training.fitting import add_adapters, remove_dropout
 
@@ -123,7 +123,7 @@ def _prepare(config: TrainPpo, folder: Path) -> Prepared:
     sampler = LocalPolicy(twin(policy.inner), tokenizer, config.policy)
     sampler.check([one.prompt for one in asked], [one.where for one in asked])
     scorer = load_scorer(config.scorer)
-    if hasattr(scorer, "step_encoder") and chosen.empty_reward is None:
+    if isinstance(scorer, StepScorer) and chosen.empty_reward is None:
         raise ConfigError(
             f"{config.scorer} scores steps, of which an empty response has none; give it a reward of its own "
             "by --ppo.empty_reward"

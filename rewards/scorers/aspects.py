@@ -39,6 +39,11 @@ class AspectScorer(Engine):
         self.aspects = tuple(aspects)
         self.objective = objective
 
+    @property
+    def aspect_weights(self) -> dict[str, float]:
+        """The weight of each aspect in a score's value."""
+        return {facts.name: facts.weight for facts in self.aspects}
+
     def score(self, generations: Sequence[Generation]) -> list[Score]:
         """Return one score for each generation, in the order asked.
 
@@ -79,6 +84,11 @@ class SpanScorer(Engine):
         self.aspects = tuple(aspects)
         self.objective = objective
         self.span_encoder = SpanEncoder(encoder, [facts.density for facts in aspects])  # type: ignore[misc]  # densities
+
+    @property
+    def aspect_weights(self) -> dict[str, float]:
+        """The weight of each aspect in a score's value."""
+        return {facts.name: facts.weight for facts in self.aspects}
 
     def score(self, generations: Sequence[Generation]) -> list[Score]:
         """Return one score for each generation, in the order asked.

@@ -60,11 +60,6 @@ class Ensemble:
         if len(set(self.names)) != len(self.names):
             raise ConfigError(f"names differ from each other, got {self.names!r}")
 
-    @property
-    def truncated(self) -> int:
-        """Responses whose prompt a member has cut so far, counted for each member."""
-        return sum(getattr(member, "truncated", 0) for member in self.members)
-
     def score(self, generations: Sequence[Generation]) -> list[Score]:
         """Return the members' scores, combined.
 

@@ -35,6 +35,11 @@ class ProcessScorer(Engine):
         self.step_encoder = steps
         self.aggregation: Aggregation = aggregation
 
+    @property
+    def separator(self) -> str:
+        """The text that ends a step."""
+        return self.step_encoder.separator
+
     def score(self, generations: Sequence[Generation]) -> list[Score]:
         """Return one score for each generation, in the order asked.
 
@@ -51,10 +56,9 @@ class ProcessScorer(Engine):
 
     def log_odds(self, generations: Sequence[Generation]) -> list[np.ndarray]:
         """Return each step's log-odds of being right, [S] in float64, for each generation."""
-        separator = self.step_encoder.separator
         cut = []
         for generation in generations:
-            steps = generation.steps or split_steps(generation.response, separator)
+            steps = generation.steps or split_steps(generation.response, self.separator)
             if not steps:
                 raise ScoringError(f"{generation_name(generation)}: an empty response has no steps to score")
             cut.append(steps)

@@ -1,6 +1,6 @@
 """Scores to rewards of tokens: a score at the last token, its spans and steps where they end."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
@@ -12,7 +12,7 @@ from evalkit.policies.generation.texts import ANCHOR, Texts
 from rewards.encoding.alignment import token_rewards
 from rewards.errors import ScoringError
 from rewards.records import Generation, Score, Span
-from rewards.scorer import Scorer
+from rewards.scorer import AspectWeighted, Scorer, StepScorer
 from rewards.solutions.steps import split_steps
 
 Credit = Literal["auto", "response", "parts"]
@@ -54,10 +54,8 @@ class TokenCredit:
 
     def __init__(self, scorer: Scorer, credit: Credit, separator: str, texts: Texts, name: str) -> None:
         self.credit = credit
-        self.separator = getattr(getattr(scorer, "step_encoder", None), "separator", separator)
-        self.weights: Mapping[str, float] = {
-            facts.name: facts.weight for facts in getattr(scorer, "aspects", ()) if hasattr(facts, "weight")
-        }
+        self.separator = scorer.separator if isinstance(scorer, StepScorer) else separator
+        self.weights = scorer.aspect_weights if isinstance(scorer, AspectWeighted) else {}
         self.texts = texts
         self.name = name
 

@@ -146,8 +146,7 @@ def test_one_token_may_write_several_spans_and_many_responses_keep_apart(of_byte
 
 
 def test_aspects_count_by_the_scorers_weights(of_bytes):
-    facts = [SimpleNamespace(name="true", weight=2.0), SimpleNamespace(name="short", weight=0.0)]
-    scorer = SimpleNamespace(aspects=facts)
+    scorer = SimpleNamespace(score=list, aspect_weights={"true": 2.0, "short": 0.0})
     one = written(of_bytes, "b", of_bytes.encode("ab\nba"))
     spans = (Span(0, 2, "true", 1.5), Span(0, 1, "short", 9.0), Span(2, 3, "other", 1.0))
     (rewards,) = credit(of_bytes, scorer=scorer).rewards([one], [Score(4.0, spans=spans)], ["p"])
@@ -191,7 +190,7 @@ def test_spans_come_before_steps_and_sum_to_the_value_beside_them(of_bytes):
 
 
 def test_a_separator_is_the_scorers_own(of_bytes):
-    scorer = SimpleNamespace(step_encoder=SimpleNamespace(separator="b"))
+    scorer = SimpleNamespace(score=list, separator="b")
     own = credit(of_bytes, "parts", scorer)
     assert own.separator == "b"
     assert own.asked(Generation("p", "abab\na")).steps == ("ab", "ab", "\na")

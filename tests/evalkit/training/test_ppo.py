@@ -8,7 +8,6 @@ import signal
 import subprocess
 import time
 from contextlib import contextmanager
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -397,7 +396,7 @@ def test_parts_of_scores_are_rewards(train, monkeypatch, make, credit):
 
 def test_a_scorer_of_steps_needs_a_reward_for_empty_responses(train, monkeypatch, tmp_path, capsys):
     scorer = Given(of_steps)
-    scorer.step_encoder = SimpleNamespace(separator="a")
+    scorer.separator = "a"
     monkeypatch.setattr(training_ppo, "load_scorer", lambda _: scorer)
     told = refused(train, capsys)
     assert "scores steps, of which an empty response has none" in told

@@ -17,6 +17,7 @@ from rewards.errors import ConfigError, DataError
 from rewards.models.sidecar import AspectFacts
 from rewards.models.tokens import TokenModel
 from rewards.records import Generation, Message, Span, SpanLabels
+from rewards.scorer import AspectWeighted
 from rewards.scorers.aspects import SpanScorer
 from rewards.training.aspects import aspect_names, encode_aspects, fit_aspects
 
@@ -74,6 +75,8 @@ def test_spans_are_read_where_they_end_and_sum_to_the_score(span_scorer):
         own = [span.label for span in score.spans if span.aspect == facts.name]
         assert score.aspects[facts.name] == pytest.approx(sum(own))
     weights = {"tone": 2.0, "fact": -1.0, "all": 0.25}
+    assert isinstance(scorer, AspectWeighted)
+    assert scorer.aspect_weights == weights
     assert score.value == pytest.approx(sum(weights[name] * x for name, x in score.aspects.items()))
 
 

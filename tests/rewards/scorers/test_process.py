@@ -16,6 +16,7 @@ from rewards.models.head import prepare_for_packing
 from rewards.models.sidecar import read_sidecar
 from rewards.models.tokens import STEP_CLASSES, TokenModel
 from rewards.records import Generation, Message, StepLabels
+from rewards.scorer import StepScorer, Thresholded, truncated
 from rewards.scorers.loading import load_model_scorer
 from rewards.scorers.process import ProcessScorer
 from rewards.solutions.steps import AGGREGATIONS, aggregate, until_first_error
@@ -161,7 +162,10 @@ def test_a_solution_longer_than_the_model_is_named(token_classifier, make_tokeni
     cut = ScoringConfig(over_long="truncate_left")
     lenient = ProcessScorer(TokenModel(token_classifier()), StepEncoder(encoder, "\n"), cut)
     (score,) = lenient.score([Generation(prompt, "good\nbad\n")])
-    assert (len(score.steps), lenient.truncated) == (2, 1)
+    assert (len(score.steps), truncated(lenient)) == (2, 1)
+    assert isinstance(lenient, StepScorer)
+    assert isinstance(lenient, Thresholded)
+    assert (lenient.separator, lenient.threshold) == ("\n", None)
     ids = encoder.tokenizer(prompt + "good\nbad\n")["input_ids"]
     kept = torch.tensor([ids[:1] + ids[len(ids) - 11 :]])
     with torch.no_grad():
