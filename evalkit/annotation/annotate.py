@@ -246,7 +246,7 @@ class _Figures:
     def _made(self) -> "AdminPage":
         with self._lock:
             if self._page is None:
-                from evalkit.annotation.study_numbers import StudyNumbers
+                from judges.human.figures.study_numbers import StudyNumbers
                 from judges.human.web.admin_page import AdminPage
 
                 self._page = AdminPage(StudyNumbers(self._store, self._verdicts), self._store)

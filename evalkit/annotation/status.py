@@ -10,14 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from evalkit.annotation.config import LabelsStatus
-from evalkit.annotation.study_numbers import StudyNumbers, Wanted
-from evalkit.judging.winrate.findings import plain_values
+from evalkit.report.plain import plain_values
 from evalkit.report.text import NONE, counted, decimal, interval_text, percent
 from evalkit.runs.files import atomic_write, json_text
 from evalkit.runs.terminal import terminal
-from judges.human.figures.numbers import JudgeBeside, Numbers, SystemsCompared
+from judges.human.figures.numbers import JudgeBeside, Numbers, Precision, SystemsCompared
 from judges.human.figures.people_agreement import PeopleAgreement
 from judges.human.figures.progress import Counts
+from judges.human.figures.study_numbers import StudyNumbers
 from judges.human.web.admin_words import duration
 from rewards.errors import ConfigError, OutputExistsError
 
@@ -33,9 +33,9 @@ def run(config: LabelsStatus) -> None:
     out = Path(config.out) if config.out else None
     if out is not None:
         _check_free(out, config)
-    wanted = Wanted(config.width, config.level, config.bootstrap, config.seed)
+    precision = Precision(config.width, config.level, config.bootstrap, config.seed)
     with Store(config.db, create=False) as store:
-        numbers = StudyNumbers(store, config.verdicts, wanted)()
+        numbers = StudyNumbers(store, config.verdicts, precision)()
     console = terminal()
     _show(numbers, console)
     if out is not None:

@@ -21,9 +21,9 @@ from evalkit.comparing.samples import (
 )
 from evalkit.comparing.text import pair_row, table_rows, tables
 from evalkit.comparing.verdicts import Judged, judge_policies
-from evalkit.judging.winrate.findings import plain_values
 from evalkit.policies.probe.prompts import Asked, read_prompts
 from evalkit.report.csv import write_csv
+from evalkit.report.plain import plain_values
 from evalkit.runs.files import atomic_write, fingerprint, json_text, spec_fingerprint
 from evalkit.runs.folder import run_folder
 from evalkit.runs.locks import locked_folder

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from evalkit.label_steps.cache import Completion, RolloutCache
 from evalkit.label_steps.config import LabelSteps
 from evalkit.policies.policy import Policy, SamplingConfig
-from judges.human.figures.shares import Share, share_of
+from judges.statistics.shares import Share, share_of
 from rewards.records import Generation
 from rewards.solutions.answers import is_right
 

@@ -8,7 +8,7 @@ from evalkit.report.text import counted
 from evalkit.search.budget import Budget
 from evalkit.search.choosing import CHOICES, REFERENCE
 from evalkit.search.trees import FINISHED
-from judges.human.figures.shares import share_of
+from judges.statistics.shares import share_of
 from rewards.files import Row, read_rows
 
 NAMES = {

@@ -28,10 +28,10 @@ from judges.human.database.failures import (
 from judges.human.database.people import Invitation
 from judges.human.database.posting import Recorded, Undone
 from judges.human.database.schema import EVENTS, STORE, TASKS
-from judges.human.database.tasks import STREAMED, Added, TaskState, batches, read_study, weight
+from judges.human.database.tasks import STREAMED, Added, batches, read_study, weight
 from judges.human.labels import Annotator, Given, Label, Posted, Progress
 from judges.human.study import Study
-from judges.human.tasks import Task
+from judges.human.tasks import Task, TaskState
 
 T = TypeVar("T")
 

@@ -191,3 +191,23 @@ def _check_count(task: Task, named: str) -> None:
         raise DataError(f"{named}{task.screen} needs 2 responses or more, got {count}")
     if task.screen in ("steps", "spans") and count != 1:
         raise DataError(f"{named}{task.screen} is about 1 response, got {count}")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskState:
+    """How far one task is."""
+
+    id: int
+    gold: bool
+    """Whether it is a planted check."""
+    priority: float
+    order: int
+    """Its place in the random order of all tasks."""
+    answers: int
+    """Answers that stand, imported ones among them."""
+    wanted: int
+    """0 for a check."""
+    skipped: int
+    """Annotators whose skip stands."""
+    held: int
+    """Annotators in whose hands it is."""

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
 from judges.statistics.bootstrap import codes_of
@@ -169,3 +169,25 @@ def _positive(prompts: int) -> int:
     if prompts < 1:
         raise ConfigError(f"the number of prompts is 1 or more, got {prompts!r}")
     return prompts
+
+
+def enough_prompts(
+    values: NDArray[np.float64], prompts: NDArray[np.int64], half_width: float, level: float = 0.95
+) -> int | None:
+    """Return how many prompts, judged as these were, bring the interval to the wanted half-width.
+
+    None where nothing tells how verdicts vary: there are fewer than two prompts, or all values are equal.
+
+    Args:
+        values: [n] of verdicts, NaN where missing.
+        prompts: [n] the prompt of each.
+        half_width: Wanted, between 0 and 0.5.
+        level: Level of the interval.
+    """
+    there = ~np.isnan(values)
+    known, labels = values[there], prompts[there]
+    if len(np.unique(labels)) < 2 or np.ptp(known) == 0:
+        return None
+    single = len(np.unique(labels)) == len(labels)
+    spread = Spread(float(known.std(ddof=1))) if single else measured_spread(known, labels)
+    return prompts_for_half_width(half_width, spread, level, float(known.mean())).prompts

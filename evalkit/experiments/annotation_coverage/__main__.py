@@ -23,7 +23,6 @@ from typing import NamedTuple
 import numpy as np
 from jsonargparse import auto_cli
 
-from evalkit.annotation.study_numbers import StudyNumbers
 from evalkit.experiments.annotation_coverage.label_memory import Memory
 from evalkit.experiments.simulated_annotators.world import (
     JUDGE,
@@ -39,6 +38,7 @@ from evalkit.runs.files import atomic_write
 from judges.human.answers import PairwiseAnswer
 from judges.human.assignment import Candidate, choose, random_order, wants_needed
 from judges.human.figures.numbers import Numbers
+from judges.human.figures.study_numbers import StudyNumbers
 from judges.human.labels import Label
 from judges.human.study import Study
 from judges.human.tasks import Task

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from evalkit.experiments.simulated_annotators.world import PEOPLE, Person, left_is_better
 from judges.human.answers import PairwiseAnswer, as_given
 from judges.human.assignment import order_shown, random_order
-from judges.human.database.tasks import TaskState
 from judges.human.labels import Annotator, Label, Progress
 from judges.human.study import Study
-from judges.human.tasks import Task
+from judges.human.tasks import Task, TaskState
 
 
 @dataclass

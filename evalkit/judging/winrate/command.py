@@ -10,7 +10,6 @@ from rich.table import Table
 from evalkit.judging.config import WinRates
 from evalkit.judging.page.gathering import gather_comparisons
 from evalkit.judging.page.verdict_page import write_verdict_page
-from evalkit.judging.winrate.correction import HumanCheck, human_check
 from evalkit.judging.winrate.figures import draw_positions, draw_win_rates
 from evalkit.judging.winrate.findings import Finding, difficulties, finding
 from evalkit.judging.winrate.page import sections
@@ -20,6 +19,7 @@ from evalkit.runs.folder import run_folder
 from evalkit.runs.terminal import terminal
 from judges.statistics.win_rate import WinRate
 from judges.verdicts.groups import Group, groups_of, read_verdict_tables
+from judges.verdicts.human_check import HumanCheck, human_check
 from judges.verdicts.table import VerdictTable
 from rewards.errors import DataError
 from rewards.intervals import Resampling
@@ -86,7 +86,7 @@ def _findings(config: WinRates, table: VerdictTable, sources: str) -> list[Findi
 
 def _checks(config: WinRates, groups: Sequence[Group], sources: str) -> list[HumanCheck | None]:
     people = read_verdict_tables(config.human)
-    checks = [human_check(group, people, config) for group in groups]
+    checks = [human_check(group, people, config.level, config.width) for group in groups]
     if not any(check and check.comparisons for check in checks):
         raise DataError(
             f"{config.human}: holds no verdict on a comparison of {sources}; people's verdicts name the same "

@@ -1,19 +1,19 @@
 """What the verdicts of one judge on two systems say: win rate, position, length, people's correction."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
 from evalkit.judging.config import WinRates
-from evalkit.judging.winrate.correction import HumanCheck
+from evalkit.report.plain import plain_values
 from judges.statistics.length_control import LengthControlled, length_controlled_win_rate, prompt_difficulty
 from judges.statistics.logistic import NotEstimableError
-from judges.statistics.planning import Spread, measured_spread, prompts_for_half_width
+from judges.statistics.planning import enough_prompts
 from judges.statistics.position_bias import PositionBias
 from judges.statistics.win_rate import WinRate, win_rate
 from judges.verdicts.groups import Floats, Group, Integers, orders_of, position_of
+from judges.verdicts.human_check import HumanCheck
 from rewards.errors import ConfigError
 from rewards.intervals import Resampling
 
@@ -130,7 +130,7 @@ def finding(group: Group, human: HumanCheck | None, difficulty: Floats | None, c
         controlled,
         note,
         human,
-        enough_prompts(values, prompts, config),
+        enough_prompts(values, prompts, config.width, config.level),
     )
 
 
@@ -148,18 +148,6 @@ def _rate(values: Floats, prompts: Integers, resampling: Resampling) -> WinRate 
     if np.isnan(values).all():
         return None
     return win_rate(values, prompts, resampling.level, resampling.seed, resampling.resamples)
-
-
-def enough_prompts(values: Floats, prompts: Integers, config: WinRates) -> int | None:
-    """Return how many prompts bring the interval to the wanted half-width, None where nothing tells."""
-    there = ~np.isnan(values)
-    told, labels = values[there], prompts[there]
-    if len(np.unique(labels)) < 2 or np.ptp(told) == 0:
-        return None
-    single = len(np.unique(labels)) == len(labels)
-    spread = Spread(float(told.std(ddof=1))) if single else measured_spread(told, labels)
-    mean = float(told.mean())
-    return prompts_for_half_width(config.width, spread, config.level, mean).prompts
 
 
 def _outcomes(values: Floats) -> Mapping[str, int]:
@@ -192,18 +180,3 @@ def _length_controlled(
     if len(measured) < len(table):
         return controlled, f"{len(table) - len(measured)} verdicts without lengths are left out"
     return controlled, ""
-
-
-def plain_values(value: object) -> object:
-    """Return a result and its parts as JSON can hold them; a number that is none becomes null."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain_values(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {name: plain_values(one) for name, one in value.items()}
-    if isinstance(value, tuple):
-        return [plain_values(one) for one in value]
-    if isinstance(value, np.ndarray):
-        return plain_values(tuple(value.tolist()))
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -12,7 +12,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, func, insert, selec
 from judges.human.assignment import answers_wanted, random_order
 from judges.human.database.schema import ASSIGNMENTS, STANDING, STORE, STUDY, TASKS
 from judges.human.study import Study
-from judges.human.tasks import Task, task_of, task_row
+from judges.human.tasks import Task, TaskState, task_of, task_row
 from rewards.errors import DataError
 
 AT_ONCE = 500
@@ -56,26 +56,6 @@ class Added:
     """Were there already."""
     kept: int = 0
     """Labels left out, as another label of that annotator stands on that task."""
-
-
-@dataclass(frozen=True, slots=True)
-class TaskState:
-    """How far one task is."""
-
-    id: int
-    gold: bool
-    """Whether it is a planted check."""
-    priority: float
-    order: int
-    """Its place in the random order of all tasks."""
-    answers: int
-    """Answers that stand, imported ones among them."""
-    wanted: int
-    """0 for a check."""
-    skipped: int
-    """Annotators whose skip stands."""
-    held: int
-    """Annotators in whose hands it is."""
 
 
 def batches(items: Iterable[T], weigh: Callable[[T], int] | None = None) -> Iterator[list[T]]:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from judges.human.assignment import measured_prefix
-from judges.human.figures.said import Asked, Said, TaskState
+from judges.human.figures.said import Asked, Said
+from judges.human.tasks import TaskState
 
 
 @dataclass(frozen=True, eq=False)

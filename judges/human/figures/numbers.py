@@ -12,6 +12,7 @@ from judges.human.figures.splits import Split
 from judges.statistics.correction import HumanCorrectedWinRate
 from judges.statistics.raters import RaterAgreement
 from judges.statistics.win_rate import WinRate
+from rewards.intervals import Resampling
 from rewards.records import Prompt, prompt_key
 
 
@@ -80,7 +81,7 @@ class Numbers:
     notes: tuple[str, ...]
     """What stands in the way of a figure, in words."""
     width: float
-    """Wanted half-width."""
+    """Precision half-width."""
     level: float
     judged: bool
     """Whether verdicts of judges are given."""
@@ -106,3 +107,19 @@ def text_digest(text: str) -> str:
 def comparison_digest(prompt: Prompt, responses: Sequence[str]) -> str:
     """Return what a comparison is known by, whichever side comes first."""
     return text_digest("\x1d".join([prompt_key(prompt), *sorted(map(text_digest, responses))]))
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How intervals are made, and how narrow they are to be."""
+
+    width: float = 0.03
+    """Half-width of an interval for which the labels that it takes are computed."""
+    level: float = 0.95
+    bootstrap: int = 1000
+    seed: int = 0
+
+    @property
+    def resampling(self) -> Resampling:
+        """How intervals are made."""
+        return Resampling(self.level, self.bootstrap, self.seed)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from statistics import median
 
 from judges.human.answers import PairwiseAnswer, agrees_with
-from judges.human.figures.said import Asked, Said, TaskState
-from judges.human.figures.shares import Share, share_of
+from judges.human.figures.said import Asked, Said
+from judges.human.tasks import TaskState
+from judges.statistics.shares import Share, share_of
 
 LATELY = 3600.0
 """Seconds of which the speed is told."""

@@ -3,47 +3,12 @@
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from judges.human.answers import Answer
 from judges.human.labels import Label
 from judges.human.tasks import Task
 from judges.verdicts.annotation import PROMPT_ID
 from rewards.records import prompt_key
-
-
-class TaskState(Protocol):
-    """How far one task is, as the store tells it."""
-
-    @property
-    def id(self) -> int:
-        """Number of the task."""
-        ...
-
-    @property
-    def order(self) -> int:
-        """Its place in the random order of all tasks."""
-        ...
-
-    @property
-    def answers(self) -> int:
-        """Answers that stand."""
-        ...
-
-    @property
-    def wanted(self) -> int:
-        """Answers that it is to have."""
-        ...
-
-    @property
-    def skipped(self) -> int:
-        """Annotators who skipped it."""
-        ...
-
-    @property
-    def held(self) -> int:
-        """Annotators who hold it now."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

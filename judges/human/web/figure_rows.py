@@ -7,8 +7,8 @@ from judges.human.figures.numbers import JudgeBeside, Numbers, SystemsCompared
 from judges.human.figures.people_agreement import PeopleAgreement
 from judges.human.figures.progress import AnnotatorNumbers, Counts
 from judges.human.figures.qualities import SystemQuality
-from judges.human.figures.shares import Share
 from judges.human.web.admin_words import NONE, Bar, bar, duration
+from judges.statistics.shares import Share
 
 NO_ENDS = "too few prompts yet to tell an interval"
 RATED = (1.0, 5.0)

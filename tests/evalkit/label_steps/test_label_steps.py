@@ -17,7 +17,7 @@ from evalkit.cli import main
 from evalkit.label_steps.cache import Completion, RolloutCache
 from evalkit.label_steps.config import LabelSteps
 from evalkit.label_steps.rollouts import Rollouts, Task
-from judges.human.figures.shares import share_of
+from judges.statistics.shares import share_of
 from rewards.errors import DataError
 from rewards.files import read_rows, step_labels
 from rewards.records import Generation

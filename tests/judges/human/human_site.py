@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from evalkit.annotation.study_numbers import StudyNumbers
+from judges.human.figures.study_numbers import StudyNumbers
 from judges.human.store import Store
 from judges.human.tasks import Task
 from judges.human.web.admin_page import AdminPage

@@ -20,12 +20,12 @@ from judges.human.figures.people_agreement import NOBODY_TWICE, UNDEFINED, peopl
 from judges.human.figures.progress import annotator_numbers, counts_of
 from judges.human.figures.qualities import system_qualities
 from judges.human.figures.said import Said, asked_of, by_task, said_of
-from judges.human.figures.shares import share_of
 from judges.human.figures.splits import splits_of
 from judges.human.labels import Label
 from judges.human.tasks import Task
 from judges.human.web.admin_page import PER_PAGE, AdminPage
 from judges.human.web.admin_words import answer_words, bar, duration
+from judges.statistics.shares import share_of
 from rewards.errors import ConfigError
 from rewards.intervals import Resampling
 from rewards.records import Span

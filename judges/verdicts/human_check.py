@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evalkit.judging.config import WinRates
 from judges.statistics.correction import HumanCorrectedWinRate, human_corrected_win_rate
 from judges.verdicts.groups import Floats, Group, Integers, verdicts_on
 from judges.verdicts.table import VerdictTable
@@ -26,10 +25,18 @@ class HumanCheck:
     """How many more human verdicts bring the interval to the wanted half-width."""
 
 
-def human_check(group: Group, people: VerdictTable, config: WinRates) -> HumanCheck | None:
+def human_check(
+    group: Group, people: VerdictTable, level: float = 0.95, width: float = 0.03
+) -> HumanCheck | None:
     """Return what people's verdicts make of a group's win rate; None where they are on other systems.
 
     A comparison that several people judged, or one in both orders, counts with their mean.
+
+    Args:
+        group: One judge's verdicts on two systems.
+        people: People's verdicts, on whatever systems.
+        level: Level of the interval.
+        width: Half-width of the interval for which the human verdicts still needed are computed.
     """
     told = _of_people(group, people)
     if told is None:
@@ -45,11 +52,11 @@ def human_check(group: Group, people: VerdictTable, config: WinRates) -> HumanCh
             group.table.value,
             [human[key] for key in shared],
             [judge[key] for key in shared],
-            config.level,
+            level,
             group.table.prompts,
             [prompts[key] for key in shared],
         )
-        more = None if corrected.low is None else corrected.more_labels(config.width)
+        more = None if corrected.low is None else corrected.more_labels(width)
     except ConfigError as error:
         return HumanCheck(None, str(error), len(shared), alone, None)
     return HumanCheck(corrected, "", len(shared), alone, more)

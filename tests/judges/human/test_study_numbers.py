@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from evalkit.annotation.study_numbers import JudgeVerdicts, StudyNumbers, Wanted
 from evalkit.cli import main
 from judges.human.answers import BestAnswer, PairwiseAnswer, RankingAnswer
-from judges.human.figures.numbers import text_digest
+from judges.human.figures.numbers import Precision, text_digest
+from judges.human.figures.study_numbers import JudgeVerdicts, StudyNumbers
 from judges.human.labels import Annotator, Label, Progress
 from judges.human.study import Study
 from judges.human.tasks import Task, task_comparison
@@ -23,7 +23,7 @@ from judges.statistics.win_rate import win_rate
 from judges.verdicts.reading import verdict_row
 from rewards.files import write_rows
 
-QUICK = Wanted(bootstrap=200)
+QUICK = Precision(bootstrap=200)
 WINNER = {1.0: "first", 0.5: "tie", 0.0: "second"}
 
 
@@ -83,8 +83,8 @@ class Memory:
                 )
 
 
-def figures(store, verdicts=(), wanted=QUICK):
-    return StudyNumbers(store, verdicts, wanted, clock=lambda: 100.0)()
+def figures(store, verdicts=(), precision=QUICK):
+    return StudyNumbers(store, verdicts, precision, clock=lambda: 100.0)()
 
 
 def test_the_win_rate_weighs_tasks_alike_takes_the_first_answers_and_stops_where_none_is():
@@ -128,14 +128,14 @@ def test_labels_still_needed_follow_from_the_spread():
     """40 prompts, half won: sd 0.5064 at ddof 1, so (1.96 * 0.5064 / 0.1)^2 = 98.5 prompts of two answers."""
     tasks = [pair(number) for number in range(60)]
     votes = {number: 2 * [float(number % 2)] for number in range(40)}
-    wanted = Wanted(width=0.1, bootstrap=200)
-    (found,) = figures(Memory(tasks, votes), wanted=wanted).compared
+    precision = Precision(width=0.1, bootstrap=200)
+    (found,) = figures(Memory(tasks, votes), precision=precision).compared
     sd = np.std(20 * [0.0, 1.0], ddof=1)
     enough = math.ceil((1.959964 * sd / 0.1) ** 2)
     assert enough == 99
     assert found.more_labels == (enough - 40) * 2
     assert found.more_why == "which takes more tasks than there are"  # 20 tasks of two answers are left
-    (reached,) = figures(Memory(tasks, votes), wanted=Wanted(width=0.4, bootstrap=200)).compared
+    (reached,) = figures(Memory(tasks, votes), precision=Precision(width=0.4, bootstrap=200)).compared
     assert (reached.more_labels, reached.more_why) == (0, "")
 
 
@@ -333,7 +333,7 @@ def test_nothing_is_computed_again_until_something_changes(monkeypatch):
     assert numbers() is numbers()
     assert store.read == 1
     now = [1e9]
-    monkeypatch.setattr("evalkit.annotation.study_numbers.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("judges.human.figures.study_numbers.time.monotonic", lambda: now[0])
     store.event += 1
     store.votes[0] = [0.0]
     assert numbers().compared[0].rate.mean == 0.0
@@ -342,7 +342,7 @@ def test_nothing_is_computed_again_until_something_changes(monkeypatch):
 
 def test_labels_that_stream_in_do_not_keep_it_computing(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("evalkit.annotation.study_numbers.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("judges.human.figures.study_numbers.time.monotonic", lambda: now[0])
     store = Memory([pair(0)], {0: [1.0]}, overlap=1)
     labels = store.labels
 
@@ -401,7 +401,7 @@ def test_the_win_rate_so_far_is_unbiased_while_needed_tasks_come_first():
                 votes[number] = (rng.random(people) < chance[number]).astype(float).tolist()
         first_open = min(orders[number] for number in range(120) if number not in votes)
         store = Memory([pair(number) for number in range(120)], votes, orders)
-        (found,) = figures(store, wanted=Wanted(bootstrap=1)).compared
+        (found,) = figures(store, precision=Precision(bootstrap=1)).compared
         assert found.measured == first_open
         off.append(found.rate.mean - chance.mean())
         all_off.append(np.mean([np.mean(told) for told in votes.values()]) - chance.mean())

@@ -5,16 +5,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evalkit.judging.config import WinRates
-from evalkit.judging.winrate.correction import comparison_keys, human_check, means_by_key
-from evalkit.judging.winrate.findings import enough_prompts
 from judges.human.figures.measured import Measured
-from judges.human.figures.numbers import JudgeBeside, SystemsCompared
+from judges.human.figures.numbers import JudgeBeside, Precision, SystemsCompared
+from judges.statistics.planning import enough_prompts
 from judges.statistics.raters import RaterAgreement, pairwise_agreement
 from judges.statistics.win_rate import win_rate
 from judges.verdicts.groups import Floats, Group, Integers, groups_of
+from judges.verdicts.human_check import comparison_keys, human_check, means_by_key
 from judges.verdicts.table import VerdictTable
-from rewards.intervals import Resampling
 
 PEOPLE = "people"
 """Who judges in a table of all annotators' verdicts."""
@@ -47,7 +45,7 @@ def systems_compared(
     verdicts: HumanVerdicts,
     groups: Sequence[Measured],
     judges: Sequence[Group],
-    config: WinRates,
+    precision: Precision,
     overlap: int,
 ) -> list[SystemsCompared]:
     """Return what is known of each two systems, in the order in which people first compared them.
@@ -56,7 +54,7 @@ def systems_compared(
         verdicts: People's.
         groups: Which tasks and how many answers to each may be read, as `judges.human.figures.measured` says.
         judges: Verdicts of judges, by pair of systems, axis and judge.
-        config: Level, resamples, and the half-width for which the labels still needed are told.
+        precision: Level, resamples, and the half-width for which the labels still needed are told.
         overlap: Answers that each task is to have.
     """
     sample = np.array(sorted({task for group in groups for task in group.sample}), dtype=np.int64)
@@ -67,7 +65,7 @@ def systems_compared(
         at = group.table.ids.astype(np.int64)
         every = replace(group, table=replace(group.table, ids=verdicts.table.ids[at]))
         pair = _Pair(every, verdicts.tasks[at], readable[at])
-        found.append(_compared(pair, _counts(every, groups), judges, config, overlap))
+        found.append(_compared(pair, _counts(every, groups), judges, precision, overlap))
     return found
 
 
@@ -91,10 +89,10 @@ def _about(group: Measured, names: set[str]) -> bool:
 
 
 def _compared(
-    pair: _Pair, counts: tuple[int, int], judges: Sequence[Group], config: WinRates, overlap: int
+    pair: _Pair, counts: tuple[int, int], judges: Sequence[Group], precision: Precision, overlap: int
 ) -> SystemsCompared:
     every, (tasks, measured) = pair.every, counts
-    beside = tuple(_beside(pair, judge, config, overlap) for judge in judges if _same(judge, every))
+    beside = tuple(_beside(pair, judge, precision, overlap) for judge in judges if _same(judge, every))
     values, prompts = _task_means(pair)
     told = ~np.isnan(values)
     if not told.any():
@@ -106,8 +104,8 @@ def _compared(
         return SystemsCompared(
             every.first, every.second, every.axis, tasks, measured, None, why, None, why, beside
         )
-    rate = win_rate(values, prompts, config.level, config.seed, config.bootstrap)
-    more, more_why = _more_labels(values[told], prompts[told], config, overlap)
+    rate = win_rate(values, prompts, precision.level, precision.seed, precision.bootstrap)
+    more, more_why = _more_labels(values[told], prompts[told], precision, overlap)
     if more is not None and more > (tasks - measured) * overlap:
         more_why = "which takes more tasks than there are"
     why = "one prompt does not tell how far the win rate may be off" if rate.low is None else ""
@@ -131,9 +129,11 @@ def _task_means(pair: _Pair) -> tuple[Floats, Integers]:
     return means, prompts[first]
 
 
-def _more_labels(values: Floats, prompts: Integers, config: WinRates, overlap: int) -> tuple[int | None, str]:
+def _more_labels(
+    values: Floats, prompts: Integers, precision: Precision, overlap: int
+) -> tuple[int | None, str]:
     """Return how many more answers the wanted half-width takes, with as many tasks to a prompt as so far."""
-    enough = enough_prompts(values, prompts, config)
+    enough = enough_prompts(values, prompts, precision.width, precision.level)
     distinct = len(np.unique(prompts))
     if enough is None:
         alike = "one prompt" if distinct < 2 else "answers that are all alike"
@@ -142,7 +142,7 @@ def _more_labels(values: Floats, prompts: Integers, config: WinRates, overlap: i
     return int(np.ceil(labels - 1e-9)), ""
 
 
-def _beside(pair: _Pair, judge: Group, config: WinRates, overlap: int) -> JudgeBeside:
+def _beside(pair: _Pair, judge: Group, precision: Precision, overlap: int) -> JudgeBeside:
     """Return what a judge says beside people, told from the first system of people's pair."""
     people = pair.every
     if judge.first != people.first:
@@ -150,8 +150,8 @@ def _beside(pair: _Pair, judge: Group, config: WinRates, overlap: int) -> JudgeB
         judge = replace(judge, first=people.first, second=people.second, table=turned)
     measured = people.table.select(pair.measured)
     # Of the same sample, as judges and people agree less where they were brought forward for disagreeing.
-    agreement = _agreement(judge, measured, config) if len(measured) else None
-    check = human_check(judge, measured, config) if len(measured) else None
+    agreement = _agreement(judge, measured, precision) if len(measured) else None
+    check = human_check(judge, measured, precision.level, precision.width) if len(measured) else None
     if check is None:
         why = "no comparison that people answered can be read yet"
         return JudgeBeside(judge.judge, None, why, 0, None, agreement)
@@ -162,7 +162,7 @@ def _beside(pair: _Pair, judge: Group, config: WinRates, overlap: int) -> JudgeB
     return JudgeBeside(judge.judge, check.corrected, why, check.comparisons, more, agreement)
 
 
-def _agreement(judge: Group, people: VerdictTable, config: WinRates) -> RaterAgreement | None:
+def _agreement(judge: Group, people: VerdictTable, precision: Precision) -> RaterAgreement | None:
     """Return how far a judge says what most people say, a tie where neither side has more of them."""
     theirs, ours = comparison_keys(judge.table, people)
     said = [means_by_key(keys, table.outcome) for keys, table in ((theirs, judge.table), (ours, people))]
@@ -174,6 +174,5 @@ def _agreement(judge: Group, people: VerdictTable, config: WinRates) -> RaterAgr
         for name, told in zip((judge.judge or "judge", PEOPLE), said, strict=True)
     }
     prompts = dict(zip(ours.tolist(), people.prompts.tolist(), strict=True))
-    resampling = Resampling(config.level, config.bootstrap, config.seed)
-    found = pairwise_agreement(labels, [prompts[key] for key in shared], resampling)
+    found = pairwise_agreement(labels, [prompts[key] for key in shared], precision.resampling)
     return found[0] if found else None

@@ -3,30 +3,28 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Lock
 from typing import Protocol
 
 import numpy as np
 
-from evalkit.annotation.human_win_rate import PEOPLE, HumanVerdicts, systems_compared
-from evalkit.judging.config import WinRates
 from judges.human.figures.measured import Measured, answered_twice, measured
-from judges.human.figures.numbers import JudgeWord, Numbers, comparison_digest, text_digest
+from judges.human.figures.numbers import JudgeWord, Numbers, Precision, comparison_digest, text_digest
 from judges.human.figures.people_agreement import people_agreement
 from judges.human.figures.progress import annotator_numbers, counts_of
 from judges.human.figures.qualities import SystemQuality, system_qualities
-from judges.human.figures.said import Asked, Said, TaskState, asked_of, by_task, said_of
+from judges.human.figures.said import Asked, Said, asked_of, by_task, said_of
 from judges.human.figures.splits import splits_of
+from judges.human.figures.win_rates import PEOPLE, HumanVerdicts, systems_compared
 from judges.human.labels import Annotator, Label, Progress
 from judges.human.rows.export import label_verdicts
 from judges.human.study import Study
-from judges.human.tasks import Task
+from judges.human.tasks import Task, TaskState
 from judges.judge import Verdict
 from judges.verdicts.groups import Group, groups_of
 from judges.verdicts.reading import read_verdicts
 from judges.verdicts.table import make_table
-from rewards.intervals import Resampling
 from rewards.records import Prompt
 
 PATIENCE = 9.0
@@ -68,23 +66,7 @@ class LabelStore(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """How the figures are made."""
-
-    width: float = 0.03
-    """Half-width of an interval for which the labels it takes are told."""
-    level: float = 0.95
-    bootstrap: int = 1000
-    seed: int = 0
-
-    @property
-    def resampling(self) -> Resampling:
-        """How intervals are made."""
-        return Resampling(self.level, self.bootstrap, self.seed)
-
-
-STANDARD = Wanted()
+STANDARD = Precision()
 
 
 class StudyNumbers:
@@ -94,11 +76,11 @@ class StudyNumbers:
         self,
         store: LabelStore,
         verdicts: Sequence[str] | str = (),
-        wanted: Wanted = STANDARD,
+        precision: Precision = STANDARD,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
-        self._wanted = wanted
+        self._precision = precision
         self._clock = clock
         sources = [verdicts] if isinstance(verdicts, str) else list(verdicts)
         self._judges = JudgeVerdicts([source for source in sources if source])
@@ -143,35 +125,27 @@ class StudyNumbers:
         return store.last_event(), store.study(), len(people), wanted
 
     def _numbers(self) -> Numbers:
-        wanted, study = self._wanted, self._store.study()
+        precision, study = self._precision, self._store.study()
         states = self._known(self._store.task_states())
         said, verdicts = _gathered(self._store.labels(), self._asked)
         answers = by_task(said, self._asked)
         groups = measured(states, answers, self._asked, study.overlap)
         twice = answered_twice(states, answers, self._asked, study.overlap)
-        config = WinRates(
-            verdicts="",
-            out="",
-            width=wanted.width,
-            level=wanted.level,
-            bootstrap=wanted.bootstrap,
-            seed=wanted.seed,
-        )
-        compared = systems_compared(verdicts, groups, self._judges.groups, config, study.overlap)
+        compared = systems_compared(verdicts, groups, self._judges.groups, precision, study.overlap)
         now = self._clock()
         names = [one.name for one in self._store.annotators()]
         return Numbers(
             title=study.title,
             time=now,
             counts=counts_of(states, said, self._asked, now),
-            annotators=annotator_numbers(said, self._asked, wanted.level, names),
-            agreement=tuple(people_agreement(twice, self._asked, wanted.resampling)),
+            annotators=annotator_numbers(said, self._asked, precision.level, names),
+            agreement=tuple(people_agreement(twice, self._asked, precision.resampling)),
             compared=tuple(compared),
             qualities=tuple(self._qualities(groups)),
             splits=tuple(splits_of(answers, self._asked)),
             notes=tuple(_notes(groups, answers, study, self._judges.groups, bool(compared))),
-            width=wanted.width,
-            level=wanted.level,
+            width=precision.width,
+            level=precision.level,
             judged=bool(self._judges.groups),
         )
 
@@ -186,7 +160,7 @@ class StudyNumbers:
     def _qualities(self, groups: Iterable[Measured]) -> Iterator[SystemQuality]:
         for group in groups:
             if group.screen in ("best", "ranking") and all(group.systems or ("",)):
-                yield from system_qualities(group, self._asked, self._wanted.resampling)
+                yield from system_qualities(group, self._asked, self._precision.resampling)
 
 
 class JudgeVerdicts:
