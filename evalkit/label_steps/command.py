@@ -4,9 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from evalkit.label_steps.cache import RolloutCache
 from evalkit.label_steps.config import LabelSteps
 from evalkit.label_steps.rollouts import Rollouts, Tally, Task, sampling
@@ -15,7 +12,7 @@ from evalkit.label_steps.summary import summary
 from evalkit.policies.policy import Policy, PromptCheck, load_policy
 from evalkit.runs.files import fingerprint, spec_fingerprint
 from evalkit.runs.outputs import ResumableRows
-from evalkit.runs.terminal import terminal
+from evalkit.runs.terminal import progress, say
 from rewards.files import Row, read_rows, to_row
 from rewards.records import StepLabels
 from rewards.solutions.answers import is_right
@@ -41,19 +38,18 @@ def run(config: LabelSteps) -> None:
         "policy": spec_fingerprint(config.policy),
         "data": fingerprint(config.data),
     }
-    console = terminal()
     place = config.cache or f"{config.out}.rollouts.sqlite"
     settings = {"policy": spec_fingerprint(config.policy), "sampling": asdict(sampling(config))}
     with ResumableRows(config.out, key, config.overwrite) as writer, RolloutCache(place, settings) as cache:
         if writer.rows_done:
-            console.print(f"Going on after {writer.rows_done} of {total} rows")
+            say(f"Going on after {writer.rows_done} of {total} rows")
         rollouts = Rollouts(policy, cache, config)
         _label(config, rollouts, writer, total)
         writer.finish()
     for line in summary(config):
-        console.print(line)
-    console.print(f"{rollouts.sampled:,} completions were sampled now, {rollouts.reused:,} were in {place}")
-    console.print(f"Labels are in {config.out}")
+        say(line)
+    say(f"{rollouts.sampled:,} completions were sampled now, {rollouts.reused:,} were in {place}")
+    say(f"Labels are in {config.out}")
 
 
 def _rows(config: LabelSteps, start: int = 0) -> Iterator[Row]:
@@ -78,22 +74,13 @@ def _check(config: LabelSteps, policy: Policy) -> int:
 def _label(config: LabelSteps, rollouts: Rollouts, writer: ResumableRows, total: int) -> None:
     if writer.rows_done == total:  # a kill came after the last row
         return
-    terminal = Console(stderr=True)
-    columns = (
-        TextColumn("rows"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[sampled]:,} completions"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
-        shown = progress.add_task("", total=total, completed=writer.rows_done, sampled=0)
+    with progress("labelling", total, done=writer.rows_done, unit="rows") as shown:
         rows = _rows(config, writer.rows_done)
         while chunk := list(islice(rows, config.chunk_rows)):
             found = [solution for row in chunk for solution in solutions(row, config)]
             tallies = rollouts.tallies(task for one in found for task in _tasks(one))
             writer.append([_output(one, tallies, config) for one in found], len(chunk))
-            progress.update(shown, completed=writer.rows_done, sampled=rollouts.sampled)
+            shown.advance(len(chunk), f"{rollouts.sampled:,} completions")
 
 
 def _tasks(solution: Solution) -> list[Task]:

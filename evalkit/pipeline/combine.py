@@ -1,7 +1,6 @@
 """`evalkit combine`: aspects of scored rows made one score by weights and bounds, without scoring again."""
 
 import math
-import sys
 from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from evalkit.pipeline.config import Combine
 from evalkit.report.text import counted, listed
+from evalkit.runs.terminal import say
 from rewards.errors import ConfigError, DataError, OutputExistsError
 from rewards.files import Row, read_rows, write_rows
 from rewards.records import prompt_key
@@ -43,7 +43,7 @@ def run(config: Combine) -> None:
     written = write_rows(config.out, _output(config, found), overwrite=config.overwrite)
     lines = [*_lines(config, found), ("rows written", f"{written}")]
     text = "\n".join(f"{name:<24}{value}" for name, value in lines)
-    sys.stdout.write(f"{text}\nwritten to {config.out}\n")
+    say(f"{text}\nwritten to {config.out}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,13 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from evalkit.pipeline.config import Generate
 from evalkit.policies.policy import Policy, PromptCheck, SamplingConfig, load_policy
 from evalkit.runs.files import fingerprint, spec_fingerprint
 from evalkit.runs.outputs import ResumableRows
+from evalkit.runs.terminal import progress, say
 from rewards.errors import ConfigError, DataError
 from rewards.files import Row, read_rows
 from rewards.records import Generation, prompt_key
@@ -37,18 +35,16 @@ def run(config: Generate) -> None:
     policy = load_policy(config.policy)
     occurrences = _check(config, policy)
     values = {name: value for name, value in asdict(config).items() if name != "overwrite"}
-    console = Console()
     key = {**values, "policy": spec_fingerprint(config.policy), "data": fingerprint(config.data)}
     with ResumableRows(config.out, key, config.overwrite) as writer:
         if writer.rows_done:
-            console.print(f"Going on after {writer.rows_done} of {len(occurrences)} prompts", highlight=False)
+            say(f"Going on after {writer.rows_done} of {len(occurrences)} prompts")
         began, before = time.perf_counter(), writer.rows_done
         _sample(config, settings, policy, occurrences, writer)
         seconds = time.perf_counter() - began
         writer.finish()
-    for line in _summary(config.out, before, seconds):
-        console.print(line, highlight=False, markup=False)
-    console.print(f"Results are in {config.out}", highlight=False, markup=False)
+    say("\n".join(_summary(config.out, before, seconds)))
+    say(f"Results are in {config.out}")
 
 
 def _sampling(config: Generate) -> SamplingConfig:
@@ -108,16 +104,7 @@ def _sample(
         return
     prompts_at_a_time = max(1, max(CHUNK, config.batch_size) // config.n)
     rows = _rows(config, done)
-    terminal = Console(stderr=True)
-    columns = (
-        TextColumn("prompts"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
-        task = progress.add_task("", total=total, completed=done, speed="")
+    with progress("sampling", total, done=done, unit="prompts") as shown:
         while chunk := list(islice(rows, prompts_at_a_time)):
             began = time.perf_counter()
             asked = [row.prompt() for row in chunk]
@@ -127,7 +114,7 @@ def _sample(
             done += len(chunk)
             tokens = sum(_token_count(sample) for made in samples for sample in made)
             speed = f"{tokens / (time.perf_counter() - began):,.0f} tokens/s"
-            progress.update(task, completed=done, speed=speed)
+            shown.advance(len(chunk), speed)
 
 
 def _output(row: Row, samples: Sequence[Generation], settings: SamplingConfig) -> dict[str, object]:

@@ -5,12 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import Progress, TextColumn, TimeElapsedColumn
-
 from evalkit.pipeline.config import ScoreFile
 from evalkit.runs.files import fingerprint, spec_fingerprint
 from evalkit.runs.outputs import ResumableRows
+from evalkit.runs.terminal import progress, say, warn
 from rewards.errors import ConfigError, DataError, EvalkitError
 from rewards.files import Row, generations, read_rows
 from rewards.records import Generation, Score
@@ -29,24 +27,19 @@ def run(config: ScoreFile) -> None:
         "column": config.column,
         "data": fingerprint(config.data),
     }
-    console = Console(stderr=True)
-    with ResumableRows(config.out, key, config.overwrite) as output, _progress(console) as progress:
+    with ResumableRows(config.out, key, config.overwrite) as output:
         if output.rows_done:
-            console.print(f"going on after row {output.rows_done}")
+            warn(f"going on after row {output.rows_done}")
         scorer = load_scorer(config.scorer)
         rows = read_rows(config.data, output.rows_done, config.rename)
-        task = progress.add_task("rows", total=None, completed=output.rows_done)
-        while chunk := list(itertools.islice(rows, config.chunk_rows)):
-            output.append(score_rows(chunk, scorer, config.column), len(chunk))
-            progress.update(task, completed=output.rows_done)
+        with progress("scoring", done=output.rows_done, unit="rows") as shown:
+            while chunk := list(itertools.islice(rows, config.chunk_rows)):
+                output.append(score_rows(chunk, scorer, config.column), len(chunk))
+                shown.advance(len(chunk))
         output.finish()
     cut = truncated(scorer)
     note = f"; {cut} responses with a shortened prompt" if cut else ""
-    Console().print(
-        f"{output.rows_done} rows scored by {config.scorer}{note}; they are in {config.out}",
-        soft_wrap=True,
-        markup=False,
-    )
+    say(f"{output.rows_done} rows scored by {config.scorer}{note}; they are in {config.out}")
 
 
 def score_rows(rows: Sequence[Row], scorer: Scorer, column: str = "score") -> Iterator[dict[str, object]]:
@@ -105,8 +98,3 @@ def _several(scores: Sequence[Score], column: str) -> dict[str, object]:
     if any(score.spans for score in scores):
         values[f"{column}s_spans"] = [[asdict(span) for span in score.spans] for score in scores]
     return values
-
-
-def _progress(console: Console) -> Progress:
-    columns = (TextColumn("{task.completed} rows scored"), TimeElapsedColumn())
-    return Progress(*columns, console=console, disable=not console.is_terminal)

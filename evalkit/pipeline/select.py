@@ -1,16 +1,14 @@
 """`evalkit select`: best of n, rejection sampling or a vote, over the scored responses of each prompt."""
 
 import math
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from evalkit.pipeline.candidates import Candidate, candidates_by_prompt, merge_copies, pair_row
 from evalkit.pipeline.config import Select
-from evalkit.pipeline.selection_summary import Summary
+from evalkit.pipeline.selection_summary import SelectionSummary
+from evalkit.runs.terminal import progress, say
 from rewards.errors import DataError
 from rewards.files import to_row, write_rows
 from rewards.selection.best_of_n import best_of_n, count_ties_at_cut, majority_vote, weighted_vote
@@ -31,25 +29,22 @@ def run(config: Select) -> None:
             fewer different responses than k where that is an error; or nothing was selected.
         OutputExistsError: The output is there already and is not to be replaced.
     """
-    summary = Summary(config)
+    summary = SelectionSummary(config)
     summary.written = write_rows(config.out, _output(config, summary), overwrite=config.overwrite)
-    sys.stdout.write(summary.text() + f"\nwritten to {config.out}\n")
+    say(f"{summary.text()}\nwritten to {config.out}")
 
 
-def _output(config: Select, summary: Summary) -> Iterator[OutputRow]:
+def _output(config: Select, summary: SelectionSummary) -> Iterator[OutputRow]:
     empty = True
-    for place, candidates in enumerate(_shown(candidates_by_prompt(config))):
-        rng = np.random.default_rng([config.seed, place])
-        for row in _select_for_prompt(_first_n(candidates, config.n), config, summary, rng):
-            empty = False
-            yield row
+    with progress("selecting", unit="prompts") as shown:
+        for place, candidates in enumerate(candidates_by_prompt(config)):
+            rng = np.random.default_rng([config.seed, place])
+            for row in _select_for_prompt(_first_n(candidates, config.n), config, summary, rng):
+                empty = False
+                yield row
+            shown.advance()
     if empty:
         raise DataError(f"{config.data}: nothing to write: {summary.losses()}")
-
-
-def _shown(groups: Iterable[list[Candidate]]) -> Iterable[list[Candidate]]:
-    terminal = Console(stderr=True)
-    return track(groups, "selecting", console=terminal, transient=True, disable=not terminal.is_terminal)
 
 
 def _first_n(candidates: list[Candidate], n: int) -> list[Candidate]:
@@ -59,7 +54,7 @@ def _first_n(candidates: list[Candidate], n: int) -> list[Candidate]:
 
 
 def _select_for_prompt(
-    candidates: list[Candidate], config: Select, summary: Summary, rng: np.random.Generator
+    candidates: list[Candidate], config: Select, summary: SelectionSummary, rng: np.random.Generator
 ) -> list[OutputRow]:
     summary.prompts += 1
     summary.candidates += len(candidates)
@@ -75,7 +70,7 @@ def _select_for_prompt(
 
 
 def _choose(
-    candidates: list[Candidate], config: Select, summary: Summary, rng: np.random.Generator
+    candidates: list[Candidate], config: Select, summary: SelectionSummary, rng: np.random.Generator
 ) -> list[Candidate]:
     """Return k candidates of different texts: best first, or in the order of acceptance."""
     different, copies, conflicts = merge_copies(candidates)
@@ -102,7 +97,7 @@ def _choose(
 
 
 def _pair(
-    chosen: list[Candidate], config: Select, summary: Summary, rng: np.random.Generator
+    chosen: list[Candidate], config: Select, summary: SelectionSummary, rng: np.random.Generator
 ) -> list[OutputRow]:
     rewards = [candidate.score for candidate in chosen]
     pairing = MATCHINGS[config.pairs](rewards, rng)
@@ -113,7 +108,7 @@ def _pair(
     ]
 
 
-def _vote(candidates: list[Candidate], config: Select, summary: Summary) -> list[OutputRow]:
+def _vote(candidates: list[Candidate], config: Select, summary: SelectionSummary) -> list[OutputRow]:
     """Return the heaviest response that gives the winning answer, the first of equals."""
     answers = [candidate.answer for candidate in candidates]
     votes = [answer is not None and answer != "" for answer in answers]

@@ -54,7 +54,7 @@ class Acceptance:
 
 
 @dataclass
-class Summary:
+class SelectionSummary:
     """Counts of one run, filled prompt by prompt."""
 
     config: Select

@@ -6,13 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from evalkit.policies.policy import Policy, PromptCheck, SamplingConfig, load_policy
 from evalkit.report.text import counted
 from evalkit.runs.files import fingerprint, spec_fingerprint
 from evalkit.runs.outputs import ResumableRows
+from evalkit.runs.terminal import progress, say
 from evalkit.search.choosing import AMBIGUOUS, output_row, reference_of
 from evalkit.search.config import Search
 from evalkit.search.findings import findings_of, lines_of
@@ -45,24 +43,21 @@ def run(config: Search) -> None:
     policy, scorer = load_policy(config.policy), load_scorer(config.scorer)
     repetitions = _check(config, shape, policy)
     searcher = Searcher(policy, scorer, shape, limits, sampling)
-    console = Console()
     with ResumableRows(config.out, _key(config), config.overwrite) as writer:
         if writer.rows_done:
-            console.print(f"Going on after {writer.rows_done} of {len(repetitions)} prompts", highlight=False)
+            say(f"Going on after {writer.rows_done} of {len(repetitions)} prompts")
         began, before = time.perf_counter(), writer.rows_done
         _search(config, searcher, repetitions, writer)
         seconds, new = time.perf_counter() - began, writer.rows_done - before
         writer.finish()
     for line in lines_of(findings_of(config.out), config.method, config.separator):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-    console.print(
+        say(line)
+    say(
         f"{counted(new, 'prompt')} in {seconds:.1f} s, {counted(searcher.policy_calls, 'call')} of the "
         f"policy and {searcher.scorer_calls:,} of the scorer, for up to "
-        f"{counted(config.chunk_prompts, 'prompt')} at a time",
-        highlight=False,
-        soft_wrap=True,
+        f"{counted(config.chunk_prompts, 'prompt')} at a time"
     )
-    console.print(f"Results are in {config.out}", highlight=False, markup=False, soft_wrap=True)
+    say(f"Results are in {config.out}")
 
 
 def _key(config: Search) -> dict[str, object]:
@@ -119,14 +114,11 @@ def _search(config: Search, searcher: Searcher, repetitions: Sequence[int], writ
     if done == total:  # a kill came after the last row
         return
     rows = _rows(config, done)
-    terminal = Console(stderr=True)
-    columns = (TextColumn("prompts"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
-        task = progress.add_task("", total=total, completed=done)
+    with progress("searching", total, done=done, unit="prompts") as shown:
         while chunk := list(islice(rows, config.chunk_prompts)):
             counts = repetitions[done : done + len(chunk)]
             problems = [Problem(row, row.prompt(), count) for row, count in zip(chunk, counts, strict=True)]
             searches = searcher.search(problems)
             writer.append([output_row(one, config.separator, config.grader) for one in searches], len(chunk))
             done += len(chunk)
-            progress.update(task, completed=done)
+            shown.advance(len(chunk))

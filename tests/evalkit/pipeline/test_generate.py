@@ -63,7 +63,7 @@ KILLED = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from test_generate import CHUNK, Digits
-from evalkit import generating
+from evalkit.pipeline import generate as generating
 from evalkit.pipeline.config import Generate
 generating.load_policy = lambda spec: Digits(int(sys.argv[4]))
 generating.CHUNK = CHUNK

@@ -111,7 +111,7 @@ KILLED = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from test_search import Digits, Truth
-from evalkit.evaluation.config import Search
+from evalkit.search.config import Search
 from evalkit.search import command
 command.load_policy = lambda spec: Digits(calls=int(sys.argv[4]))
 command.load_scorer = lambda spec: Truth()
