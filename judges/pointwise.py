@@ -19,7 +19,8 @@ from judges.instructions import (
 from judges.judge import Comparison, Reason, Verdict, Winner
 from judges.questions.question import Attempt, Question
 from rewards.errors import ScoringError, SpecError
-from rewards.records import Generation, Prompt, Score
+from rewards.files import GenerationsLike, as_generations
+from rewards.records import Prompt, Score
 from rewards.scorers.rules import row_name
 from rewards.specs import Spec
 
@@ -123,7 +124,7 @@ class JudgeScorer:
 
     grader: Grader
 
-    def score(self, generations: Sequence[Generation]) -> list[Score]:
+    def score(self, generations: GenerationsLike) -> list[Score]:
         """Return each generation's grade, on the scale of the rubric (1 to 10 without), criteria as aspects.
 
         All are asked for before the first failure is raised, so that what was received is in the ledger.
@@ -132,6 +133,7 @@ class JudgeScorer:
             ScoringError: A generation got no grade.
             DataError: A reference is to be shown and a generation has none.
         """
+        generations = as_generations(generations)
         questions = [
             self.grader.question(one.prompt, one.response, one.extra, row_name(one)) for one in generations
         ]

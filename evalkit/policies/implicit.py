@@ -1,7 +1,6 @@
 """A policy's implicit reward as a scorer, `dpo:POLICY?reference=REF`: what its training made more likely."""
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -13,8 +12,9 @@ from evalkit.policies.losses.pairs import dpo_rewards
 from evalkit.policies.reference import Reference, load_reference
 from evalkit.policies.response_rows import ResponseEncoder, was_cut
 from rewards.errors import DataError, MissingFileError, ModelError, ScoringError, SpecError
+from rewards.files import GenerationsLike, as_generations
 from rewards.models.head import prepare_for_packing
-from rewards.records import Generation, Score
+from rewards.records import Score
 from rewards.scorers.engine import generation_name
 from rewards.scorers.loading import context_length, device
 from rewards.specs import Spec
@@ -44,7 +44,7 @@ class ImplicitScorer:
         self.encoder = encoder
         self.beta = beta
 
-    def score(self, generations: Sequence[Generation]) -> list[Score]:
+    def score(self, generations: GenerationsLike) -> list[Score]:
         """Return one score for each generation; its aspects are both log-probabilities, in nats.
 
         A response whose `extra` says `finish_reason` `length` was cut, and has no ending that counts.
@@ -53,6 +53,7 @@ class ImplicitScorer:
             DataError: A row is longer than the model's context.
             ScoringError: Nothing stands before a response, or a log-probability is not finite.
         """
+        generations = as_generations(generations)
         prompts = [generation.prompt for generation in generations]
         cut = [was_cut(one.extra, "finish_reason", "finish_reasons") for one in generations]
         encoded = (

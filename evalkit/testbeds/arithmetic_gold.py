@@ -10,6 +10,7 @@ import numpy as np
 from evalkit.testbeds.arithmetic import DIGITS, SEPARATOR, ArithmeticWorld, Problem, answer, apply
 from evalkit.testbeds.arithmetic_theory import Achieved, vote_share
 from rewards.errors import DataError, ScoringError
+from rewards.files import GenerationsLike, as_generations
 from rewards.records import Generation, Score
 from rewards.solutions.steps import split_steps
 
@@ -175,7 +176,7 @@ class ArithmeticScorer:
 
     world: ArithmeticWorld
 
-    def score(self, generations: Sequence[Generation]) -> list[Score]:
+    def score(self, generations: GenerationsLike) -> list[Score]:
         """Return 1 for each right answer, else 0, with steps and aspects.
 
         A step scores 1 if it and all before it are right, else 0. The aspects are `answer`, as the value;
@@ -185,7 +186,9 @@ class ArithmeticScorer:
         Raises:
             ScoringError: A prompt is no problem of this world; the message names the row.
         """
-        return [self._score(place, generation) for place, generation in enumerate(generations)]
+        return [
+            self._score(place, generation) for place, generation in enumerate(as_generations(generations))
+        ]
 
     def _score(self, place: int, generation: Generation) -> Score:
         name = f"id {generation.id!r}" if generation.id else f"row {place + 1}"

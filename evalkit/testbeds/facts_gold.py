@@ -15,6 +15,7 @@ from evalkit.testbeds.facts import (
     Question,
 )
 from rewards.errors import DataError, ScoringError
+from rewards.files import GenerationsLike, as_generations
 from rewards.records import Generation, Score, Span
 
 
@@ -143,7 +144,7 @@ class FactsScorer:
 
     world: FactsWorld
 
-    def score(self, generations: Sequence[Generation]) -> list[Score]:
+    def score(self, generations: GenerationsLike) -> list[Score]:
         """Return the gold reward, with a span for each segment and one for completeness.
 
         The spans' labels sum to the value, and so do the aspects.
@@ -151,7 +152,9 @@ class FactsScorer:
         Raises:
             ScoringError: A prompt is no question of this world; the message names the row.
         """
-        return [self._score(place, generation) for place, generation in enumerate(generations)]
+        return [
+            self._score(place, generation) for place, generation in enumerate(as_generations(generations))
+        ]
 
     def _score(self, place: int, generation: Generation) -> Score:
         name = f"id {generation.id!r}" if generation.id else f"row {place + 1}"

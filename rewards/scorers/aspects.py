@@ -9,6 +9,7 @@ from rewards.config import ScoringConfig
 from rewards.encoding.encoder import Encoder
 from rewards.encoding.span_encoder import Pieces, SpanEncoder
 from rewards.errors import ScoringError, SpecError
+from rewards.files import GenerationsLike, as_generations
 from rewards.models.outcome import AspectModel
 from rewards.models.sidecar import AspectFacts
 from rewards.models.tokens import TokenModel
@@ -44,13 +45,14 @@ class AspectScorer(Engine):
         """The weight of each aspect in a score's value."""
         return {facts.name: facts.weight for facts in self.aspects}
 
-    def score(self, generations: Sequence[Generation]) -> list[Score]:
+    def score(self, generations: GenerationsLike) -> list[Score]:
         """Return one score for each generation, in the order asked.
 
         Raises:
             ScoringError: A row has no tokens, or an output is not finite.
             DataError: A row is longer than the model's context, and the configuration says error.
         """
+        generations = as_generations(generations)
         prompts = [generation.prompt for generation in generations]
         encoded = self.encoder.encode(prompts, [generation.response for generation in generations])
         rows = [
@@ -90,7 +92,7 @@ class SpanScorer(Engine):
         """The weight of each aspect in a score's value."""
         return {facts.name: facts.weight for facts in self.aspects}
 
-    def score(self, generations: Sequence[Generation]) -> list[Score]:
+    def score(self, generations: GenerationsLike) -> list[Score]:
         """Return one score for each generation, in the order asked.
 
         A response without a piece, such as one of white space that is scored by sentences, has sums of 0.
@@ -99,6 +101,7 @@ class SpanScorer(Engine):
             ScoringError: An output is not finite.
             DataError: A row is longer than the model's context, and the configuration says error.
         """
+        generations = as_generations(generations)
         encoded = self.span_encoder.encode(
             [generation.prompt for generation in generations],
             [generation.response for generation in generations],

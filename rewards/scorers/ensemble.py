@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rewards.errors import ConfigError, ScoringError, SpecError
+from rewards.files import GenerationsLike, as_generations
 from rewards.records import Generation, Score
 from rewards.scorer import Scorer, load_scorer
 from rewards.scorers.rules import row_name
@@ -60,13 +61,14 @@ class Ensemble:
         if len(set(self.names)) != len(self.names):
             raise ConfigError(f"names differ from each other, got {self.names!r}")
 
-    def score(self, generations: Sequence[Generation]) -> list[Score]:
+    def score(self, generations: GenerationsLike) -> list[Score]:
         """Return the members' scores, combined.
 
         Raises:
             ScoringError: A member has no score for a generation, an infinite one, or the wrong number of
                 scores or steps.
         """
+        generations = as_generations(generations)
         scores_of_members = [member.score(generations) for member in self.members]
         for name, scores in zip(self._names(), scores_of_members, strict=True):
             if len(scores) != len(generations):

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from rewards.config import ScoringConfig
 from rewards.encoding.encoder import Encoder
 from rewards.errors import ScoringError
+from rewards.files import GenerationsLike, as_generations
 from rewards.models.outcome import RewardModel, last_read
 from rewards.models.sidecar import Scale
-from rewards.records import Generation, Score
+from rewards.records import Score
 from rewards.scorers.engine import Engine, generation_name
 
 
@@ -27,7 +28,7 @@ class ModelScorer(Engine):
         """By what a difference of scores is multiplied to give a difference of raw logits."""
         return self.scale.sd
 
-    def score(self, generations: Sequence[Generation]) -> list[Score]:
+    def score(self, generations: GenerationsLike) -> list[Score]:
         """Return one score for each generation, `(logit - mean) / sd`, in the order asked.
 
         Raises:
@@ -37,8 +38,9 @@ class ModelScorer(Engine):
         mean, sd = self.scale.mean, self.scale.sd
         return [Score((logit - mean) / sd) for logit in self.logits(generations)]
 
-    def logits(self, generations: Sequence[Generation]) -> list[float]:
+    def logits(self, generations: GenerationsLike) -> list[float]:
         """Return the raw logits, as plain Transformers gives them."""
+        generations = as_generations(generations)
         prompts = [generation.prompt for generation in generations]
         encoded = self.encoder.encode(prompts, [generation.response for generation in generations])
         rows = [

@@ -1,14 +1,13 @@
 """A process reward model in this process: all steps of a solution in one pass, shared steps computed once."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from rewards.config import ScoringConfig
 from rewards.encoding.step_encoder import StepEncoder
 from rewards.errors import ScoringError
+from rewards.files import GenerationsLike, as_generations
 from rewards.models.tokens import RIGHT, TokenModel
-from rewards.records import Generation, Score
+from rewards.records import Score
 from rewards.scorers.engine import Engine, generation_name
 from rewards.solutions.steps import Aggregation, aggregate_log_odds, probabilities, split_steps
 
@@ -40,7 +39,7 @@ class ProcessScorer(Engine):
         """The text that ends a step."""
         return self.step_encoder.separator
 
-    def score(self, generations: Sequence[Generation]) -> list[Score]:
+    def score(self, generations: GenerationsLike) -> list[Score]:
         """Return one score for each generation, in the order asked.
 
         Raises:
@@ -54,8 +53,9 @@ class ProcessScorer(Engine):
             for z in self.log_odds(generations)
         ]  # fmt: skip
 
-    def log_odds(self, generations: Sequence[Generation]) -> list[np.ndarray]:
+    def log_odds(self, generations: GenerationsLike) -> list[np.ndarray]:
         """Return each step's log-odds of being right, [S] in float64, for each generation."""
+        generations = as_generations(generations)
         cut = []
         for generation in generations:
             steps = generation.steps or split_steps(generation.response, self.separator)

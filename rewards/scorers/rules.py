@@ -3,13 +3,14 @@
 import hashlib
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import Literal, TypeAlias, get_args
 
 from rewards.errors import ConfigError, DataError, ScoringError, SpecError
+from rewards.files import GenerationsLike, as_generations
 from rewards.records import Generation, Score, prompt_key
 from rewards.scorer import Scorer
 from rewards.solutions.answers import GRADERS, is_right, reference_text
@@ -31,9 +32,12 @@ class Length:
             raise ConfigError(f"unit is characters or words, got {self.unit!r}")
         _check_finite("weight", self.weight)
 
-    def score(self, generations: Sequence[Generation]) -> list[Score]:
+    def score(self, generations: GenerationsLike) -> list[Score]:
         """Return weight times length for each response."""
-        return [Score(self.weight * self._length(generation.response)) for generation in generations]
+        return [
+            Score(self.weight * self._length(generation.response))
+            for generation in as_generations(generations)
+        ]
 
     def _length(self, response: str) -> int:
         return len(response) if self.unit == "characters" else len(response.split())
@@ -45,7 +49,7 @@ class Exact:
 
     column: str = "answer"
 
-    def score(self, generations: Sequence[Generation]) -> list[Score]:
+    def score(self, generations: GenerationsLike) -> list[Score]:
         """Return 1 or 0 for each response.
 
         Raises:
@@ -53,7 +57,7 @@ class Exact:
         """
         return [
             Score(float(generation.response.strip() == self._reference(generation)))
-            for generation in generations
+            for generation in as_generations(generations)
         ]
 
     def _reference(self, generation: Generation) -> str:
@@ -76,13 +80,13 @@ class Answer:
         if self.grader not in GRADERS:
             raise ConfigError(f"grader is one of {', '.join(GRADERS)}; got {self.grader!r}")
 
-    def score(self, generations: Sequence[Generation]) -> list[Score]:
+    def score(self, generations: GenerationsLike) -> list[Score]:
         """Return 1 or 0 for each response; one without a final answer is 0.
 
         Raises:
             ScoringError: A generation has no reference, or one that the grader cannot read.
         """
-        return [Score(float(self._is_right(generation))) for generation in generations]
+        return [Score(float(self._is_right(one))) for one in as_generations(generations)]
 
     def _is_right(self, generation: Generation) -> bool:
         with suppress(DataError):
@@ -109,9 +113,12 @@ class Pattern:
             raise ConfigError(f"pattern {self.pattern!r} is no regular expression: {error}") from None
         _check_finite("weight", self.weight)
 
-    def score(self, generations: Sequence[Generation]) -> list[Score]:
+    def score(self, generations: GenerationsLike) -> list[Score]:
         """Return weight times 1 or 0, or times the count, for each response."""
-        return [Score(self.weight * self._matches(generation.response)) for generation in generations]
+        return [
+            Score(self.weight * self._matches(generation.response))
+            for generation in as_generations(generations)
+        ]
 
     def _matches(self, response: str) -> int:
         if self.count:
@@ -128,9 +135,12 @@ class Constant:
     def __post_init__(self) -> None:
         _check_finite("value", self.value)
 
-    def score(self, generations: Sequence[Generation]) -> list[Score]:
+    def score(self, generations: GenerationsLike) -> list[Score]:
         """Return the value for each response and for each of its steps."""
-        return [Score(self.value, (self.value,) * len(generation.steps)) for generation in generations]
+        return [
+            Score(self.value, (self.value,) * len(generation.steps))
+            for generation in as_generations(generations)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +149,9 @@ class Random:
 
     seed: int = 0
 
-    def score(self, generations: Sequence[Generation]) -> list[Score]:
+    def score(self, generations: GenerationsLike) -> list[Score]:
         """Return a number in [0, 1) for each response."""
-        return [Score(self._uniform(generation)) for generation in generations]
+        return [Score(self._uniform(one)) for one in as_generations(generations)]
 
     def _uniform(self, generation: Generation) -> float:
         # The prompt's length keeps its end apart from the response's beginning.
@@ -162,13 +172,13 @@ class Column:
 
     name: str
 
-    def score(self, generations: Sequence[Generation]) -> list[Score]:
+    def score(self, generations: GenerationsLike) -> list[Score]:
         """Return the number in the column for each generation.
 
         Raises:
             ScoringError: The column is missing, or holds no finite number.
         """
-        return [Score(self._value(generation)) for generation in generations]
+        return [Score(self._value(one)) for one in as_generations(generations)]
 
     def _value(self, generation: Generation) -> float:
         plural = f"{self.name}s"
