@@ -217,6 +217,36 @@ class TrainingConfig:
         check_ranges(self, TRAINING_RANGES)
 
 
+@dataclass(frozen=True)
+class ProcessTrainingConfig:
+    """How a process reward model is fitted."""
+
+    process: ProcessConfig = field(default_factory=ProcessConfig)
+    """What is learnt of steps, and how their scores become one."""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    """The optimiser, the batches, what is held out."""
+
+
+@dataclass(frozen=True)
+class CorrectnessTrainingConfig:
+    """How an outcome reward model is fitted to graded solutions."""
+
+    tokens: Literal["all", "last"] = "all"
+    """Tokens that learn the label: all of the response, as in Let's Verify, or the last alone."""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    """The optimiser, the batches, what is held out."""
+
+
+@dataclass(frozen=True)
+class AspectsTrainingConfig:
+    """How a reward model of several aspects is fitted."""
+
+    aspects: AspectsConfig = field(default_factory=AspectsConfig)
+    """Which aspects, at what density, and what is learnt of them."""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    """The optimiser, the batches, what is held out."""
+
+
 TRAINING_RANGES = {
     "learning_rate": "0 or more",
     "weight_decay": "0 or more",

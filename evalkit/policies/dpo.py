@@ -217,7 +217,7 @@ def fit_dpo(
             in `out`.
         training: The knobs. A learning rate of 0 is 1e-5.
         out: Folder that receives the policy, `policy.json` last; the caller removes its checkpoints once the
-            run is recorded as finished (`rewards.training.fitting.CHECKPOINTS`).
+            run is recorded as finished (`rewards.training.trainer.CHECKPOINTS`).
         held_out: Preferences to evaluate on; None holds out a share of the prompts.
         about: What `policy.json` says beside the method, the loss, the reference, the knobs and the counts.
         names: What errors call each record.

@@ -11,7 +11,7 @@ from evalkit.policies.language_model import LanguageModel
 from evalkit.policies.response_rows import ResponseEncoder
 from rewards.config import TrainingConfig
 from rewards.errors import DataError
-from rewards.training.examples import Prompted, hold_out, refuse_shared_prompts
+from rewards.training.examples import Prompted, Split, hold_out, refuse_shared_prompts
 from rewards.training.fitting import PRETRAINED_RATE, Fitted, fit_examples
 from rewards.training.trainer import Objective, Probe
 
@@ -122,7 +122,7 @@ def fit_policy(
     training = replace(training, learning_rate=training.learning_rate or PRETRAINED_RATE)
     longest = max((one.longest for one in prepared if one), default=0)
     fitted: Fitted[LanguageModel] = fit_examples(
-        model, objective, parts.train, parts.evaluation, longest, training, out, probe
+        model, objective, Split(parts.train, parts.evaluation, longest), training, out, probe
     )
     done: dict[str, Any] = {
         "training": asdict(fitted.config),

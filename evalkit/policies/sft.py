@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -31,6 +31,8 @@ class Demonstration:
 @dataclass(frozen=True, slots=True)
 class SftObjective:
     """Negative log-likelihood of response tokens, their ending included; an item is a token."""
+
+    tallies_training: ClassVar[bool] = False
 
     def collate(self, examples: Sequence[Demonstration], packed: bool) -> dict[str, Any]:
         """Return a batch of prompts with their responses."""
@@ -123,7 +125,7 @@ def fit_sft(
         records: Responses in groups, as `prepare_demonstrations` takes them.
         training: The knobs; a batch element is a group. A learning rate of 0 is 1e-5.
         out: Folder that receives the policy, `policy.json` last; the caller removes its checkpoints once the
-            run is recorded as finished (`rewards.training.fitting.CHECKPOINTS`).
+            run is recorded as finished (`rewards.training.trainer.CHECKPOINTS`).
         held_out: Responses to evaluate on; None holds out a share of the prompts.
         about: What `policy.json` says beside the method, the knobs and the counts.
         names: What errors call each group.

@@ -4,8 +4,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
 from evalkit.policies.dpo import fit_dpo
 from evalkit.policies.fitting import PolicyFit
 from evalkit.policies.probe.look_file import LookFile
@@ -13,11 +11,12 @@ from evalkit.policies.probe.probe import LOOKS, PREFIX, make_probe
 from evalkit.runs.terminal import say
 from evalkit.training.policy_config import TrainDpo
 from evalkit.training.policy_run import reference_of, report_place, start_of, train_policy
-from evalkit.training.run import Labelled, read_labelled
+from evalkit.training.run import read_labelled
 from rewards.data.preferences import load_preferences
 from rewards.errors import DataError
 from rewards.files import Screen
 from rewards.records import Preference, Ranking
+from rewards.training.labelled import Labelled
 
 
 def run(config: TrainDpo) -> None:
@@ -26,13 +25,12 @@ def run(config: TrainDpo) -> None:
     Raises:
         EvalkitError: The data, the policy, the reference or the settings cannot be used.
     """
-    console = Console()
-    data = _read(config, config.data, config.limit, console)
-    beside = _read(config, config.evaluation_data, 0, console) if config.evaluation_data else None
+    data = _read(config, config.data, config.limit)
+    beside = _read(config, config.evaluation_data, 0) if config.evaluation_data else None
     name = config.dpo.reference or config.policy
 
     def fit(folder: Path) -> PolicyFit:
-        start = start_of(config, data.screening)
+        start = start_of(config, data.origin)
         reference = reference_of(name, start, folder)
         about = {"method": "dpo", "beta": config.dpo.beta, **start.about}
         about["reference"] = {"name": reference.name, "hash": reference.hash}
@@ -61,10 +59,10 @@ def run(config: TrainDpo) -> None:
     say(f"Its implicit reward: evalkit score --scorer dpo:{config.out} --data FILE --out FILE")
 
 
-def _read(config: TrainDpo, source: str, limit: int, console: Console) -> Labelled[Preference]:
+def _read(config: TrainDpo, source: str, limit: int) -> Labelled[Preference]:
     screen = Screen(config.screening)
     records = load_preferences(source, config.format, config.rename, screen)
-    read = read_labelled(records, screen, source, limit, console)
+    read = read_labelled(records, screen, source, limit)
     pairs = [
         (pair, where)
         for record, name in zip(read.records, read.names, strict=True)
@@ -77,7 +75,7 @@ def _read(config: TrainDpo, source: str, limit: int, console: Console) -> Labell
         raise DataError(
             f"{source}: no pair is left in which one response is preferred to the other ({screen.report})"
         )
-    return Labelled([pair for pair, _ in pairs], [where for _, where in pairs], read.screening)
+    return Labelled([pair for pair, _ in pairs], [where for _, where in pairs], read.origin)
 
 
 def pairs_of(record: Preference | Ranking, name: str) -> Iterator[tuple[Preference, str]]:

@@ -1,17 +1,16 @@
 """`evalkit train outcome`: preferences in, a reward model out."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from rich.console import Console
-
+from evalkit.runs import say
 from evalkit.training.config import TrainOutcome
 from evalkit.training.run import (
-    Labelled,
     encoder_for,
-    placed,
-    read_labelled,
+    read_both,
     report_counts,
     report_place,
+    to_device,
     train_in_folder,
 )
 from rewards.data.preferences import load_preferences
@@ -20,7 +19,7 @@ from rewards.models.bodies import make_classifier
 from rewards.models.outcome import RewardModel
 from rewards.records import Preference, Ranking
 from rewards.training.fitting import FitResult
-from rewards.training.outcome import fit
+from rewards.training.outcome import fit_outcome
 
 
 def run(config: TrainOutcome) -> None:
@@ -29,35 +28,30 @@ def run(config: TrainOutcome) -> None:
     Raises:
         EvalkitError: The data, the body or the settings cannot be used.
     """
-    console = Console()
-    data = _read(config, config.data, config.limit, console)
-    held_out = _read(config, config.evaluation_data, 0, console).records if config.evaluation_data else None
 
-    def train(folder: Path, trained_on: dict[str, object]) -> FitResult:
+    def read(source: str, screen: Screen) -> Iterator[Preference | Ranking]:
+        return load_preferences(source, config.format, config.rename, screen)
+
+    data, held_out = read_both(config, read)
+
+    def train(folder: Path) -> FitResult:
         model, tokenizer = make_classifier(config.body, config.training.seed)
         encoder = encoder_for(model, tokenizer, config.training, append_eos=True)
-        reward_model = RewardModel(placed(model))
-        return fit(reward_model, encoder, data.records, config.training, folder, held_out, trained_on)
+        return fit_outcome(RewardModel(to_device(model)), encoder, data, held_out, config.training, folder)
 
-    _report(console, train_in_folder(config, data.screening, train), config)
-
-
-def _read(config: TrainOutcome, source: str, limit: int, console: Console) -> Labelled[Preference | Ranking]:
-    screen = Screen(config.screening)
-    records = load_preferences(source, config.format, config.rename, screen)
-    return read_labelled(records, screen, source, limit, console)
+    _report(train_in_folder(config, train), config)
 
 
-def _report(console: Console, result: FitResult, config: TrainOutcome) -> None:
-    report_counts(console, result, config, "records")
+def _report(result: FitResult, config: TrainOutcome) -> None:
+    report_counts(result, config, "records")
     if result.evaluation:
         accuracy = result.evaluation.get("eval_accuracy")
         right = f", ranks {accuracy:.1%} of their pairs right" if accuracy is not None else ""
         loss = result.evaluation["eval_loss"]
-        console.print(f"{result.held_out_prompts} held-out records: loss {loss:.4f}{right}")
+        say(f"{result.held_out_prompts} held-out records: loss {loss:.4f}{right}")
         if accuracy is not None and accuracy <= 0.5:
-            console.print(
+            say(
                 "Warning: that is no better than chance; look at the labels, and try more data, more epochs "
                 "or another --training.learning_rate"
             )
-    report_place(console, config.out, "reward model")
+    report_place(config.out, "reward model")

@@ -20,11 +20,11 @@ from evalkit.runs.folder import RECORD, forget_run, run_folder
 from evalkit.runs.locks import locked_folder
 from evalkit.runs.terminal import say
 from evalkit.training.policy_figure import draw_policy_run
-from evalkit.training.run import RESULT, placed
+from evalkit.training.run import RESULT, to_device
 from rewards.config import TrainingConfig
 from rewards.errors import ConfigError, EvalkitError
 from rewards.scorers.loading import context_length
-from rewards.training.fitting import CHECKPOINTS
+from rewards.training.trainer import CHECKPOINTS
 
 COUNTED = {
     "truncated": "with a shortened prompt",
@@ -92,12 +92,12 @@ class Start:
     about: Mapping[str, object]
 
 
-def start_of(config: PolicyTraining, screening: Mapping[str, object]) -> Start:
+def start_of(config: PolicyTraining, data: Mapping[str, object]) -> Start:
     """Load the policy that training starts from, on the first accelerator or else the processor.
 
     Args:
         config: The command's configuration.
-        screening: What became of doubtful rows.
+        data: What is recorded of the data.
 
     Raises:
         ModelError: It is no language model, or its tokenizer has no EOS token.
@@ -110,10 +110,10 @@ def start_of(config: PolicyTraining, screening: Mapping[str, object]) -> Start:
         raise ConfigError(f"training.max_length {most}: the model takes {length} tokens")
     about = {
         "started_from": {"name": config.policy, "hash": weights_hash(model)},
-        "data": {**fingerprint(config.data), "screening": screening},
+        "data": data,
     }
     encoder = ResponseEncoder(tokenizer, most or length, end_tokens(model, tokenizer))
-    return Start(LanguageModel(placed(model)), tokenizer, encoder, about)
+    return Start(LanguageModel(to_device(model)), tokenizer, encoder, about)
 
 
 def reference_of(name: str, start: Start, folder: Path) -> Reference:

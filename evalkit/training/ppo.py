@@ -30,7 +30,7 @@ from evalkit.runs.locks import locked_folder
 from evalkit.training.policy_config import TrainPpo
 from evalkit.training.policy_figure import draw_policy_run
 from evalkit.training.ppo_log import PpoLog
-from evalkit.training.run import RESULT, placed
+from evalkit.training.run import RESULT, to_device
 from rewards.errors import ConfigError, DataError, EvalkitError, ModelError, ScoringError, TrainingError
 from rewards.files import read_rows
 from rewards.models.checkpoint import save
@@ -115,7 +115,7 @@ def _prepare(config: TrainPpo, folder: Path) -> Prepared:
     asked, held_out = _prompts(config)
     model, tokenizer = load_causal(config.policy, config.policy)
     start = weights_hash(model)
-    base: Any = placed(model)
+    base: Any = to_device(model)
     policy, reference = _policy_and_reference(config, base, tokenizer, start)
     packs = prepare_for_packing(policy)
     if isinstance(reference, BaseReference):

@@ -1,95 +1,61 @@
-"""What all `evalkit train` commands share: records with their places, the run's folder, the report."""
+"""What all `evalkit train` commands share: the data, the run's folder, the report."""
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from rich.console import Console
-
-from evalkit.runs.files import atomic_write, fingerprint, json_text
-from evalkit.runs.folder import forget_run, run_folder
-from evalkit.runs.locks import locked_folder
-from rewards.config import BodyConfig, TrainingConfig
+from evalkit.runs import fingerprint, run, say, write_json
+from evalkit.training.config import TrainRewardModel
+from rewards.config import TrainingConfig
 from rewards.encoding.encoder import Encoder
-from rewards.errors import ConfigError, EvalkitError
+from rewards.errors import ConfigError
 from rewards.files import Screen
 from rewards.scorers.loading import context_length, device
 from rewards.training.fitting import FitResult
+from rewards.training.labelled import Labelled
 
 R = TypeVar("R")
 
 RESULT = "result.json"
 
 
-class TrainConfig(Protocol):
-    """What the configurations of all `evalkit train` commands have."""
-
-    @property
-    def data(self) -> str:
-        """What is trained on."""
-        ...
-
-    @property
-    def evaluation_data(self) -> str:
-        """What is held out; empty holds out a share."""
-        ...
-
-    @property
-    def out(self) -> str:
-        """Folder for the model."""
-        ...
-
-    @property
-    def body(self) -> BodyConfig:
-        """The model under the head."""
-        ...
-
-    @property
-    def training(self) -> TrainingConfig:
-        """How it is fitted."""
-        ...
-
-    @property
-    def overwrite(self) -> bool:
-        """Whether a finished model is replaced."""
-        ...
-
-
-@dataclass(frozen=True)
-class Labelled(Generic[R]):
-    """Records, what an error calls each (its file, line and id), and what became of doubtful rows."""
-
-    records: list[R]
-    names: list[str]
-    screening: Mapping[str, object]
-
-
-def read_labelled(
-    records: Iterator[R], screen: Screen, source: str, limit: int, console: Console
-) -> Labelled[R]:
-    """Read the records of a source, at most `limit` unless that is 0, and say what was found in it."""
-    found: list[R] = []
-    names: list[str] = []
-    for record in itertools.islice(records, limit) if limit else records:
-        found.append(record)
-        names.append(screen.where)
-    console.print(f"{source}: {screen.report}", highlight=False, markup=False, soft_wrap=True)
-    return Labelled(found, names, screen.report.as_dict())
-
-
-def train_in_folder(
-    config: TrainConfig,
-    screening: Mapping[str, object],
-    fit: Callable[[Path, dict[str, object]], FitResult],
-) -> FitResult:
-    """Fit a model in a run's folder, which a killed command is found again by, and write the result.
+def read_both(
+    config: TrainRewardModel, read: Callable[[str, Screen], Iterator[R]]
+) -> tuple[Labelled[R], Labelled[R] | None]:
+    """Read what is trained on, and the held-out data where there are any.
 
     Args:
         config: The command's configuration.
-        screening: What became of the doubtful rows that are trained on.
-        fit: Trains in the folder; also given what `evalkit.json` says of the data.
+        read: Yields the records of a source that pass the screen.
+    """
+
+    def labelled(source: str, limit: int) -> Labelled[R]:
+        screen = Screen(config.screening)
+        return read_labelled(read(source, screen), screen, source, limit)
+
+    data = labelled(config.data, config.limit)
+    return data, labelled(config.evaluation_data, 0) if config.evaluation_data else None
+
+
+def read_labelled(records: Iterator[R], screen: Screen, source: str, limit: int) -> Labelled[R]:
+    """Read the records of a source, at most `limit` unless that is 0, and say what became of its rows."""
+    kept: list[R] = []
+    names: list[str] = []
+    for record in itertools.islice(records, limit) if limit else records:
+        kept.append(record)
+        names.append(screen.where)
+    say(f"{source}: {screen.report}")
+    return Labelled(kept, names, {**fingerprint(source), "screening": screen.report.as_dict()})
+
+
+def train_in_folder(config: TrainRewardModel, fit: Callable[[Path], FitResult]) -> FitResult:
+    """Fit a model in a run's folder, which the same command goes on with after a kill, and write the result.
+
+    Args:
+        config: The command's configuration.
+        fit: Trains in the folder.
 
     Raises:
         EvalkitError: The settings cannot be used, or the folder is another run's; a folder in which nothing
@@ -103,15 +69,9 @@ def train_in_folder(
         "evaluation_data": fingerprint(config.evaluation_data),
         "body": fingerprint(config.body.name),
     }
-    folder = run_folder(config.out, config, config.overwrite, RESULT, inputs)
-    with locked_folder(folder):
-        try:
-            result = fit(folder, {**inputs["data"], "screening": screening})
-        except EvalkitError:
-            forget_run(folder)
-            raise
-        with atomic_write(folder / RESULT) as file:
-            file.write(json_text(asdict(result)))
+    with run(config, inputs, done=RESULT) as folder:
+        result = fit(folder)
+        write_json(folder / RESULT, asdict(result))
     return result
 
 
@@ -127,34 +87,31 @@ def encoder_for(model: Any, tokenizer: Any, config: TrainingConfig, append_eos: 
     return Encoder(tokenizer, append_eos=append_eos, max_length=config.max_length or length)
 
 
-def placed(model: Any) -> Any:  # noqa: ANN401  # Transformers' own
-    """Return a model on the first accelerator, or where there is none on the processor."""
+def to_device(model: Any) -> Any:  # noqa: ANN401  # Transformers' own
+    """Move a model to the first accelerator; without one it stays on the processor."""
     return model.to(device("auto"))
 
 
-def report_counts(console: Console, result: FitResult, config: TrainConfig, records: str) -> None:
+def report_counts(result: FitResult, config: TrainRewardModel, records: str) -> None:
     """Print the updates made, on how many records, and which were left out."""
-    console.print(
+    say(
         f"{result.steps} updates on {result.train_prompts} {records} "
         f"({result.truncated} with a shortened prompt, {result.dropped} left out as too long), "
         f"learning rate {result.learning_rate:g}"
     )
     if result.held_out_truncated or result.held_out_dropped:
-        console.print(
+        say(
             f"{config.evaluation_data}: {result.held_out_truncated} with a shortened prompt, "
             f"{result.held_out_dropped} left out as too long"
         )
     if result.left_out:
-        console.print(
+        say(
             f"Left out: {len(result.left_out)} {records}, all told in {config.out}/{RESULT}; the first: "
-            f"{result.left_out[0]}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
+            f"{result.left_out[0]}"
         )
 
 
-def report_place(console: Console, out: str, what: str) -> None:
+def report_place(out: str, what: str) -> None:
     """Print where the model is, and how to score with it."""
-    console.print(f"The {what} is in {out}")
-    console.print(f"Score with it: evalkit score --scorer {out} --data FILE --out FILE", soft_wrap=True)
+    say(f"The {what} is in {out}")
+    say(f"Score with it: evalkit score --scorer {out} --data FILE --out FILE")

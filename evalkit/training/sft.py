@@ -5,18 +5,17 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from rich.console import Console
-
 from evalkit.policies.fitting import PolicyFit
 from evalkit.policies.probe.probe import make_probe
 from evalkit.policies.sft import fit_sft
 from evalkit.runs.terminal import say
 from evalkit.training.policy_config import TrainSft
 from evalkit.training.policy_run import reference_of, report_place, start_of, train_policy
-from evalkit.training.run import Labelled, read_labelled
+from evalkit.training.run import read_labelled
 from rewards.data.streams import screened
 from rewards.files import Row, Screen, generations, read_rows
 from rewards.records import Generation
+from rewards.training.labelled import Labelled
 
 
 def run(config: TrainSft) -> None:
@@ -25,12 +24,11 @@ def run(config: TrainSft) -> None:
     Raises:
         EvalkitError: The data, the policy or the settings cannot be used.
     """
-    console = Console()
-    data = _read(config, config.data, config.limit, console)
-    beside = _read(config, config.evaluation_data, 0, console) if config.evaluation_data else None
+    data = _read(config, config.data, config.limit)
+    beside = _read(config, config.evaluation_data, 0) if config.evaluation_data else None
 
     def fit(folder: Path) -> PolicyFit:
-        start = start_of(config, data.screening)
+        start = start_of(config, data.origin)
         probe = None
         if config.probe.data:
             reference = reference_of(config.reference or config.policy, start, folder)
@@ -57,10 +55,10 @@ def run(config: TrainSft) -> None:
     report_place(config.out)
 
 
-def _read(config: TrainSft, source: str, limit: int, console: Console) -> Labelled[list[Generation]]:
+def _read(config: TrainSft, source: str, limit: int) -> Labelled[list[Generation]]:
     screen = Screen(config.screening)
     rows = islice(read_rows(source, rename=config.rename), limit or None)
-    return read_labelled(_groups(rows, screen), screen, source, 0, console)
+    return read_labelled(_groups(rows, screen), screen, source, 0)
 
 
 def _groups(rows: Iterator[Row], screen: Screen) -> Iterator[list[Generation]]:

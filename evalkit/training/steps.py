@@ -3,21 +3,21 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from numbers import Real
 from pathlib import Path
 
-from rich.console import Console
-
+from evalkit.runs import say
 from evalkit.training.config import TrainCorrectness, TrainProcess
 from evalkit.training.run import (
-    Labelled,
     encoder_for,
-    placed,
-    read_labelled,
+    read_both,
     report_counts,
     report_place,
+    to_device,
     train_in_folder,
 )
+from rewards.config import CorrectnessTrainingConfig, ProcessTrainingConfig
 from rewards.data.steps import load_step_labels
 from rewards.data.streams import screened
 from rewards.errors import DataError
@@ -26,7 +26,7 @@ from rewards.models.bodies import make_classifier
 from rewards.models.outcome import RewardModel
 from rewards.models.tokens import STEP_CLASSES, TokenModel
 from rewards.records import Generation, StepLabels
-from rewards.training.correctness import Graded, fit_correctness
+from rewards.training.correctness import GradedSolution, fit_correctness
 from rewards.training.fitting import FitResult
 from rewards.training.process import UNCALIBRATED, fit_process
 
@@ -37,45 +37,38 @@ def run_process(config: TrainProcess) -> None:
     Raises:
         EvalkitError: The data, the body, the separator or the settings cannot be used.
     """
-    console = Console()
-    data = _read_steps(config, config.data, config.limit, console)
-    beside = _read_steps(config, config.evaluation_data, 0, console) if config.evaluation_data else None
 
-    def train(folder: Path, trained_on: dict[str, object]) -> FitResult:
+    def read(source: str, screen: Screen) -> Iterator[StepLabels]:
+        return load_step_labels(source, config.format, config.rename, screen, config.neutral)
+
+    data, held_out = read_both(config, read)
+
+    def train(folder: Path) -> FitResult:
         added = [config.process.separator] if config.process.add_token else []
-        made = make_classifier(config.body, config.training.seed, "process", STEP_CLASSES, added)
-        return fit_process(
-            TokenModel(placed(made[0])),
-            encoder_for(*made, config.training, append_eos=False),
-            data.records,
-            config.process,
-            config.training,
-            folder,
-            None if beside is None else beside.records,
-            trained_on,
-            data.names,
-            () if beside is None else beside.names,
-        )
+        model, tokenizer = make_classifier(config.body, config.training.seed, "process", STEP_CLASSES, added)
+        encoder = encoder_for(model, tokenizer, config.training, append_eos=False)
+        fitting = ProcessTrainingConfig(config.process, config.training)
+        return fit_process(TokenModel(to_device(model)), encoder, data, held_out, fitting, folder)
 
-    result = train_in_folder(config, data.screening, train)
-    report_counts(console, result, config, "solutions")
-    _report_steps(console, result)
+    result = train_in_folder(config, train)
+    report_counts(result, config, "solutions")
+    _report_steps(result)
     if result.threshold is not None:
-        told = f"{result.threshold:.4g}, the threshold of the highest first-error F1 where held out"
+        threshold = f"{result.threshold:.4g}, the threshold of the highest first-error F1 where held out"
     else:
-        told = f"{UNCALIBRATED:g}; " + (
+        threshold = f"{UNCALIBRATED:g}; " + (
             "none was chosen, for want of held-out solutions both with and without an error"
             if config.process.calibrate
             else "none was to be chosen"
         )
-    console.print(f"A step counts as wrong below {told}", highlight=False)
-    report_place(console, config.out, "process reward model")
+    say(f"A step counts as wrong below {threshold}")
+    report_place(config.out, "process reward model")
 
 
-def _report_steps(console: Console, result: FitResult) -> None:
+def _report_steps(result: FitResult) -> None:
     steps = result.labels
     alone = f"; {steps['unlabelled solutions']} solutions have none" if steps["unlabelled solutions"] else ""
-    console.print(
+    say(
         f"Steps: {steps['right']} right, {steps['wrong']} wrong, {steps['unlabelled']} without a label{alone}"
     )
     if result.evaluation:
@@ -84,16 +77,10 @@ def _report_steps(console: Console, result: FitResult) -> None:
             for kind in ("right", "wrong")
             if f"eval_accuracy_{kind}" in result.evaluation
         ]
-        console.print(
+        say(
             f"{result.held_out_prompts} held-out solutions: loss {result.evaluation['eval_loss']:.4f}, "
             f"tells {' and '.join(shares)} among their steps"
         )
-
-
-def _read_steps(config: TrainProcess, source: str, limit: int, console: Console) -> Labelled[StepLabels]:
-    screen = Screen(config.screening)
-    records = load_step_labels(source, config.format, config.rename, screen, config.neutral)
-    return read_labelled(records, screen, source, limit, console)
 
 
 def run_correctness(config: TrainCorrectness) -> None:
@@ -102,38 +89,27 @@ def run_correctness(config: TrainCorrectness) -> None:
     Raises:
         EvalkitError: The data, the body or the settings cannot be used.
     """
-    console = Console()
-    data = _read_graded(config, config.data, config.limit, console)
-    beside = _read_graded(config, config.evaluation_data, 0, console) if config.evaluation_data else None
+    data, held_out = read_both(config, partial(_graded, config))
 
-    def train(folder: Path, trained_on: dict[str, object]) -> FitResult:
-        made = make_classifier(config.body, config.training.seed)
-        return fit_correctness(
-            RewardModel(placed(made[0])),
-            encoder_for(*made, config.training, append_eos=True),
-            data.records,
-            config.tokens,
-            config.training,
-            folder,
-            None if beside is None else beside.records,
-            trained_on,
-            data.names,
-            () if beside is None else beside.names,
-        )
+    def train(folder: Path) -> FitResult:
+        model, tokenizer = make_classifier(config.body, config.training.seed)
+        encoder = encoder_for(model, tokenizer, config.training, append_eos=True)
+        fitting = CorrectnessTrainingConfig(config.tokens, config.training)
+        return fit_correctness(RewardModel(to_device(model)), encoder, data, held_out, fitting, folder)
 
-    result = train_in_folder(config, data.screening, train)
-    report_counts(console, result, config, "solutions")
-    console.print(f"Solutions: {result.labels['right']} right, {result.labels['wrong']} wrong")
+    result = train_in_folder(config, train)
+    report_counts(result, config, "solutions")
+    say(f"Solutions: {result.labels['right']} right, {result.labels['wrong']} wrong")
     if result.evaluation:
-        console.print(
+        say(
             f"{result.held_out_prompts} held-out solutions: loss {result.evaluation['eval_loss']:.4f}, "
             f"{result.evaluation['eval_accuracy']:.1%} told right at their last token"
         )
-    report_place(console, config.out, "outcome reward model")
+    report_place(config.out, "outcome reward model")
 
 
-def _read_graded(config: TrainCorrectness, source: str, limit: int, console: Console) -> Labelled[Graded]:
-    screen = Screen(config.screening)
+def _graded(config: TrainCorrectness, source: str, screen: Screen) -> Iterator[GradedSolution]:
+    """Yield the graded solutions of a source that pass the screen."""
 
     def convert(row: Row) -> list[Generation]:
         own = generations(row)
@@ -147,12 +123,9 @@ def _read_graded(config: TrainCorrectness, source: str, limit: int, console: Con
             for number, one in enumerate(own, 1)
         ]
 
-    def records() -> Iterator[Graded]:
-        for generation in screened(read_rows(source, rename=config.rename), convert, screen):
-            label = generation.extra[config.label]
-            yield Graded(generation, float(label))  # type: ignore[arg-type]  # `_label` made it a number
-
-    return read_labelled(records(), screen, source, limit, console)
+    for generation in screened(read_rows(source, rename=config.rename), convert, screen):
+        label = generation.extra[config.label]
+        yield GradedSolution(generation, float(label))  # type: ignore[arg-type]  # `_label` made it a number
 
 
 def _label(row: Row, generation: Generation, name: str) -> float:

@@ -1,33 +1,27 @@
-"""fit_correctness(model, records, config): train an outcome reward model on graded solutions."""
+"""fit_correctness: train an outcome reward model on graded solutions."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from torch import Tensor
 
-from rewards.config import TrainingConfig
-from rewards.encoding.encoder import Encoder
+from rewards.config import CorrectnessTrainingConfig
+from rewards.encoding.encoder import Encoder, OverLong
 from rewards.encoding.packs import Integers, Pack, Tokens
 from rewards.errors import ConfigError
 from rewards.models.head import HeadedModel
 from rewards.models.outcome import SequenceModel, last_read
 from rewards.models.sidecar import Sidecar, tokenizer_hash
 from rewards.records import Generation, prompt_key
-from rewards.training.examples import (
-    Encoded,
-    PlacedExample,
-    longest_row,
-    record_names,
-    refuse_pair_settings,
-    split,
-)
+from rewards.training.examples import Encoded, TokenExample, refuse_pair_settings, split_examples
 from rewards.training.fitting import FitResult, fit_examples, result_of, save_fitted
+from rewards.training.labelled import Data, as_labelled
 from rewards.training.objectives import CorrectnessObjective
-from rewards.training.outcome import SCALE_PROMPTS, logit_scale
+from rewards.training.outcome import logit_scale, sampled
 
 
 class ResponseTokens(SequenceModel):
@@ -41,24 +35,25 @@ class ResponseTokens(SequenceModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Graded:
+class GradedSolution:
     """A solution and whether it is right: 1, 0, or between where that is a share."""
 
     generation: Generation
     label: float
 
+    @property
+    def id(self) -> str:
+        """The id of the solution."""
+        return self.generation.id
+
 
 def fit_correctness(
     model: HeadedModel,
     encoder: Encoder,
-    records: Sequence[Graded],
-    tokens: Literal["all", "last"],
-    config: TrainingConfig,
-    out: Path,
-    held_out: Sequence[Graded] | None = None,
-    trained_on: Mapping[str, object] | None = None,
-    names: Sequence[str] = (),
-    held_out_names: Sequence[str] = (),
+    train: Data[GradedSolution],
+    held_out: Data[GradedSolution] | None,
+    config: CorrectnessTrainingConfig,
+    out: str | Path,
 ) -> FitResult:
     """Train an outcome reward model to tell right solutions, resuming where a killed call stopped.
 
@@ -67,14 +62,10 @@ def fit_correctness(
     Args:
         model: A sequence classifier of one label that is read at the last token; its weights change.
         encoder: Text to tokens.
-        records: Graded solutions.
-        tokens: Tokens that learn the label: all from the response's first, or the last alone.
-        config: The knobs of training.
-        out: Folder that receives the model, `evalkit.json` last; checkpoints meanwhile.
+        train: Graded solutions.
         held_out: Solutions to evaluate on; None holds out a share of the prompts.
-        trained_on: What `evalkit.json` says of the data.
-        names: What an error calls each record; none given numbers them.
-        held_out_names: The same for `held_out`.
+        config: Tokens that learn the label, and the knobs of training.
+        out: Folder that receives the model, `evalkit.json` last; checkpoints meanwhile.
 
     Raises:
         DataError: There is nothing to train on, a row is over-long and may not be cut, or a held-out prompt
@@ -84,28 +75,28 @@ def fit_correctness(
 
     Source: "Let's Verify Step by Step" (2305.20050), appendix E; Cobbe et al. (2110.14168), section 4.2.
     """
-    refuse_pair_settings(config)
+    training = config.training
+    refuse_pair_settings(training)
     reading = ResponseTokens(model.classifier)
     if not reading.reads_last:
         raise ConfigError(
             f"{type(reading.inner).__name__} scores a response in a way of its own, not at its tokens, where "
             "graded solutions are learnt; take a body that reads forward, such as llama, qwen3 or gpt2"
         )
-    encoded = encode_graded(records, encoder, tokens, config, names, model.pad)
-    beside = None
-    if held_out is not None:
-        beside = encode_graded(held_out, encoder, tokens, config, held_out_names, model.pad)
-    train, evaluation = split(encoded, beside, config)
-    objective = CorrectnessObjective(config.label_smoothing)
-    fitted = fit_examples(reading, objective, train, evaluation, longest_row(train, evaluation), config, out)
-    number = min(SCALE_PROMPTS, len(train))
-    chosen = sorted(np.random.default_rng(config.seed).choice(len(train), number, replace=False))
-    scale = logit_scale(fitted.model, [train[place].row for place in chosen], fitted.packed)
+    data = as_labelled(train)
+    encode = partial(
+        encode_graded, encoder=encoder, tokens=config.tokens, over_long=training.over_long, pad=model.pad
+    )
+    split = split_examples(encode(data), None if held_out is None else encode(held_out), training)
+    objective = CorrectnessObjective(training.label_smoothing)
+    fitted = fit_examples(reading, objective, split, training, Path(out))
+    rows = [example.row for example in sampled(split.train, training.seed)]
+    scale = logit_scale(fitted.model, rows, fitted.packed)
     about = {
-        **(trained_on or {}),
+        **data.origin,
         "training": asdict(fitted.config),
-        "tokens": tokens,
-        "solutions": len(train),
+        "tokens": config.tokens,
+        "solutions": len(split.train),
     }
     sidecar = Sidecar(
         append_eos=encoder.append_eos,
@@ -113,34 +104,41 @@ def fit_correctness(
         scale=scale,
         trained_on=about,
     )
-    save_fitted(fitted, encoder, out, sidecar)
-    labels = {kind: encoded.count(kind) for kind in ("right", "wrong")}
-    return result_of(fitted, train, evaluation, encoded, beside, labels, scale)
+    save_fitted(fitted, encoder, Path(out), sidecar)
+    labels = {kind: split.counts.get(kind, 0) for kind in ("right", "wrong")}
+    return result_of(fitted, split, labels, scale)
 
 
 def encode_graded(
-    records: Sequence[Graded],
+    data: Data[GradedSolution],
     encoder: Encoder,
     tokens: Literal["all", "last"],
-    config: TrainingConfig,
-    names: Sequence[str],
+    over_long: OverLong,
     pad: int | None,
-) -> Encoded:
+) -> Encoded[TokenExample]:
     """Encode graded solutions, and count `truncated`, `dropped`, `right` (0.5 and up) and `wrong` ones.
 
+    Args:
+        data: The solutions.
+        encoder: Text to tokens.
+        tokens: Tokens that learn the label: all from the response's first, or the last alone.
+        over_long: What becomes of a row longer than the model takes.
+        pad: The token that pads, behind which no score is read.
+
     Raises:
-        DataError: A row is too long and `config.over_long` is error.
+        DataError: A row is too long and `over_long` is error.
     """
-    prompts = [record.generation.prompt for record in records]
-    encoded = encoder.encode(prompts, [record.generation.response for record in records]) if records else []
+    data = as_labelled(data)
+    solutions = [record.generation for record in data.records]
+    prompts, responses = [one.prompt for one in solutions], [one.response for one in solutions]
+    encoded = encoder.encode(prompts, responses) if solutions else []
     counts: Counter[str] = Counter()
-    examples: list[PlacedExample] = []
+    examples: list[TokenExample] = []
     left_out: list[str] = []
-    called = record_names([record.generation for record in records], names)
-    for record, row, name in zip(records, encoded, called, strict=True):
+    for record, row, name in zip(data.records, encoded, data.names, strict=True):
         prompt = record.generation.prompt
         start = encoder.response_start(row, prompt) if tokens == "all" else len(row)
-        kept = encoder.limit(row, prompt, config.over_long, name)
+        kept = encoder.limit(row, prompt, over_long, name)
         if kept is None:
             counts["dropped"] += 1
             left_out.append(encoder.too_long(row, name))
@@ -148,11 +146,12 @@ def encode_graded(
         counts["truncated"] += int(len(kept) < len(row))
         start -= len(row) - len(kept)
         end = last_read(kept, pad)
-        places = tuple(range(min(start, end), end + 1))
+        positions = tuple(range(min(start, end), end + 1))
         counts["right" if record.label >= 0.5 else "wrong"] += 1
         examples.append(
-            PlacedExample(
-                tuple(kept[: end + 1]), places, ((record.label,),) * len(places), prompt_key(prompt)
+            TokenExample(
+                tuple(kept[: end + 1]), positions, ((record.label,),) * len(positions), prompt_key(prompt)
             )
         )
-    return Encoded(tuple(examples), counts, tuple(left_out))
+    longest = max((len(example.row) for example in examples), default=0)
+    return Encoded(tuple(examples), longest, counts, tuple(left_out))

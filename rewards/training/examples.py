@@ -1,20 +1,41 @@
-"""Preferences and rankings -> training examples: encoded, over-long rows dealt with, prompts held out."""
+"""Records -> training examples: encoded, over-long rows dealt with, prompts held out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
 from rewards.config import TrainingConfig
-from rewards.encoding.encoder import Encoder
+from rewards.encoding.encoder import Encoder, OverLong
 from rewards.errors import ConfigError, DataError
 from rewards.records import Preference, Ranking, prompt_key
+from rewards.training.labelled import Data, Labelled, as_labelled
+
+
+class Prompted(Protocol):
+    """An example that knows its prompt."""
+
+    @property
+    def prompt(self) -> str:
+        """One text per distinct prompt."""
+        ...
+
+
+E = TypeVar("E")
+P = TypeVar("P", bound=Prompted)
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
-    """One prompt with all its responses: one element of a batch."""
+class RankingExample:
+    """One prompt with all its responses: one element of a batch.
+
+    Attributes:
+        rows: The tokens of each response with its prompt.
+        ranks: Their ranks, 1 for the best.
+        margin: By how much the chosen response of a pair is better.
+        prompt: The prompt, by which examples are held out together.
+    """
 
     rows: tuple[tuple[int, ...], ...]
     ranks: tuple[int, ...]
@@ -23,40 +44,88 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Examples:
-    """Encoded examples, and what over-long rows came to: counts of `truncated` and `dropped` examples."""
+class TokenExample:
+    """A row with labels at some of its tokens.
 
-    examples: tuple[Example, ...]
+    Attributes:
+        row: Its tokens.
+        positions: Which tokens are read, [n].
+        labels: What is learnt there, [n, C]; NaN where there is no label.
+        prompt: The prompt, by which examples are held out together.
+        first_error: Of a solution, the index of its first wrong step, -1 for none; None if not known.
+    """
+
+    row: tuple[int, ...]
+    positions: tuple[int, ...]
+    labels: tuple[tuple[float, ...], ...]
+    prompt: str
+    first_error: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded(Generic[E]):
+    """Records as examples, and what became of the rest.
+
+    Attributes:
+        examples: What there is to learn from.
+        longest: Tokens of the longest row.
+        counts: Records `truncated` and `dropped` as over-long, and labels by kind.
+        left_out: For each record that is no example, what an error calls it and why.
+    """
+
+    examples: tuple[E, ...]
+    longest: int
     counts: Mapping[str, int]
+    left_out: tuple[str, ...] = ()
 
 
-def encode_examples(
-    records: Sequence[Preference | Ranking],
-    encoder: Encoder,
-    over_long: Literal["error", "truncate_left", "drop"],
-) -> Examples:
+@dataclass(frozen=True, slots=True)
+class Split(Generic[E]):
+    """Examples to train on and held-out ones.
+
+    Attributes:
+        train: Examples to train on.
+        held_out: Examples to evaluate on.
+        longest: Tokens of the longest row among both.
+        counts: What `Encoded` counted of the data.
+        held_out_counts: The same of held-out data given apart.
+        left_out: The records of both that are no examples.
+    """
+
+    train: Sequence[E]
+    held_out: Sequence[E] = ()
+    longest: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+    held_out_counts: Mapping[str, int] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+
+
+def encode_preferences(
+    data: Data[Preference | Ranking], encoder: Encoder, over_long: OverLong
+) -> Encoded[RankingExample]:
     """Encode records; where a row is too long, all responses of its prompt lose the same tokens on the left.
 
-    A record with a response that is too long even without its prompt is dropped and counted.
+    Counted are `truncated` and `dropped` records; dropped is also one with a response that is too long even
+    without its prompt.
 
     Raises:
         DataError: A row is too long and `over_long` is error.
     """
+    data = as_labelled(data)
     prompts, responses = [], []
-    for record in records:
+    for record in data.records:
         own = (record.chosen, record.rejected) if isinstance(record, Preference) else record.responses
         prompts += [record.prompt] * len(own)
         responses += list(own)
     encoded = iter(encoder.encode(prompts, responses) if responses else ())
-    examples: list[Example] = []
+    examples: list[RankingExample] = []
     counts = {"truncated": 0, "dropped": 0}
-    for number, record in enumerate(records, 1):
+    for record, name in zip(data.records, data.names, strict=True):
         pair = isinstance(record, Preference)
         ranks = (1, 2) if isinstance(record, Preference) else record.ranks
         rows = [next(encoded) for _ in ranks]
         excess = max(len(row) for row in rows) - encoder.max_length
         if excess > 0:
-            name = f"record {number}" + (f", id {record.id!r}" if record.id else "")
             if over_long == "error":
                 raise DataError(
                     f"{name}: has a row of {encoder.max_length + excess} tokens and the model takes "
@@ -69,20 +138,9 @@ def encode_examples(
             counts["truncated"] += 1
             rows = [encoder.shorten(row, record.prompt, excess, name) for row in rows]
         margin = record.margin if pair and isinstance(record, Preference) else 0.0
-        examples.append(Example(tuple(map(tuple, rows)), ranks, margin, prompt_key(record.prompt)))
-    return Examples(tuple(examples), counts)
-
-
-class Prompted(Protocol):
-    """An example that knows its prompt."""
-
-    @property
-    def prompt(self) -> str:
-        """One text per distinct prompt."""
-        ...
-
-
-P = TypeVar("P", bound=Prompted)
+        examples.append(RankingExample(tuple(map(tuple, rows)), ranks, margin, prompt_key(record.prompt)))
+    longest = max((len(row) for example in examples for row in example.rows), default=0)
+    return Encoded(tuple(examples), longest, counts)
 
 
 def refuse_shared_prompts(train: Sequence[Prompted], evaluation: Sequence[Prompted]) -> None:
@@ -117,72 +175,35 @@ def hold_out(examples: Sequence[P], share: float, seed: int) -> tuple[list[P], l
     return train, [example for example in examples if example.prompt in held]
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedExample:
-    """A row with what is to be learnt at some of its tokens.
-
-    Attributes:
-        row: Its tokens.
-        places: Which tokens are read, [n].
-        labels: What is learnt there, [n, C]; NaN where there is no label.
-        prompt: The prompt, by which examples are held out together.
-        first_error: Of a solution, the index of its first wrong step, -1 for none; None if not known.
-    """
-
-    row: tuple[int, ...]
-    places: tuple[int, ...]
-    labels: tuple[tuple[float, ...], ...]
-    prompt: str
-    first_error: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """Records as examples, and what became of the rest.
-
-    Attributes:
-        examples: What there is to learn from.
-        counts: Records `truncated` and `dropped` as over-long, and labels by kind.
-        left_out: For each record that is no example, what an error calls it and why.
-    """
-
-    examples: tuple[PlacedExample, ...] = ()
-    counts: Mapping[str, int] = field(default_factory=dict)
-    left_out: tuple[str, ...] = ()
-
-    def count(self, name: str) -> int:
-        """Return a count, 0 where nothing was counted."""
-        return self.counts.get(name, 0)
-
-
-def split(
-    encoded: Encoded, beside: Encoded | None, config: TrainingConfig
-) -> tuple[list[PlacedExample], list[PlacedExample]]:
-    """Return the examples to train on and the held-out ones: those given beside, or a share of the prompts.
+def split_examples(data: Encoded[P], held_out: Encoded[P] | None, config: TrainingConfig) -> Split[P]:
+    """Return the examples to train on and the held-out ones: those given, or else a share of the prompts.
 
     Raises:
-        DataError: Nothing is left to train on, or of those given beside nothing to evaluate on; or a prompt
+        DataError: Nothing is left to train on, or of the held-out data nothing to evaluate on; or a prompt
             would be on both sides.
     """
-    _require(encoded, "train on")
-    if beside is None:
-        return hold_out(encoded.examples, config.evaluation_share, config.seed)
-    _require(beside, "evaluate on")
-    refuse_shared_prompts(encoded.examples, beside.examples)
-    return list(encoded.examples), list(beside.examples)
+    _require(data, "train on")
+    if held_out is None:
+        train, evaluation = hold_out(data.examples, config.evaluation_share, config.seed)
+        return Split(train, evaluation, data.longest, data.counts, {}, data.left_out)
+    _require(held_out, "evaluate on")
+    refuse_shared_prompts(data.examples, held_out.examples)
+    return Split(
+        data.examples,
+        held_out.examples,
+        max(data.longest, held_out.longest),
+        data.counts,
+        held_out.counts,
+        (*data.left_out, *held_out.left_out),
+    )
 
 
-def _require(encoded: Encoded, what: str) -> None:
+def _require(encoded: Encoded[P], what: str) -> None:
     if encoded.examples:
         return
     number = len(encoded.left_out)
     why = f", {number} left out; the first is {encoded.left_out[0]}" if number else ""
     raise DataError(f"nothing to {what}: no record is left after screening and over-long rows{why}")
-
-
-def longest_row(*parts: Sequence[PlacedExample]) -> int:
-    """Return the number of tokens of the longest row."""
-    return max((len(example.row) for part in parts for example in part), default=0)
 
 
 def refuse_pair_settings(config: TrainingConfig) -> None:
@@ -198,9 +219,4 @@ def refuse_pair_settings(config: TrainingConfig) -> None:
 
 def record_names(records: Sequence[object], names: Sequence[str]) -> list[str]:
     """Return what errors call records: the names given, or their numbers and ids."""
-    if names:
-        return list(names)
-    return [
-        f"record {number}" + (f", id {name!r}" if (name := getattr(record, "id", "")) else "")
-        for number, record in enumerate(records, 1)
-    ]
+    return list(Labelled(records, names).names)

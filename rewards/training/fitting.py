@@ -3,7 +3,7 @@
 import json
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -17,10 +17,9 @@ from rewards.models.checkpoint import save
 from rewards.models.head import HeadedModel, can_pack, prepare_for_packing
 from rewards.models.hub import quiet
 from rewards.models.sidecar import Scale, Sidecar, write_sidecar
-from rewards.training.examples import Encoded, PlacedExample
-from rewards.training.trainer import Objective, PackedTrainer, Probe, training_arguments
+from rewards.training.examples import Split
+from rewards.training.trainer import CHECKPOINTS, Objective, PackedTrainer, Probe
 
-CHECKPOINTS = "checkpoints"
 PRETRAINED_RATE, NEW_RATE = 1e-5, 1e-3
 """Learning rates where none is given: 1e-5 tunes a body that was read from somewhere, and leaves one that
 starts from chance where it is."""
@@ -39,7 +38,7 @@ class FitResult:
         held_out_prompts: Records held out.
         truncated: Records whose prompt was cut.
         dropped: Records left out as over-long.
-        held_out_truncated: Of the held-out records given beside, those whose prompt was cut.
+        held_out_truncated: Of the held-out records given apart, those whose prompt was cut.
         held_out_dropped: Of them, those left out as over-long.
         learning_rate: The peak learning rate, as given or as the body asked for.
         evaluation: Held-out loss and accuracy at the end (of the best weights with early stopping).
@@ -89,9 +88,7 @@ class Fitted(Generic[M]):
 def fit_examples(
     model: M,
     objective: Objective[E],
-    train: Sequence[E],
-    evaluation: Sequence[E],
-    longest: int,
+    split: Split[E],
     config: TrainingConfig,
     out: Path,
     probe: Probe | None = None,
@@ -101,43 +98,38 @@ def fit_examples(
     Args:
         model: The model; its weights change.
         objective: What is learnt.
-        train: Examples to learn from.
-        evaluation: Held-out ones.
-        longest: Tokens of the longest row among both.
+        split: Examples to train on and held-out ones.
         config: The knobs.
         out: Folder for checkpoints and metrics.
-        probe: Looks at the model wherever it is evaluated, at the start and at the end.
+        probe: Measures the model wherever it is evaluated, at the start and at the end.
 
     Raises:
         DataError: There is nothing to train on.
         ConfigError: Settings that contradict each other.
     """
-    if not train:
+    if not split.train:
         raise DataError("nothing to train on: no record is left after screening and over-long rows")
-    if config.early_stopping and not evaluation:
+    if config.early_stopping and not split.held_out:
         raise ConfigError("early_stopping needs held-out prompts")
     rate = config.learning_rate or (PRETRAINED_RATE if model.inner.name_or_path else NEW_RATE)
     config = replace(config, learning_rate=rate)
     if not config.dropout:
         remove_dropout(model)
-    packed = can_pack(model.inner.config, longest) and prepare_for_packing(model)
+    packed = can_pack(model.inner.config, split.longest) and prepare_for_packing(model)
     if config.lora.rank:
         adapted = add_adapters(
             model.inner, config.lora, config.seed, model.head if model.new_head else "", model.adapter_task
         )
         model = type(model)(cast(Any, adapted))  # type: ignore[call-arg]  # its kinds know their head
-    checkpoints = out / CHECKPOINTS
-    arguments = training_arguments(
-        config, len(train), bool(evaluation), checkpoints, probe.every if probe else None
-    )
-    trainer = PackedTrainer(model, arguments, config, objective, train, evaluation, packed, out, probe)
-    begun = last_complete(checkpoints)
+    out.mkdir(parents=True, exist_ok=True)
+    trainer = PackedTrainer(model, objective, split, config, out, packed=packed, probe=probe)
+    begun = last_complete(out / CHECKPOINTS)
     # A resumed run looks when an undisturbed one would, which need not be where it resumes.
     trainer.args.eval_on_start = trainer.args.eval_on_start and begun is None
     with quiet():  # Trainer remarks on the file system at each checkpoint
         if not (begun and probe and trainer.stopped_at(begun, probe)):
             trainer.train(resume_from_checkpoint=begun)
-    final = trainer.measure() if evaluation or probe else {}
+    final = trainer.measure() if split.held_out or probe else {}
     model.eval()
     return Fitted(model, config, trainer.state.global_step, final, packed)
 
@@ -158,31 +150,35 @@ def save_fitted(fitted: Fitted[M], encoder: Encoder, out: Path, sidecar: Sidecar
 
 def result_of(
     fitted: Fitted[M],
-    train: Sequence[PlacedExample],
-    evaluation: Sequence[PlacedExample],
-    encoded: Encoded,
-    beside: Encoded | None,
+    split: Split[E],
     labels: Mapping[str, int],
     scale: Scale | None = None,
     threshold: float | None = None,
 ) -> FitResult:
-    """Return what a run on placed examples did."""
-    held_out = beside or Encoded()
+    """Return what a training run did.
+
+    Args:
+        fitted: The model, and how it was fitted.
+        split: What it was fitted to.
+        labels: Counts of what the labels say, by kind.
+        scale: Mean and standard deviation of the logits, of a model whose score is standardised.
+        threshold: Below it a step counts as wrong, where it was chosen.
+    """
     return FitResult(
         steps=fitted.steps,
-        train_prompts=len(train),
-        held_out_prompts=len(evaluation),
-        truncated=encoded.count("truncated"),
-        dropped=encoded.count("dropped"),
-        held_out_truncated=held_out.count("truncated"),
-        held_out_dropped=held_out.count("dropped"),
+        train_prompts=len(split.train),
+        held_out_prompts=len(split.held_out),
+        truncated=split.counts.get("truncated", 0),
+        dropped=split.counts.get("dropped", 0),
+        held_out_truncated=split.held_out_counts.get("truncated", 0),
+        held_out_dropped=split.held_out_counts.get("dropped", 0),
         learning_rate=fitted.config.learning_rate,
         evaluation=fitted.evaluation,
         scale=scale or Scale(),
         packed=fitted.packed,
         labels=labels,
         threshold=threshold,
-        left_out=(*encoded.left_out, *held_out.left_out),
+        left_out=split.left_out,
     )
 
 

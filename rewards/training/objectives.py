@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rewards.encoding.packs import Integers, Pack, Tokens, pack
 from rewards.losses import aspect_losses, ranking_losses, step_losses
-from rewards.training.examples import Example, PlacedExample
+from rewards.training.examples import RankingExample, TokenExample
 
 PACK_TOKENS = 8192
 """Tokens packed into one sequence in training."""
@@ -25,11 +25,12 @@ def _tokens(rows: Sequence[Tokens], packed: bool) -> dict[str, list[Pack] | Sequ
 class RankingObjective:
     """K-way Bradley-Terry over all responses of a prompt; an item is a prompt."""
 
+    tallies_training: ClassVar[bool] = False
     margin: bool = False
     label_smoothing: float = 0.0
     centering: float = 0.0
 
-    def collate(self, examples: Sequence[Example], packed: bool) -> dict[str, Any]:
+    def collate(self, examples: Sequence[RankingExample], packed: bool) -> dict[str, Any]:
         """Return a batch of prompts with all their responses."""
         rows = [row for example in examples for row in example.rows]
         sizes = torch.tensor([len(example.rows) for example in examples])
@@ -67,9 +68,9 @@ class RankingObjective:
         return {"eval_accuracy": sums["right"] / sums["pairs"]} if sums["pairs"] else {}
 
 
-def _placed_batch(examples: Sequence[PlacedExample], packed: bool) -> dict[str, Any]:
+def _token_batch(examples: Sequence[TokenExample], packed: bool) -> dict[str, Any]:
     rows = [example.row for example in examples]
-    positions: list[Integers] = [np.array(example.places, dtype=np.int64) for example in examples]
+    positions: list[Integers] = [np.array(example.positions, dtype=np.int64) for example in examples]
     labels = torch.tensor([label for example in examples for label in example.labels], dtype=torch.float32)
     return {**_tokens(rows, packed), "positions": positions, "labels": labels}
 
@@ -78,12 +79,13 @@ def _placed_batch(examples: Sequence[PlacedExample], packed: bool) -> dict[str, 
 class StepObjective:
     """Cross-entropy on the separator tokens of labelled steps; an item is a labelled step, by its weight."""
 
+    tallies_training: ClassVar[bool] = False
     wrong_weight: float = 1.0
     label_smoothing: float = 0.0
 
-    def collate(self, examples: Sequence[PlacedExample], packed: bool) -> dict[str, Any]:
+    def collate(self, examples: Sequence[TokenExample], packed: bool) -> dict[str, Any]:
         """Return a batch of solutions."""
-        batch = _placed_batch(examples, packed)
+        batch = _token_batch(examples, packed)
         labels = batch["labels"][:, 0]
         weights = (labels + (1 - labels) * self.wrong_weight).sum()
         return {**batch, "labels": labels, "items": weights}
@@ -124,12 +126,13 @@ class CorrectnessObjective:
     outcome models so at every token of the solution, and read the last.
     """
 
+    tallies_training: ClassVar[bool] = False
     label_smoothing: float = 0.0
 
-    def collate(self, examples: Sequence[PlacedExample], packed: bool) -> dict[str, Any]:
+    def collate(self, examples: Sequence[TokenExample], packed: bool) -> dict[str, Any]:
         """Return a batch of solutions."""
-        batch = _placed_batch(examples, packed)
-        ends = np.cumsum([len(example.places) for example in examples]) - 1
+        batch = _token_batch(examples, packed)
+        ends = np.cumsum([len(example.positions) for example in examples]) - 1
         return {
             **batch,
             "labels": batch["labels"][:, 0],
@@ -157,15 +160,16 @@ class CorrectnessObjective:
 class AspectObjective:
     """Squared error, or cross-entropy of no fault, of each aspect's head; an item is a label."""
 
+    tallies_training: ClassVar[bool] = False
     names: tuple[str, ...]
     error: bool = False
     by_token: bool = False
     label_smoothing: float = 0.0
     """Of faults alone; a number has no other side."""
 
-    def collate(self, examples: Sequence[PlacedExample], packed: bool) -> dict[str, Any]:
+    def collate(self, examples: Sequence[TokenExample], packed: bool) -> dict[str, Any]:
         """Return a batch of responses."""
-        batch = _placed_batch(examples, packed)
+        batch = _token_batch(examples, packed)
         return {**batch, "items": (~batch["labels"].isnan()).sum()}
 
     def losses(self, model: torch.nn.Module, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:

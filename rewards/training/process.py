@@ -1,13 +1,14 @@
-"""fit_process(model, records, config): train a process reward model on labelled steps."""
+"""fit_process: train a process reward model on labelled steps."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from rewards.config import ProcessConfig, ScoringConfig, TrainingConfig
+from rewards.config import ProcessTrainingConfig, ScoringConfig
 from rewards.encoding.encoder import Encoder, OverLong
 from rewards.encoding.step_encoder import StepEncoder
 from rewards.errors import ConfigError, DataError
@@ -17,15 +18,9 @@ from rewards.models.tokens import RIGHT, TokenModel
 from rewards.records import StepLabels, prompt_key
 from rewards.scorers.engine import Engine
 from rewards.solutions.steps import probabilities, until_first_error
-from rewards.training.examples import (
-    Encoded,
-    PlacedExample,
-    longest_row,
-    record_names,
-    refuse_pair_settings,
-    split,
-)
+from rewards.training.examples import Encoded, TokenExample, refuse_pair_settings, split_examples
 from rewards.training.fitting import FitResult, fit_examples, result_of, save_fitted
+from rewards.training.labelled import Data, as_labelled
 from rewards.training.objectives import StepObjective
 
 UNCALIBRATED = 0.5
@@ -33,8 +28,8 @@ UNCALIBRATED = 0.5
 
 
 def encode_steps(
-    records: Sequence[StepLabels], encoder: StepEncoder, over_long: OverLong, names: Sequence[str]
-) -> Encoded:
+    data: Data[StepLabels], encoder: StepEncoder, over_long: OverLong, until_error: bool = False
+) -> Encoded[TokenExample]:
     """Encode labelled solutions, each up to its last label: a body that reads forward sees no more.
 
     Steps without a label before that are read by the model but not learnt. Counted are `truncated` and
@@ -42,15 +37,19 @@ def encode_steps(
     `right` (0.5 and up), `wrong`, `unlabelled`.
 
     Args:
-        records: The solutions.
+        data: The solutions.
         encoder: Text to tokens.
         over_long: What becomes of a row longer than the model takes.
-        names: What an error calls each solution.
+        until_error: Whether labels behind the first wrong step are left out.
 
     Raises:
         DataError: A solution has no steps; its separator is not its own token; or it is too long and
             `over_long` is error.
     """
+    data = as_labelled(data)
+    records, names = data.records, data.names
+    if until_error:
+        records = [replace(record, labels=until_first_error(record.labels)) for record in records]
     for record, name in zip(records, names, strict=True):
         if not record.steps:
             raise DataError(f"{name}: a solution without steps")
@@ -58,20 +57,20 @@ def encode_steps(
         [record.prompt for record in records], [record.steps for record in records], names
     )
     counts: Counter[str] = Counter()
-    examples: list[PlacedExample] = []
+    examples: list[TokenExample] = []
     left_out: list[str] = []
     for record, solution, name in zip(records, solutions, names, strict=True):
-        told = [
+        labels = [
             (place, label)
             for place, label in zip(solution.places, record.labels, strict=True)
             if label is not None
         ]
-        if not told:
+        if not labels:
             counts["unlabelled solutions"] += 1
             counts["unlabelled"] += len(record.labels)
             left_out.append(f"{name}: no step has a label")
             continue
-        row = list(solution.tokens[: told[-1][0] + 1])
+        row = list(solution.tokens[: labels[-1][0] + 1])
         kept = encoder.encoder.limit(row, record.prompt, over_long, name)
         if kept is None:
             counts["dropped"] += 1
@@ -79,46 +78,39 @@ def encode_steps(
             continue
         lost = len(row) - len(kept)
         counts["truncated"] += int(lost > 0)
-        counts["unlabelled"] += len(record.labels) - len(told)
-        counts["right"] += sum(label >= 0.5 for _, label in told)
-        counts["wrong"] += sum(label < 0.5 for _, label in told)
+        counts["unlabelled"] += len(record.labels) - len(labels)
+        counts["right"] += sum(label >= 0.5 for _, label in labels)
+        counts["wrong"] += sum(label < 0.5 for _, label in labels)
         examples.append(
-            PlacedExample(
+            TokenExample(
                 row=tuple(kept),
-                places=tuple(place - lost for place, _ in told),
-                labels=tuple((label,) for _, label in told),
+                positions=tuple(place - lost for place, _ in labels),
+                labels=tuple((label,) for _, label in labels),
                 prompt=prompt_key(record.prompt),
                 first_error=true_first_error(record.labels),
             )
         )
-    return Encoded(tuple(examples), counts, tuple(left_out))
+    longest = max((len(example.row) for example in examples), default=0)
+    return Encoded(tuple(examples), longest, counts, tuple(left_out))
 
 
 def fit_process(
     model: TokenModel,
     encoder: Encoder,
-    records: Sequence[StepLabels],
-    process: ProcessConfig,
-    config: TrainingConfig,
-    out: Path,
-    held_out: Sequence[StepLabels] | None = None,
-    trained_on: Mapping[str, object] | None = None,
-    names: Sequence[str] = (),
-    held_out_names: Sequence[str] = (),
+    train: Data[StepLabels],
+    held_out: Data[StepLabels] | None,
+    config: ProcessTrainingConfig,
+    out: str | Path,
 ) -> FitResult:
     """Train a process reward model, resuming where an earlier call with the same arguments was killed.
 
     Args:
         model: A token classifier of two labels, wrong and right; its weights change.
         encoder: Text to tokens.
-        records: Labelled solutions.
-        process: Separator, class weights, aggregation, threshold.
-        config: The knobs of training.
-        out: Folder that receives the model, `evalkit.json` last; checkpoints meanwhile.
+        train: Labelled solutions.
         held_out: Solutions to evaluate on; None holds out a share of the prompts.
-        trained_on: What `evalkit.json` says of the data.
-        names: What an error calls each record, such as `steps.jsonl:3`; none given numbers them.
-        held_out_names: The same for `held_out`.
+        config: Separator, class weights, aggregation and threshold, and the knobs of training.
+        out: Folder that receives the model, `evalkit.json` last; checkpoints meanwhile.
 
     Raises:
         ModelError: The separator is not one stable token.
@@ -126,41 +118,34 @@ def fit_process(
             is also trained on.
         ConfigError: Settings that contradict each other, or that do not apply to steps.
     """
-    refuse_pair_settings(config)
-    steps = StepEncoder(encoder, process.separator)
-    if process.until_error:
-        records = [_until_error(record) for record in records]
-        held_out = None if held_out is None else [_until_error(record) for record in held_out]
-    encoded = encode_steps(records, steps, config.over_long, record_names(records, names))
-    beside = None
-    if held_out is not None:
-        beside = encode_steps(held_out, steps, config.over_long, record_names(held_out, held_out_names))
-    train, evaluation = split(encoded, beside, config)
-    objective = StepObjective(process.wrong_weight or _balance(train), config.label_smoothing)
-    fitted = fit_examples(model, objective, train, evaluation, longest_row(train, evaluation), config, out)
-    threshold = _threshold(fitted.model, encoder, evaluation) if process.calibrate else None
+    process, training = config.process, config.training
+    refuse_pair_settings(training)
+    data, steps = as_labelled(train), StepEncoder(encoder, process.separator)
+    encode = partial(
+        encode_steps, encoder=steps, over_long=training.over_long, until_error=process.until_error
+    )
+    split = split_examples(encode(data), None if held_out is None else encode(held_out), training)
+    objective = StepObjective(process.wrong_weight or _balance(split.train), training.label_smoothing)
+    fitted = fit_examples(model, objective, split, training, Path(out))
+    threshold = _threshold(fitted.model, encoder, split.held_out) if process.calibrate else None
     sidecar = Sidecar(
         kind="process",
         append_eos=False,
         read_at="step separator",
         tokenizer_hash=tokenizer_hash(encoder.tokenizer),
-        trained_on={**(trained_on or {}), "training": asdict(fitted.config), "solutions": len(train)},
+        trained_on={**data.origin, "training": asdict(fitted.config), "solutions": len(split.train)},
         separator=process.separator,
         separator_token=steps.token,
         aggregation=process.aggregation,
         threshold=UNCALIBRATED if threshold is None else threshold,
     )
-    save_fitted(fitted, encoder, out, sidecar)
+    save_fitted(fitted, encoder, Path(out), sidecar)
     kinds = ("right", "wrong", "unlabelled", "unlabelled solutions")
-    labels = {kind: encoded.count(kind) for kind in kinds}
-    return result_of(fitted, train, evaluation, encoded, beside, labels, threshold=threshold)
+    labels = {kind: split.counts.get(kind, 0) for kind in kinds}
+    return result_of(fitted, split, labels, threshold=threshold)
 
 
-def _until_error(record: StepLabels) -> StepLabels:
-    return replace(record, labels=until_first_error(record.labels))
-
-
-def _balance(train: Sequence[PlacedExample]) -> float:
+def _balance(train: Sequence[TokenExample]) -> float:
     """Return the weight of a wrong step that gives both classes the same weight in all."""
     labels = np.array([label for example in train for (label,) in example.labels])
     right, wrong = float(labels.sum()), float((1 - labels).sum())
@@ -171,16 +156,16 @@ def _balance(train: Sequence[PlacedExample]) -> float:
     return right / wrong
 
 
-def _threshold(model: TokenModel, encoder: Encoder, evaluation: Sequence[PlacedExample]) -> float | None:
+def _threshold(model: TokenModel, encoder: Encoder, held_out: Sequence[TokenExample]) -> float | None:
     """Return the threshold of the highest first-error F1 on held-out solutions whose first error is known.
 
     None where these are not of both kinds, erroneous and correct, without which there is no F1.
     """
-    known = [example for example in evaluation if example.first_error is not None]
+    known = [example for example in held_out if example.first_error is not None]
     truth = [example.first_error for example in known]
     if len({first == -1 for first in truth}) < 2:
         return None
     engine = Engine(model, encoder, ScoringConfig())
-    outputs = engine.outputs([example.row for example in known], [example.places for example in known])
+    outputs = engine.outputs([example.row for example in known], [example.positions for example in known])
     scores = [probabilities(logits[:, RIGHT] - logits[:, 1 - RIGHT]).tolist() for logits in outputs]
     return choose_threshold(scores, np.array(truth)).threshold

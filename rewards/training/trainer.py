@@ -23,8 +23,10 @@ from rewards.config import TrainingConfig
 from rewards.errors import ConfigError, ModelError, TrainingError
 from rewards.models.head import HeadedModel
 from rewards.training.callbacks import EarlyStop, MetricsFile, ProgressBar
+from rewards.training.examples import Split
 
 METRICS = "metrics.jsonl"
+CHECKPOINTS = "checkpoints"
 
 
 def training_arguments(
@@ -37,7 +39,7 @@ def training_arguments(
         prompts: Batch elements to train on.
         evaluates: Whether there are held-out examples.
         folder: Where checkpoints go.
-        probe_every: Updates between a probe's looks, 0 for ten looks in the run; None without a probe.
+        probe_every: Updates between a probe's measurements, 0 for ten in the run; None without a probe.
 
     Raises:
         ConfigError: Settings that contradict each other.
@@ -95,11 +97,16 @@ X = TypeVar("X", contravariant=True)
 
 
 class Objective(Protocol[X]):
-    """What is learnt: how examples become a batch, and what the model loses on it.
+    """What is learnt: how examples become a batch, and what the model loses on it."""
 
-    One whose `tallies_training` is True has its metrics told of every update too, on the batches of this
-    process and before they are learnt from, as `train_` where the held-out ones are `eval_`.
-    """
+    @property
+    def tallies_training(self) -> bool:
+        """Whether the metrics of every update are logged too.
+
+        They are of the batches of this process, before these are learnt from, and are named `train_...`
+        where the held-out ones are `eval_...`.
+        """
+        ...
 
     def collate(self, examples: Sequence[X], packed: bool) -> dict[str, Any]:
         """Return a batch. `items` in it, a scalar tensor, is what the update's loss is divided by."""
@@ -119,11 +126,11 @@ class Objective(Protocol[X]):
 
 
 class Probe(Protocol):
-    """Looks at a model while it trains, and may end the training."""
+    """Measures a model while it trains, and may end the training."""
 
     @property
     def every(self) -> int:
-        """Updates between looks; 0 looks ten times in the run."""
+        """Updates between measurements; 0 measures ten times in the run."""
         ...
 
     @property
@@ -146,20 +153,21 @@ class PackedTrainer(Trainer, Generic[E]):
     def __init__(
         self,
         model: HeadedModel,
-        arguments: TrainingArguments,
-        config: TrainingConfig,
         objective: Objective[E],
-        train: Sequence[E],
-        evaluation: Sequence[E],
-        packed: bool,
+        split: Split[E],
+        config: TrainingConfig,
         out: Path,
+        *,
+        packed: bool,
         probe: Probe | None = None,
     ) -> None:
+        evaluates, every = bool(split.held_out), probe.every if probe else None
+        arguments = training_arguments(config, len(split.train), evaluates, out / CHECKPOINTS, every)
         self.packed = packed
         self.probe = probe
         self.objective: Objective[E] = objective
         self.reward_model = model
-        self.evaluation = list(evaluation)
+        self.evaluation = list(split.held_out)
         self._training_sums: Counter[str] = Counter()
         callbacks: list[TrainerCallback] = [MetricsFile(out / METRICS)]
         if config.early_stopping:
@@ -178,7 +186,7 @@ class PackedTrainer(Trainer, Generic[E]):
         super().__init__(
             model=model,
             args=arguments,
-            train_dataset=list(train),
+            train_dataset=list(split.train),
             eval_dataset=self.evaluation or ([] if probe else None),
             data_collator=self.collate,
             callbacks=callbacks,
@@ -203,7 +211,7 @@ class PackedTrainer(Trainer, Generic[E]):
     ) -> Tensor | tuple[Tensor, Any]:
         """Return the batch's share of the update's mean loss over items."""
         losses, outputs = self.objective.losses(model, inputs)
-        if getattr(self.objective, "tallies_training", False):
+        if self.objective.tallies_training:
             self._training_sums.update(self.objective.tally(inputs, outputs.detach()))
         items = num_items_in_batch if num_items_in_batch is not None else inputs["items"]
         # Gradients are averaged over processes, and the items are counted over all of them.

@@ -18,9 +18,9 @@ from rewards.models.bodies import make_classifier
 from rewards.models.head import prepare_for_packing
 from rewards.models.outcome import RewardModel
 from rewards.records import Preference, Ranking
-from rewards.training.examples import encode_examples
+from rewards.training.examples import Split, encode_preferences
 from rewards.training.objectives import RankingObjective
-from rewards.training.trainer import PackedTrainer, training_arguments
+from rewards.training.trainer import PackedTrainer
 from tests.benchmarks.conftest import write_results
 
 STEPS, PAIRS, WARM = 20, 8, 3
@@ -73,10 +73,8 @@ def ours(model: Any, encoder: Encoder, records: list[Any], packed: bool, out: Pa
     reward_model = RewardModel(model)
     if packed:
         assert prepare_for_packing(reward_model)
-    examples = encode_examples(records, encoder, "error").examples
-    arguments = training_arguments(TRAINING, len(examples), False, out / "checkpoints")
-    objective = RankingObjective()
-    trainer = PackedTrainer(reward_model, arguments, TRAINING, objective, examples, [], packed, out)
+    examples = encode_preferences(records, encoder, "error").examples
+    trainer = PackedTrainer(reward_model, RankingObjective(), Split(examples), TRAINING, out, packed=packed)
     trainer.add_callback(watch)
     trainer.train()
     return trainer, watch

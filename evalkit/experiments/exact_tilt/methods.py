@@ -43,6 +43,7 @@ from evalkit.policies.sft import Demonstration, SftObjective, prepare_demonstrat
 from rewards.config import TrainingConfig
 from rewards.models.head import prepare_for_packing
 from rewards.records import Generation, Preference
+from rewards.training.examples import Split
 from rewards.training.fitting import fit_examples
 
 CONTEXT = 16
@@ -181,7 +182,7 @@ class Workshop:
             seed=self.world.seed,
         )
         fitted = fit_examples(
-            model, WeightedObjective(objective), weighted, [], CONTEXT, config, self._fresh("fit")
+            model, WeightedObjective(objective), Split(weighted, longest=CONTEXT), config, self._fresh("fit")
         )
         return fitted.model
 

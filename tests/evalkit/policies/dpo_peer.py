@@ -17,7 +17,8 @@ from evalkit.policies.response_rows import ResponseEncoder
 from rewards.config import TrainingConfig
 from rewards.models.head import prepare_for_packing
 from rewards.records import Preference
-from rewards.training.trainer import PackedTrainer, training_arguments
+from rewards.training.examples import Split
+from rewards.training.trainer import PackedTrainer
 
 
 class Stopwatch(TrainerCallback):
@@ -63,8 +64,7 @@ def our_trainer(
             for one, found in zip(examples, known, strict=True)
         ]
         objective = DpoObjective(dpo)
-    arguments = training_arguments(training, len(examples), False, out / "checkpoints")
-    return PackedTrainer(policy, arguments, training, objective, examples, [], True, out)
+    return PackedTrainer(policy, objective, Split(examples), training, out, packed=True)
 
 
 def trl_trainer(

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModelForTokenClassification
 
-from rewards.config import AspectsConfig, ScoringConfig, TrainingConfig
+from rewards.config import AspectsConfig, AspectsTrainingConfig, ScoringConfig, TrainingConfig
 from rewards.encoding.encoder import Encoder
 from rewards.encoding.segments import cut
 from rewards.encoding.span_encoder import SpanEncoder
@@ -19,7 +19,8 @@ from rewards.models.tokens import TokenModel
 from rewards.records import Generation, Message, Span, SpanLabels
 from rewards.scorer import AspectWeighted
 from rewards.scorers.aspects import SpanScorer
-from rewards.training.aspects import aspect_names, encode_aspects, fit_aspects
+from rewards.training import Labelled, fit_aspects
+from rewards.training.aspects import aspect_names, encode_aspects
 
 FACTS = (
     AspectFacts("tone", "sub-sentence", 2.0, 0.5, 3.0),
@@ -110,8 +111,8 @@ def test_no_score_depends_on_what_else_is_scored_on_any_text(span_scorer, respon
 
 def encode(make_tokenizer, records, aspects, chat=False, length=128, over_long="error"):
     encoder = Encoder(make_tokenizer(chat=chat), False, length)
-    config = TrainingConfig(over_long=over_long)
-    return encode_aspects(records, encoder, aspect_names(records, aspects), aspects, config, (), 2)
+    named = dataclasses.replace(aspects, names=list(aspect_names(records, aspects)))
+    return encode_aspects(records, encoder, named, over_long, 2)
 
 
 def test_pieces_that_end_at_one_token_are_learnt_as_one():
@@ -128,14 +129,12 @@ def test_pieces_that_end_at_one_token_are_learnt_as_one():
         "p|", "aa. bb. |cc.", (Span(0, 3, "x", 2.0), Span(4, 7, "x", 3.0), Span(8, 12, "x", 4.0))
     )
     for objective, learnt in (("regression", [5.0, 4.0]), ("error", [1.0, 1.0])):
-        aspects = AspectsConfig(level="span", objective=objective)
-        encoded = encode_aspects(
-            [record], Encoder(tokenizer, False, 9), ("x",), aspects, TrainingConfig(), (), 2
-        )
+        aspects = AspectsConfig(["x"], level="span", objective=objective)
+        encoded = encode_aspects([record], Encoder(tokenizer, False, 9), aspects, "truncate_left", 2)
         (example,) = encoded.examples
-        assert (len(example.row), example.places) == (3, (1, 2))
+        assert (len(example.row), example.positions) == (3, (1, 2))
         assert [label for (label,) in example.labels] == learnt
-        assert encoded.count("labels x") == 2
+        assert encoded.counts["labels x"] == 2
     (pieces,) = SpanEncoder(Encoder(tokenizer, False, 9), ["sentence"]).encode(
         ["p|"], ["aa. bb. |cc."], ["r"]
     )
@@ -161,7 +160,7 @@ def test_labels_stand_at_the_ends_of_their_own_densities(make_tokenizer):
     (example,) = encode(make_tokenizer, [SpanLabels(PROMPT, response, spans)], aspects).examples
     labels = np.array(example.labels)
     assert np.array_equal(labels, [[-1.0, np.nan], [0.0, 2.0]], equal_nan=True)  # fact, tone
-    assert example.places[-1] == len(example.row) - 1
+    assert example.positions[-1] == len(example.row) - 1
 
 
 def test_a_response_that_its_template_holds_too_is_found(make_tokenizer):
@@ -184,8 +183,10 @@ def test_prompts_of_messages_and_prompts_that_are_cut(make_tokenizer):
     cut_short = encode(make_tokenizer, [record], aspects, chat=True, length=length, over_long="truncate_left")
     (example,) = cut_short.examples
     assert cut_short.counts["truncated"] == 1
-    assert [example.row[place] for place in example.places] == [whole.row[place] for place in whole.places]
-    assert [place + 3 for place in example.places] == list(whole.places)
+    assert [example.row[place] for place in example.positions] == [
+        whole.row[place] for place in whole.positions
+    ]
+    assert [place + 3 for place in example.positions] == list(whole.positions)
     assert example.row[0] == whole.row[0]  # BOS stays
     with pytest.raises(DataError, match=r"record 1, id 'r1': has \d+ tokens"):
         encode(make_tokenizer, [record], aspects, chat=True, length=length)
@@ -226,12 +227,12 @@ def test_unknown_aspects_and_settings_are_refused(make_tokenizer, tmp_path):
     with pytest.raises(DataError, match="record 1, id 'r': aspect 'x' is none of y"):
         aspect_names([record], AspectsConfig(names=["y"]))
     with pytest.raises(DataError, match=r"f\.jsonl:7: aspect 'x' is none of y"):
-        aspect_names([record], AspectsConfig(names=["y"]), ["f.jsonl:7"])
+        aspect_names(Labelled([record], ["f.jsonl:7"]), AspectsConfig(names=["y"]))
     with pytest.raises(DataError, match="no span of any aspect"):
         aspect_names([dataclasses.replace(record, spans=())], AspectsConfig())
     with pytest.raises(ConfigError, match="no aspect 'z'"):
         aspect_names([record], AspectsConfig(weights={"z": 1.0}))
-    smooth = TrainingConfig(label_smoothing=0.1)
+    smooth = AspectsTrainingConfig(training=TrainingConfig(label_smoothing=0.1))
     encoder = Encoder(make_tokenizer(), False, 64)
     with pytest.raises(ConfigError, match="regression has none"):
-        fit_aspects(None, encoder, [record], AspectsConfig(), smooth, tmp_path)
+        fit_aspects(None, encoder, [record], None, smooth, tmp_path)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
 
-from rewards.config import ProcessConfig, ScoringConfig, TrainingConfig
+from rewards.config import ProcessConfig, ProcessTrainingConfig, ScoringConfig, TrainingConfig
 from rewards.encoding.encoder import Encoder
 from rewards.encoding.step_encoder import StepEncoder, separator_token
 from rewards.errors import ConfigError, DataError, ModelError, ScoringError
@@ -21,7 +21,8 @@ from rewards.scorers.loading import load_model_scorer
 from rewards.scorers.process import ProcessScorer
 from rewards.solutions.steps import AGGREGATIONS, aggregate, until_first_error
 from rewards.specs import parse_spec
-from rewards.training.process import encode_steps, fit_process
+from rewards.training import Labelled, fit_process
+from rewards.training.process import encode_steps
 
 QUICK = TrainingConfig(
     learning_rate=1e-2,
@@ -237,16 +238,16 @@ def test_the_loss_is_token_classification_on_the_separators_alone(token_classifi
     classifier = token_classifier()
     encoder = StepEncoder(Encoder(make_tokenizer(), False, 256), "\n")
     records = [labelled(("one", "two", "bad"), (1, 1, 0)), labelled(("good", "bad", "bad"), (1, 0, None))]
-    examples = encode_steps(records, encoder, "error", ["a", "b"]).examples
+    examples = encode_steps(records, encoder, "error").examples
     losses, logits, labels = [], [], []
     for example in examples:
         ids = torch.tensor([example.row])
         target = torch.full_like(ids, -100)
-        target[0, list(example.places)] = torch.tensor([int(label) for (label,) in example.labels])
+        target[0, list(example.positions)] = torch.tensor([int(label) for (label,) in example.labels])
         with torch.no_grad():
             output = classifier(ids, labels=target)
-        losses.append(float(output.loss) * len(example.places))
-        logits.append(output.logits[0, list(example.places)])
+        losses.append(float(output.loss) * len(example.positions))
+        logits.append(output.logits[0, list(example.positions)])
         labels += [label for (label,) in example.labels]
     ours = step_loss(torch.cat(logits), labels)
     assert float(ours) == pytest.approx(sum(losses) / 5, abs=1e-6)
@@ -260,18 +261,18 @@ def test_encoding_counts_what_it_reads_and_leaves_out(make_tokenizer):
         labelled(("x" * 60,), (1,)),
         labelled(("one", "two"), (1, None), f"{'one two three four five six seven eight nine ' * 2}?\n"),
     ]
-    encoded = encode_steps(records, encoder, "truncate_left", list("abcd"))
+    encoded = encode_steps(Labelled(records, list("abcd")), encoder, "truncate_left")
     assert dict(encoded.counts) == {
         "truncated": 1, "dropped": 1, "unlabelled": 3, "right": 2, "wrong": 1, "unlabelled solutions": 1,
     }  # fmt: skip
     first, last = encoded.examples
     assert (first.first_error, last.first_error) == (1, None)
     assert len(last.row) <= 20
-    assert last.row[last.places[-1]] == encoder.token
+    assert last.row[last.positions[-1]] == encoder.token
     with pytest.raises(DataError, match=r"c: has \d+ tokens and the model takes 20"):
-        encode_steps(records[2:3], encoder, "error", ["c"])
+        encode_steps(Labelled(records[2:3], ["c"]), encoder, "error")
     with pytest.raises(DataError, match="e: a solution without steps"):
-        encode_steps([labelled((), ())], encoder, "error", ["e"])
+        encode_steps(Labelled([labelled((), ())], ["e"]), encoder, "error")
 
 
 WORDS = ("one", "two", "three", "four", "five", "six")
@@ -304,7 +305,7 @@ def trained(tmp_path_factory, make_tokenizer):
         id2label=dict(enumerate(STEP_CLASSES)),
     )
     model = TokenModel(AutoModelForTokenClassification.from_config(small))
-    result = fit_process(model, encoder, solutions(160), ProcessConfig(), config, out)
+    result = fit_process(model, encoder, solutions(160), None, ProcessTrainingConfig(training=config), out)
     return out, result
 
 
@@ -328,7 +329,9 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path, make_tokenizer, token_clas
     for name in "ab":
         encoder = Encoder(make_tokenizer(), False, 256)
         model = TokenModel(token_classifier())
-        fit_process(model, encoder, solutions(24), ProcessConfig(), QUICK, tmp_path / name)
+        fit_process(
+            model, encoder, solutions(24), None, ProcessTrainingConfig(training=QUICK), tmp_path / name
+        )
     for file in ("model.safetensors", "evalkit.json"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
@@ -337,15 +340,16 @@ def test_settings_of_pairs_and_impossible_balances_are_refused(tmp_path, make_to
     encoder = Encoder(make_tokenizer(), False, 256)
     model = TokenModel(token_classifier())
     for setting in ("centering", "margin"):
-        config = dataclasses.replace(QUICK, **{setting: 1})
+        config = ProcessTrainingConfig(training=dataclasses.replace(QUICK, **{setting: 1}))
         with pytest.raises(ConfigError, match=f"training.{setting} is of pairs"):
-            fit_process(model, encoder, solutions(8), ProcessConfig(), config, tmp_path)
+            fit_process(model, encoder, solutions(8), None, config, tmp_path)
     right = [labelled(("one",), (1,), f"{number}\n") for number in range(8)]
+    balanced = ProcessTrainingConfig(ProcessConfig(wrong_weight=0), QUICK)
     with pytest.raises(ConfigError, match="balances right and wrong steps; there are 6 and 0"):
-        fit_process(model, encoder, right, ProcessConfig(wrong_weight=0), QUICK, tmp_path)
+        fit_process(model, encoder, right, None, balanced, tmp_path)
     unlabelled = [labelled(("one",), (None,), f"{number}\n", f"u{number}") for number in range(8)]
     with pytest.raises(DataError, match=r"nothing to train on.*8 left out; the first is record 1, id 'u0'"):
-        fit_process(model, encoder, unlabelled, ProcessConfig(wrong_weight=0), QUICK, tmp_path)
+        fit_process(model, encoder, unlabelled, None, balanced, tmp_path)
 
 
 def test_without_solutions_of_both_kinds_the_threshold_stays(tmp_path, make_tokenizer, token_classifier):
@@ -353,7 +357,7 @@ def test_without_solutions_of_both_kinds_the_threshold_stays(tmp_path, make_toke
     encoder = Encoder(make_tokenizer(), False, 256)
     right = [labelled(("one",), (1,), f"{number}\n") for number in range(8)]
     model = TokenModel(token_classifier(num_hidden_layers=1))
-    result = fit_process(model, encoder, right, ProcessConfig(), QUICK, tmp_path)
+    result = fit_process(model, encoder, right, None, ProcessTrainingConfig(training=QUICK), tmp_path)
     assert result.threshold is None
     assert read_sidecar(str(tmp_path)).threshold == 0.5
 
@@ -365,6 +369,7 @@ def test_labels_behind_the_first_wrong_step_can_be_left_unlearnt(tmp_path, make_
     assert until_first_error((None, 0.4, 0.9)) == (None, 0.4, None)
     encoder = Encoder(make_tokenizer(), False, 256)
     model = TokenModel(token_classifier(num_hidden_layers=1))
-    config = dataclasses.replace(QUICK, evaluation_share=0, max_steps=1)
-    result = fit_process(model, encoder, every, ProcessConfig(until_error=True), config, tmp_path)
+    training = dataclasses.replace(QUICK, evaluation_share=0, max_steps=1)
+    config = ProcessTrainingConfig(ProcessConfig(until_error=True), training)
+    result = fit_process(model, encoder, every, None, config, tmp_path)
     assert (result.labels["right"], result.labels["wrong"]) == (8 + 4 + 4, 4)  # 4 behind an error are left

@@ -18,9 +18,10 @@ from rewards.encoding.step_encoder import StepEncoder
 from rewards.models.head import prepare_for_packing
 from rewards.models.tokens import TokenModel
 from rewards.records import StepLabels
+from rewards.training.examples import Split
 from rewards.training.objectives import StepObjective
 from rewards.training.process import encode_steps
-from rewards.training.trainer import PackedTrainer, training_arguments
+from rewards.training.trainer import PackedTrainer
 
 WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "good", "bad")
 
@@ -98,7 +99,6 @@ def our_trainer(
     model = TokenModel(classifier)
     assert prepare_for_packing(model)
     encoder = StepEncoder(Encoder(tokenizer, append_eos=False, max_length=job["length"]), job["separator"])
-    encoded = encode_steps(records, encoder, "error", [str(number) for number in range(len(records))])
+    encoded = encode_steps(records, encoder, "error")
     assert len(encoded.examples) == len(records)
-    arguments = training_arguments(config, len(records), False, out / "checkpoints")
-    return PackedTrainer(model, arguments, config, StepObjective(), encoded.examples, [], True, out)
+    return PackedTrainer(model, StepObjective(), Split(encoded.examples), config, out, packed=True)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from rewards.encoding.encoder import Encoder
 from rewards.errors import DataError
 from rewards.records import Message, Preference, Ranking
-from rewards.training.examples import Example, encode_examples, hold_out
+from rewards.training.examples import RankingExample, encode_preferences, hold_out
 
 BOS, EOS = 0, 1
 LONG = "one two three four five six seven eight nine ten eleven twelve "
@@ -17,7 +17,7 @@ def encoder(make_tokenizer):
 
 
 def lengths(encoder, record):
-    (example,) = encode_examples([record], Encoder(encoder.tokenizer, True, 10_000), "error").examples
+    (example,) = encode_preferences([record], Encoder(encoder.tokenizer, True, 10_000), "error").examples
     return [len(row) for row in example.rows]
 
 
@@ -28,7 +28,7 @@ def test_preferences_and_rankings_are_one_example_each(encoder):
         Ranking("What", (" good", " bad", " best"), (2, 3, 1)),
         Preference(talk, "blue", "red"),
     ]
-    encoded = encode_examples(records, encoder, "error")
+    encoded = encode_preferences(records, encoder, "error")
     pair, ranking, chat = encoded.examples
     assert pair.rows == tuple(map(tuple, encoder.encode(["Why"] * 2, [" blue", " red"])))
     assert (pair.ranks, pair.margin, pair.prompt) == ((1, 2), 0.5, "Why")
@@ -36,24 +36,24 @@ def test_preferences_and_rankings_are_one_example_each(encoder):
     assert (ranking.ranks, ranking.margin) == ((2, 3, 1), 0.0)
     assert chat.rows == tuple(map(tuple, encoder.encode([talk] * 2, ["blue", "red"])))
     assert encoded.counts == {"truncated": 0, "dropped": 0}
-    assert encode_examples([], encoder, "error").examples == ()
+    assert encode_preferences([], encoder, "error").examples == ()
 
 
 def test_an_over_long_row_is_an_error_that_names_the_record(encoder):
     encoder.max_length = 20
     records = [Preference("Why", " blue", " red"), Preference(LONG * 3, " blue", " red", id="q2")]
     with pytest.raises(DataError, match=r"record 2, id 'q2': has a row of \d+ tokens and the model takes 20"):
-        encode_examples(records, encoder, "error")
+        encode_preferences(records, encoder, "error")
 
 
 def test_all_responses_of_a_prompt_lose_the_same_tokens(encoder):
     record = Ranking(LONG * 3, (" blue", " red", " Light is scattered by the air"), (1, 2, 3))
     whole = lengths(encoder, record)
     encoder.max_length = max(whole) - 7
-    encoded = encode_examples([record], encoder, "truncate_left")
+    encoded = encode_preferences([record], encoder, "truncate_left")
     (example,) = encoded.examples
     assert [len(row) for row in example.rows] == [length - 7 for length in whole]
-    (full,) = encode_examples([record], Encoder(encoder.tokenizer, True, 10_000), "error").examples
+    (full,) = encode_preferences([record], Encoder(encoder.tokenizer, True, 10_000), "error").examples
     for cut, row in zip(example.rows, full.rows, strict=True):
         assert cut == (BOS, *row[8:])
         assert cut[-1] == EOS
@@ -68,7 +68,7 @@ def test_what_over_long_records_come_to_is_counted(encoder, policy, counts):
         Preference("Why", LONG * 3, " red"),  # too long even without its prompt
     ]
     encoder.max_length = 30
-    encoded = encode_examples(records, encoder, policy)
+    encoded = encode_preferences(records, encoder, policy)
     assert (encoded.counts["truncated"], encoded.counts["dropped"]) == counts
     assert len(encoded.examples) == 3 - counts[1]
     assert all(len(row) <= 30 for example in encoded.examples for row in example.rows)
@@ -85,12 +85,14 @@ def test_a_prompt_is_cut_as_far_as_its_tightest_response_allows(encoder):
     longest = max(lengths(encoder, record))
     for excess, counts in ((rooms[1], (1, 0)), (rooms[1] + 1, (0, 1))):
         encoder.max_length = longest - excess
-        encoded = encode_examples([record], encoder, "truncate_left")
+        encoded = encode_preferences([record], encoder, "truncate_left")
         assert (encoded.counts["truncated"], encoded.counts["dropped"]) == counts
 
 
 def examples(prompts):
-    return [Example(((number,), (number, 1)), (1, 2), 0.0, prompt) for number, prompt in enumerate(prompts)]
+    return [
+        RankingExample(((number,), (number, 1)), (1, 2), 0.0, prompt) for number, prompt in enumerate(prompts)
+    ]
 
 
 @given(

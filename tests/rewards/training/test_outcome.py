@@ -17,7 +17,7 @@ from rewards.models.sidecar import read_sidecar
 from rewards.records import Generation, Preference, Ranking
 from rewards.scorers.loading import load_model_scorer
 from rewards.specs import parse_spec
-from rewards.training.outcome import fit
+from rewards.training import fit_outcome
 
 WORDS = ["a", "go", "sky", "blue", "light", "scatter", "redness!", "capitally", "everything"]
 QUICK = TrainingConfig(
@@ -51,8 +51,7 @@ def train(base, tmp_path):
         torch.set_num_threads(1)
         classifier, tokenizer = make_body(BodyConfig(name=str(base)), config.seed)
         encoder = Encoder(tokenizer, append_eos=True, max_length=64)
-        (tmp_path / name).mkdir(exist_ok=True)
-        return fit(RewardModel(classifier), encoder, records, config, tmp_path / name, held_out)
+        return fit_outcome(RewardModel(classifier), encoder, records, held_out, config, tmp_path / name)
 
     return run
 
@@ -228,7 +227,9 @@ def test_contradictions_are_refused(train):
             "b", records, dataclasses.replace(QUICK, early_stopping=1, evaluation_steps=2, checkpoint_steps=4)
         )
     with pytest.raises(ConfigError, match="early_stopping needs held-out prompts"):
-        train("c", records, dataclasses.replace(QUICK, early_stopping=1), held_out=[])
+        train("c", records, dataclasses.replace(QUICK, early_stopping=1, evaluation_share=0))
+    with pytest.raises(DataError, match="nothing to evaluate on"):
+        train("c", records, held_out=[])
     with pytest.raises(DataError, match="1 held-out prompts are also trained on"):
         train("d", records, held_out=records[:1])
     with pytest.raises(DataError, match="nothing to train on"):
@@ -244,7 +245,9 @@ def test_the_learning_rate_left_open_depends_on_whether_the_body_is_new(base, tm
         classifier, tokenizer = make_body(body, 0)
         out = tmp_path / name
         out.mkdir()
-        result = fit(RewardModel(classifier), Encoder(tokenizer, True, 64), records, config, out)
+        result = fit_outcome(
+            RewardModel(classifier), Encoder(tokenizer, True, 64), records, None, config, out
+        )
         used = [line["learning_rate"] for line in metrics(out) if "learning_rate" in line]
         assert result.learning_rate == max(used) == expected
         assert read_sidecar(str(out)).trained_on["training"]["learning_rate"] == expected

@@ -16,8 +16,8 @@ from rewards.encoding.encoder import Encoder
 from rewards.models.bodies import make_classifier as make_body
 from rewards.models.outcome import RewardModel
 from rewards.records import Preference
+from rewards.training import fit_outcome
 from rewards.training.fitting import last_complete
-from rewards.training.outcome import fit
 from rewards.training.trainer import PackedTrainer
 
 
@@ -59,7 +59,7 @@ from rewards.encoding.encoder import Encoder
 from rewards.models.bodies import make_classifier
 from rewards.models.outcome import RewardModel
 from rewards.records import Preference
-from rewards.training.outcome import fit
+from rewards.training import fit_outcome
 
 def train(base, out, lora):
     torch.set_num_threads(1)
@@ -74,7 +74,7 @@ def train(base, out, lora):
     records = [Preference(f"Word {n}:", " " + words[b], " " + words[a]) for n, (a, b) in enumerate(pairs)]
     model, tokenizer = make_classifier(BodyConfig(name=base), 0)
     Path(out).mkdir(exist_ok=True)
-    return fit(RewardModel(model), Encoder(tokenizer, True, 64), records, config, Path(out))
+    return fit_outcome(RewardModel(model), Encoder(tokenizer, True, 64), records, None, config, out)
 
 if __name__ == "__main__":
     train(sys.argv[1], sys.argv[2], lora=False)
@@ -161,9 +161,8 @@ def test_patience_goes_on_where_it_was(base, tmp_path, killed_at, steps):
         torch.set_num_threads(1)
         model, tokenizer = make_body(BodyConfig(name=str(base)), 0)
         (tmp_path / name).mkdir(exist_ok=True)
-        return fit(
-            RewardModel(model), Encoder(tokenizer, True, 64), records, config, tmp_path / name, against
-        )
+        encoder = Encoder(tokenizer, True, 64)
+        return fit_outcome(RewardModel(model), encoder, records, against, config, tmp_path / name)
 
     whole = train("whole")
     assert whole.steps == 4
