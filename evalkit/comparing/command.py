@@ -21,7 +21,7 @@ from evalkit.comparing.samples import (
 )
 from evalkit.comparing.text import pair_row, table_rows, tables
 from evalkit.comparing.verdicts import Judged, judge_policies
-from evalkit.policies.probe.prompts import Asked, read_prompts
+from evalkit.policies.probe.prompts import PromptRecord, read_prompts
 from evalkit.report.csv import write_csv
 from evalkit.report.plain import plain_values
 from evalkit.runs.files import atomic_write, fingerprint, json_text, spec_fingerprint
@@ -73,7 +73,7 @@ def run(config: Compare) -> None:
     console.print(f"Results are in {folder}: {made}", soft_wrap=True)
 
 
-def _check_inputs(config: Compare, asked: Sequence[Asked]) -> None:
+def _check_inputs(config: Compare, asked: Sequence[PromptRecord]) -> None:
     """Load everything once while samples are still to be made, so that no mistake shows after hours."""
     folder = Path(config.out)
     if (folder / DONE).exists() and not config.overwrite:
@@ -107,7 +107,7 @@ def _inputs(config: Compare) -> dict[str, object]:
 
 
 def _prompt_rows(
-    asked: Sequence[Asked], everyone: Sequence[Responses], policies: Sequence[Policy], samples: int
+    asked: Sequence[PromptRecord], everyone: Sequence[Responses], policies: Sequence[Policy], samples: int
 ) -> Iterator[dict[str, object]]:
     """Yield a row for each prompt: all responses to it, with their rewards and wins."""
     for number, one in enumerate(asked):

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from evalkit.comparing.config import Compare
 from evalkit.pipeline import generate as generating
 from evalkit.policies.policy import PromptCheck, load_policy
-from evalkit.policies.probe.prompts import Asked, scores_of
+from evalkit.policies.probe.prompts import PromptRecord, scores_of
 from evalkit.runs.files import fingerprint, spec_fingerprint
 from evalkit.runs.outputs import ResumableRows
 from evalkit.training.sampling import generation
@@ -50,7 +50,7 @@ def samples_path(folder: Path, name: str) -> Path:
     return folder / "samples" / f"{name}.jsonl"
 
 
-def check_policies(config: Compare, asked: Sequence[Asked]) -> None:
+def check_policies(config: Compare, asked: Sequence[PromptRecord]) -> None:
     """Load each policy whose samples are not there, and refuse prompts that it cannot continue.
 
     Raises:
@@ -93,7 +93,11 @@ def _read_responses(path: Path, name: str, samples: int) -> Responses:
 
 
 def reward_responses(
-    config: Compare, everyone: Sequence[Responses], asked: Sequence[Asked], folder: Path, console: Console
+    config: Compare,
+    everyone: Sequence[Responses],
+    asked: Sequence[PromptRecord],
+    folder: Path,
+    console: Console,
 ) -> dict[str, dict[str, Floats]]:
     """Score what is not scored yet; each scorer is loaded once, and only if there is something to do.
 
@@ -124,7 +128,7 @@ def reward_responses(
 
 
 def _score(
-    scorer: Scorer, name: str, responses: Responses, asked: Sequence[Asked], output: ResumableRows
+    scorer: Scorer, name: str, responses: Responses, asked: Sequence[PromptRecord], output: ResumableRows
 ) -> None:
     """Write each prompt's rewards, in chunks that a restart does not move."""
     terminal = Console(stderr=True)
@@ -141,7 +145,7 @@ def _score(
 
 
 def _scored(
-    scorer: Scorer, name: str, responses: Responses, asked: Sequence[Asked], prompts: slice
+    scorer: Scorer, name: str, responses: Responses, asked: Sequence[PromptRecord], prompts: slice
 ) -> Iterator[Mapping[str, object]]:
     texts = responses.texts[prompts]
     generations = [
@@ -163,7 +167,7 @@ def _read_rewards(path: Path, samples: int) -> Floats:
     return np.array(values, dtype=np.float64)
 
 
-def check_same_prompts(everyone: Sequence[Responses], asked: Sequence[Asked], source: str) -> None:
+def check_same_prompts(everyone: Sequence[Responses], asked: Sequence[PromptRecord], source: str) -> None:
     """Refuse samples of more or fewer prompts than there are.
 
     Raises:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from evalkit.comparing.config import Compare
 from evalkit.comparing.samples import Floats, Responses
-from evalkit.policies.probe.prompts import Asked
+from evalkit.policies.probe.prompts import PromptRecord
 from judges.asking.asker import Asker
 from judges.asking.session import Session
 from judges.judge import Verdict
@@ -27,7 +27,7 @@ from rewards.records import Generation
 class SampledSide(Side):
     """One policy's responses as a side of comparisons: the j-th to the i-th prompt has the id `i.j`."""
 
-    asked: Sequence[Asked] = ()
+    asked: Sequence[PromptRecord] = ()
     responses: Sequence[Sequence[str]] = ()
 
     def generations(self) -> Iterator[tuple[Row, Generation]]:
@@ -54,7 +54,11 @@ class Judged:
 
 
 def judge_policies(
-    config: Compare, everyone: Sequence[Responses], asked: Sequence[Asked], folder: Path, console: Console
+    config: Compare,
+    everyone: Sequence[Responses],
+    asked: Sequence[PromptRecord],
+    folder: Path,
+    console: Console,
 ) -> dict[str, dict[str, Judged]]:
     """Ask each judge what it was not asked yet; one budget and one ledger are for all.
 
@@ -96,7 +100,7 @@ def _ledger(config: Compare) -> str:
 
 
 def _comparisons(
-    config: Compare, policy: Responses, baseline: Responses, asked: Sequence[Asked]
+    config: Compare, policy: Responses, baseline: Responses, asked: Sequence[PromptRecord]
 ) -> SideComparisons:
     first, second = (
         SampledSide(config.data, one.name, asked=asked, responses=one.texts) for one in (policy, baseline)

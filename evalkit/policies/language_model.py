@@ -51,6 +51,11 @@ class LanguageModel(HeadedModel):
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__(model, head_name(model))
 
+    @property
+    def name(self) -> str:
+        """Folder or Hub id that it was loaded from; empty of a model that was made in memory."""
+        return str(self.inner.name_or_path or "")
+
     def forward(
         self,
         packs: Sequence[Pack] | None,

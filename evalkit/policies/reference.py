@@ -1,5 +1,6 @@
 """The reference that a policy is held to: named and hashed in the run, and refused where it is another."""
 
+import copy
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -75,6 +76,13 @@ def load_reference(name: str, tokenizer: Any, device: torch.device) -> Reference
     reference = LanguageModel(model)
     reference.to(device).requires_grad_(False).eval()
     return Reference(name, weights_hash(reference.inner), reference, prepare_for_packing(reference))
+
+
+def frozen_copy(policy: LanguageModel) -> Reference:
+    """Return a policy as it is now as a reference, which its training leaves alone."""
+    reference = LanguageModel(copy.deepcopy(policy.inner))
+    reference.requires_grad_(False).eval()
+    return Reference(policy.name, weights_hash(reference.inner), reference, prepare_for_packing(reference))
 
 
 def record_reference(folder: Path, reference: Reference) -> None:

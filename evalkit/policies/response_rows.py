@@ -47,7 +47,7 @@ class ResponseEncoder:
         eos: Whether responses end with one at all.
 
     Raises:
-        ModelError: The tokenizer has no EOS token.
+        ModelError: Responses end with EOS, and the tokenizer has none.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class ResponseEncoder:
         end_tokens: frozenset[int] = frozenset(),
         eos: bool = True,
     ) -> None:
-        if tokenizer.eos_token_id is None:
+        if eos and tokenizer.eos_token_id is None:
             raise ModelError(
                 f"the tokenizer {tokenizer.name_or_path!r} has no EOS token, from which a policy learns "
                 "where a response ends; set its eos_token"
@@ -65,7 +65,7 @@ class ResponseEncoder:
         self.tokenizer = tokenizer
         self.max_length = max_length
         self._encoder = Encoder(tokenizer, append_eos=False, max_length=max_length)
-        self._ends = end_tokens | {tokenizer.eos_token_id}
+        self._ends = end_tokens | ({tokenizer.eos_token_id} - {None})
         self._eos = eos
 
     def encode(

@@ -13,7 +13,14 @@ from evalkit.runs.locks import locked_folder
 from evalkit.runs.terminal import say, show
 from evalkit.training import sft as training_sft
 from evalkit.training.best_of_n_figure import draw_rounds
-from evalkit.training.best_of_n_rounds import KEPT, Drawn, Round, drawn_from, keep_best, read_round
+from evalkit.training.best_of_n_rounds import (
+    KEPT,
+    Round,
+    SampleStatistics,
+    keep_best,
+    read_round,
+    sample_statistics,
+)
 from evalkit.training.policy_config import TrainBestOfN, TrainSft
 from evalkit.training.run import RESULT
 from evalkit.training.sampling import (
@@ -121,12 +128,12 @@ def _last(config: TrainBestOfN, folder: Path, number: int) -> str:
     return str(policy_of(config, folder, number - 1)) if number > 1 else config.policy
 
 
-def _after(config: TrainBestOfN, folder: Path) -> Drawn:
+def _after(config: TrainBestOfN, folder: Path) -> SampleStatistics:
     """Sample the last policy too, on the prompts trained on, since no round has told its reward."""
     last = _last(config, folder, config.rounds + 1)
     own, n = folder / AFTER, min(config.n, LOOKED_AT)
     sample_and_score(config, last, own, n, seed_of(config.seed, config.rounds + 1))
-    return drawn_from(own / SCORED, last)
+    return sample_statistics(own / SCORED, last)
 
 
 def _told(made: Round) -> str:
@@ -142,7 +149,7 @@ def _told(made: Round) -> str:
     return "; ".join(notes)
 
 
-def rounds_table(rounds: Sequence[Round], after: Drawn) -> Table:
+def rounds_table(rounds: Sequence[Round], after: SampleStatistics) -> Table:
     """Return a row for each round and one for the last policy: rewards, endings, lengths."""
     table = Table(box=None, pad_edge=False)
     for place, name in enumerate(("round", "reward", "of the kept", "finished", "tokens", "distinct")):
@@ -154,7 +161,7 @@ def rounds_table(rounds: Sequence[Round], after: Drawn) -> Table:
     return table
 
 
-def _cells(drawn: Drawn, kept: str) -> tuple[str, ...]:
+def _cells(drawn: SampleStatistics, kept: str) -> tuple[str, ...]:
     reward = _plus_minus(drawn.reward, drawn.reward_error)
     return reward, kept, f"{drawn.finished:.1%}", f"{drawn.tokens:.1f}", f"{drawn.distinct:.1%}"
 

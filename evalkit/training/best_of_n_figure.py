@@ -8,14 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evalkit.report.style import COLOURS, PLAIN_TEXT
-from evalkit.training.best_of_n_rounds import Drawn, Round
+from evalkit.training.best_of_n_rounds import Round, SampleStatistics
 
 WIDE = 90
 """Most letters of the scorer's name; of a longer one the end is shown."""
 
 
 @rc_context(PLAIN_TEXT)
-def draw_rounds(rounds: Sequence[Round], after: Drawn, scorer: str, path: Path) -> None:
+def draw_rounds(rounds: Sequence[Round], after: SampleStatistics, scorer: str, path: Path) -> None:
     """Draw the mean rewards of samples and of those kept, with two standard errors over prompts.
 
     Args:

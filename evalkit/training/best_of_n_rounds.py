@@ -20,7 +20,7 @@ KEPT, ROUND = "kept.jsonl", "round.json"
 
 
 @dataclass(frozen=True)
-class Drawn:
+class SampleStatistics:
     """Figures of samples of one policy."""
 
     policy: str
@@ -46,7 +46,7 @@ class Round:
 
     number: int
     """From 1."""
-    drawn: Drawn
+    drawn: SampleStatistics
     kept: int
     """Samples kept of all prompts, the data of the fine-tuning."""
     kept_reward: float
@@ -89,7 +89,7 @@ def keep_best(config: TrainBestOfN, scored: Sequence[Path], folder: Path, policy
     mean, error = mean_and_error(keeping.means)
     made = Round(
         number,
-        drawn_from(scored[-1], policy),
+        sample_statistics(scored[-1], policy),
         kept=keeping.kept,
         kept_reward=mean,
         kept_reward_error=error,
@@ -109,10 +109,10 @@ def read_round(folder: Path) -> Round | None:
     if not path.exists():
         return None
     values = json.loads(path.read_text(encoding="utf-8"))
-    return Round(**{**values, "drawn": Drawn(**values["drawn"])})
+    return Round(**{**values, "drawn": SampleStatistics(**values["drawn"])})
 
 
-def drawn_from(scored: Path, policy: str) -> Drawn:
+def sample_statistics(scored: Path, policy: str) -> SampleStatistics:
     """Return the figures of a file of scored samples."""
     means: list[float] = []
     samples = finished = tokens = distinct = 0
@@ -124,7 +124,7 @@ def drawn_from(scored: Path, policy: str) -> Drawn:
             finished += candidate.generation.extra[ENDING] != "length"
             tokens += int(str(candidate.generation.extra["token_count"]))
     mean, error = mean_and_error(means)
-    return Drawn(
+    return SampleStatistics(
         policy, len(means), samples, mean, error, finished / samples, tokens / samples, distinct / samples
     )
 

@@ -23,10 +23,10 @@ from evalkit.cli import main
 from evalkit.policies.generation.local import LocalPolicy
 from evalkit.policies.losses import generalized_advantages, whiten
 from evalkit.policies.ppo.critic import load_critic
-from evalkit.policies.ppo.token_credit import Written
 from evalkit.policies.probe.prompts import scores_of
 from evalkit.policies.reference import load_reference
-from evalkit.training.ppo_log import PpoLog
+from evalkit.policies.rollout.round_log import RoundLog
+from evalkit.policies.rollout.token_credit import Written
 from rewards.records import Generation
 from rewards.scorer import load_scorer
 from tests.benchmarks.conftest import write_results
@@ -145,9 +145,9 @@ def theirs(job: dict[str, Any], folder: Path) -> dict[str, Any]:
 def ours(job: dict[str, Any], data: Path, out: Path, critic: str, monkeypatch: pytest.MonkeyPatch) -> Times:
     """Rounds by the command, its writing of metrics included."""
     times = Times()
-    write = PpoLog.write
+    write = RoundLog.write
 
-    def stamp(self: PpoLog, metrics: dict[str, Any]) -> None:
+    def stamp(self: RoundLog, metrics: dict[str, Any]) -> None:
         write(self, metrics)
         times.wall.append(time.perf_counter())
         times.processor.append(time.process_time())
@@ -177,7 +177,7 @@ def ours(job: dict[str, Any], data: Path, out: Path, critic: str, monkeypatch: p
         "ppo.checkpoint_rounds": job["rounds"],  # past the last time taken; TRL saves none
     }
     with monkeypatch.context() as patch:
-        patch.setattr(PpoLog, "write", stamp)
+        patch.setattr(RoundLog, "write", stamp)
         assert main(["train", "ppo", *(f"--{name}={value}" for name, value in options.items())]) in (None, 0)
     return times
 

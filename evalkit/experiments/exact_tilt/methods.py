@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -26,22 +26,16 @@ from evalkit.policies.checkpoint import load_causal, save_policy
 from evalkit.policies.config import DpoConfig
 from evalkit.policies.dpo import DpoObjective, PairExample, fit_dpo, prepare_pairs
 from evalkit.policies.generation.local import LocalPolicy
-from evalkit.policies.language_model import LanguageModel, twin
+from evalkit.policies.language_model import LanguageModel
 from evalkit.policies.policy import SamplingConfig
-from evalkit.policies.ppo.checkpoint import PpoState
 from evalkit.policies.ppo.config import PpoConfig, resolve_recipe
-from evalkit.policies.ppo.critic import load_critic
-from evalkit.policies.ppo.learner import Learner, Texts
-from evalkit.policies.ppo.rollout import Experience
-from evalkit.policies.ppo.rounds import Ppo, schedule_of
-from evalkit.policies.ppo.token_credit import TokenCredit
-from evalkit.policies.probe.prompts import Asked
+from evalkit.policies.ppo.fit import PpoOptions, fit_ppo
 from evalkit.policies.reference import load_reference
 from evalkit.policies.reference_log_probs import reference_log_probs
 from evalkit.policies.response_rows import ResponseEncoder
 from evalkit.policies.sft import Demonstration, SftObjective, prepare_demonstrations
 from rewards.config import TrainingConfig
-from rewards.models.head import prepare_for_packing
+from rewards.models.head import HeadedModel
 from rewards.records import Generation, Preference
 from rewards.training.examples import Split
 from rewards.training.fitting import fit_examples
@@ -93,6 +87,33 @@ class WeightedObjective:
         """Return the inner metrics."""
         found: dict[str, float] = self.inner.metrics(sums)
         return found
+
+
+@dataclass(frozen=True)
+class ExactProbe:
+    """A probe that hands the policy on, with the responses that it has learnt from, ten times in a run.
+
+    Attributes:
+        config: The run's.
+        look_at: Takes both.
+    """
+
+    config: PpoConfig
+    look_at: Callable[[int, LanguageModel], None]
+    every: ClassVar[int] = 0
+    stops: ClassVar[bool] = False
+
+    def resume(self, step: int) -> None:
+        """Take up a run: there is nothing to remember."""
+
+    def look(self, model: HeadedModel, step: int) -> Mapping[str, float]:
+        """Hand the policy on after `step` updates; the start is no news."""
+        settings = resolve_recipe(self.config)
+        buffer = cast(int, settings.buffer)
+        rounds = step // (settings.epochs * (buffer // settings.batch))
+        if rounds:
+            self.look_at(rounds * buffer, cast(LanguageModel, model))
+        return {}
 
 
 class Workshop:
@@ -208,29 +229,14 @@ class Workshop:
         return folder
 
     def ppo(self, config: PpoConfig, look: Callable[[int, LanguageModel], None]) -> LanguageModel:
-        """Optimise the reward by PPO, of the parts that `evalkit train ppo` is made of.
+        """Optimise the reward by PPO, exactly as `evalkit train ppo` does.
 
         Args:
             config: The algorithm.
             look: Told the responses sampled so far and the policy, ten times in the run.
         """
-        chosen = resolve_recipe(config)
         policy = self.start()
-        packs = prepare_for_packing(policy)
-        sampler = LocalPolicy(twin(policy.inner), self.tokenizer, self.base)
-        critic = load_critic(self.base, self.base, self.tokenizer, policy.device, chosen.seed)
-        schedule = schedule_of(chosen, 0)
-        updates = (schedule.rounds - schedule.pretraining) * schedule.updates_a_round
-        learner = Learner(policy, packs, critic, chosen, updates)
-        credit = TokenCredit(self.world, "auto", "\n", sampler.texts, "world")
-        asked = [Asked(prompt, f"prompt {number}", {}) for number, prompt in enumerate(PROMPTS, 1)]
-        experience = Experience(
-            sampler, policy, packs, self.reference, critic, self.world, "world", credit, chosen
-        )
-        ppo = Ppo(
-            learner, experience, asked, Texts([], []), chosen, schedule, None, lambda _: None, lambda _: None
-        )
-        for state, keep in ppo.rounds(PpoState(coefficient=chosen.kl_coefficient)):
-            if keep:
-                look(state.round * int(chosen.buffer or 0), policy)
+        options = PpoOptions(scorer_name="world", probe=ExactProbe(config, look))
+        out = self._fresh("ppo")
+        fit_ppo(policy, self.encoder, PROMPTS, (), config, out, scorer=self.world, options=options)
         return policy

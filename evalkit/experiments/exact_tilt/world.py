@@ -12,7 +12,7 @@ from tokenizers import pre_tokenizers
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from evalkit.policies.generation.local import end_tokens
-from evalkit.policies.generation.texts import Texts
+from evalkit.policies.generation.texts import TextCodec
 from evalkit.policies.language_model import LanguageModel, row_statistics
 from evalkit.testbeds.world_models import make_llama, make_word_tokenizer
 from rewards.models.head import can_pack, prepare_for_packing
@@ -88,7 +88,7 @@ class Enumeration:
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, model: LlamaForCausalLM) -> None:
         ends = end_tokens(model, tokenizer)
-        texts = Texts(tokenizer, "policy", ends)
+        texts = TextCodec(tokenizer, "policy", ends)
         others = [token for token in range(len(tokenizer)) if token not in ends]
         self.responses = [
             (*words, end)

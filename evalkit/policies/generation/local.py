@@ -10,7 +10,7 @@ from evalkit.policies.checkpoint import load_causal
 from evalkit.policies.generation.cache import cache_argument, can_pad
 from evalkit.policies.generation.decoding import Ending, Sample, decode, prefill
 from evalkit.policies.generation.randomness import sample_keys
-from evalkit.policies.generation.texts import StopTexts, Texts
+from evalkit.policies.generation.texts import StopTexts, TextCodec
 from evalkit.policies.policy import DEFAULT_SAMPLING, SamplingConfig
 from rewards.errors import ConfigError, DataError, SpecError
 from rewards.records import Generation, Prompt, prompt_key
@@ -46,7 +46,7 @@ class LocalPolicy:
         cache_argument(model)
         self.tokenizer = tokenizer
         self.name = name
-        self.texts = Texts(tokenizer, name, end_tokens(model, tokenizer))
+        self.texts = TextCodec(tokenizer, name, end_tokens(model, tokenizer))
         config = model.config.get_text_config()
         self._context: int | None = getattr(config, "max_position_embeddings", None)
 

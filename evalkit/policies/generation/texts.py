@@ -13,7 +13,7 @@ ANCHOR = 8
 """Tokens of the prompt that are decoded with a response: enough for spaces and bytes at the seam."""
 
 
-class Texts:
+class TextCodec:
     """The way between texts and tokens of one tokenizer.
 
     Args:
@@ -125,7 +125,7 @@ class StopTexts:
         stop: The stop texts, none empty.
     """
 
-    def __init__(self, texts: Texts, stop: Sequence[str]) -> None:
+    def __init__(self, texts: TextCodec, stop: Sequence[str]) -> None:
         self.texts = texts
         self.stop = tuple(stop)
         # A token that is text holds a byte or more, so this many reach over every stop text that ends with

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from evalkit.policies.ppo.learner import Learner
-from evalkit.policies.ppo.reward_scale import RunningMoments
+from evalkit.policies.rollout.reward_scale import RunningMoments
 from evalkit.runs.files import json_text
 from rewards.errors import ModelError
 

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
-from evalkit.policies.generation.texts import Texts
-from evalkit.policies.ppo.token_credit import Written, token_offsets
+from evalkit.policies.generation.texts import TextCodec
+from evalkit.policies.language_model import LanguageModel
+from evalkit.policies.rollout.token_credit import Written, token_offsets
 from rewards.encoding.encoder import Encoder
 from rewards.encoding.packs import Integers, Pack, Tokens, pack
 from rewards.errors import ConfigError, DataError, ModelError
-from rewards.models.checkpoint import load_classifier, start_classifier
+from rewards.models.checkpoint import load_classifier, save, start_classifier
 from rewards.models.head import can_pack, prepare_for_packing
 from rewards.models.hub import load_tokenizer, loading_options, quiet
 from rewards.models.outcome import SequenceModel
@@ -60,7 +61,7 @@ class Critic:
     tokenizer: Any
 
     def rows(
-        self, prompts: Sequence[Prompt], written: Sequence[Written], texts: Texts, names: Sequence[str]
+        self, prompts: Sequence[Prompt], written: Sequence[Written], texts: TextCodec, names: Sequence[str]
     ) -> list[CriticRow]:
         """Return the responses as the critic reads them.
 
@@ -96,7 +97,7 @@ class Critic:
         ]
 
     def _cut_anew(
-        self, prompts: Sequence[Prompt], written: Sequence[Written], texts: Texts, names: Sequence[str]
+        self, prompts: Sequence[Prompt], written: Sequence[Written], texts: TextCodec, names: Sequence[str]
     ) -> list[CriticRow]:
         assert self.encoder is not None
         located = self.encoder.locate(prompts, [one.text for one in written], names)
@@ -120,6 +121,10 @@ class Critic:
         if not (self.packs and can_pack(self.model.inner.config, longest)):
             return None
         return list(pack(_read(rows), PACK_TOKENS))
+
+    def classifier(self) -> SequenceModel:
+        """Return the model as its folder has it."""
+        return self.model
 
     @torch.no_grad()
     def row_values(self, rows: Sequence[CriticRow], at_once: int) -> list[Tensor]:
@@ -182,6 +187,37 @@ def load_critic(
     longest = context_length(model.config, own)
     encoder = None if same else Encoder(own, append_eos=False, max_length=longest)
     return Critic(body, text, scale, encoder, longest, prepare_for_packing(body), own)
+
+
+def start_critic(policy: LanguageModel, tokenizer: Any, max_length: int) -> Critic:  # noqa: ANN401  # as above
+    """Return a critic on a copy of a policy's body, under a head that tells 0 of everything.
+
+    Args:
+        policy: The policy, before adapters are put into it.
+        tokenizer: Its tokenizer.
+        max_length: Most tokens in a row.
+    """
+    made = headed(policy.inner)
+    torch.nn.init.zeros_(made.score.weight)
+    body = SequenceModel(made.to(policy.device))
+    body.eval()
+    return Critic(body, policy.name, Scale(), None, max_length, prepare_for_packing(body), tokenizer)
+
+
+def headed(model: PreTrainedModel) -> Any:  # noqa: ANN401  # Transformers' factories share no public type
+    """Return a copy of a language model's body under a new head of one output."""
+    build: Any = AutoModelForSequenceClassification.from_config
+    with quiet():  # Transformers remarks on the names of labels that a policy's configuration may have
+        made = build(type(model.config)(**{**model.config.to_dict(), "num_labels": 1}))
+    made.base_model.load_state_dict(model.base_model.state_dict())
+    return made
+
+
+def save_critic(critic: Critic, folder: Path) -> None:
+    """Write a critic's folder, which loads as a reward model and as another run's critic."""
+    folder.mkdir(exist_ok=True)
+    about = Sidecar(append_eos=False, tokenizer_hash=tokenizer_hash(critic.tokenizer), scale=critic.scale)
+    save(critic.classifier(), critic.tokenizer, folder, about)
 
 
 def _tells_scores(name: str, sidecar: Sidecar | None) -> bool:

@@ -1,29 +1,31 @@
 """One PPO update of policy and critic from a batch of responses, in parts that fit the memory."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from evalkit.policies.generation.texts import TextCodec
 from evalkit.policies.language_model import LanguageModel, packs_of
 from evalkit.policies.losses.ppo import kl_estimate, ppo_clip_loss, ppo_penalty_loss, value_loss
 from evalkit.policies.ppo.config import PpoConfig
 from evalkit.policies.ppo.critic import Critic
-from evalkit.policies.ppo.rollout import Rollout
 from evalkit.policies.ppo.shared_critic import SharedCritic
-from evalkit.policies.ppo.side_by_side import side_by_side
-from evalkit.policies.ppo.targets import Targets
+from evalkit.policies.ppo.targets import Estimates, Targets
+from evalkit.policies.rollout.rollout import Rollout
+from evalkit.policies.rollout.side_by_side import side_by_side
 from rewards.encoding.packs import Tokens
 from rewards.errors import TrainingError
 from rewards.models.head import can_pack
 
+VALUES_AT_ONCE = 256
+"""Rows whose values are computed together."""
+
 
 @dataclass(frozen=True)
-class Texts:
+class PtxRows:
     """Rows of the mixed-in language-modelling loss, with the place where each begins to be learnt."""
 
     rows: Sequence[Tokens]
@@ -78,13 +80,28 @@ class Learner:
         config = self.config
         return config.learning_rate, config.critic_learning_rate or config.learning_rate
 
+    def estimate(self, rollout: Rollout, codec: TextCodec) -> Estimates:
+        """Return what the critic says of a rollout.
+
+        Args:
+            rollout: The rollout.
+            codec: The policy's way from tokens to texts.
+
+        Raises:
+            DataError: A row is longer than the critic's context.
+        """
+        prompts = [one.prompt for one in rollout.records]
+        rows = self.critic.rows(prompts, rollout.written, codec, [one.where for one in rollout.records])
+        with self._autocast():
+            return Estimates(rows, self.critic.row_values(rows, VALUES_AT_ONCE))
+
     def update(
         self,
         rollout: Rollout,
         targets: Targets,
         chosen: Sequence[int],
         coefficient: float,
-        texts: Texts | None,
+        ptx: PtxRows | None,
         policy_learns: bool,
     ) -> dict[str, float]:
         """Make one update from some of a round's responses, and return what was seen in it.
@@ -94,7 +111,7 @@ class Learner:
             targets: What its tokens are trained to.
             chosen: Numbers of the responses.
             coefficient: Weight of the KL to the reference, where it is a part of the loss.
-            texts: What the policy reads beside, for the language-modelling loss.
+            ptx: Rows of the mixed-in language-modelling loss.
             policy_learns: False while the critic is trained alone.
 
         Raises:
@@ -110,15 +127,15 @@ class Learner:
             with self._autocast():
                 for part in parts:
                     seen.update(self._policy_part(rollout, targets, part, tokens, coefficient))
-                if texts is not None:
-                    seen.update(self._texts_part(texts))
+                if ptx is not None:
+                    seen.update(self._ptx_part(ptx))
             return dict(seen)
 
         def learn_critic() -> dict[str, float]:
             seen: Counter[str] = Counter()
             with self._autocast():
                 for part in parts:
-                    seen.update(self._critic_part(rollout, targets, part, tokens))
+                    seen.update(self._critic_part(targets, part, tokens))
             return dict(seen)
 
         if not policy_learns:
@@ -176,10 +193,8 @@ class Learner:
         told.setdefault("old_new_kl", (moved.neg().expm1() + moved).sum() / tokens)
         return {name: float(value) for name, value in told.items()}
 
-    def _critic_part(
-        self, rollout: Rollout, targets: Targets, part: Sequence[int], tokens: int
-    ) -> dict[str, float]:
-        rows = [rollout.critic_rows[number] for number in part]
+    def _critic_part(self, targets: Targets, part: Sequence[int], tokens: int) -> dict[str, float]:
+        rows = [targets.critic_rows[number] for number in part]
         values = self.critic.values(rows, self.critic.packs_of(rows))
         loss, told = self._value_loss(values, targets, part, tokens)
         loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
@@ -197,12 +212,12 @@ class Learner:
         loss, clipped = value_loss(values, old, returns, everywhere, self.config.value_clip or 0.0, tokens)
         return loss, {"value_loss": loss.detach(), "value_clip_fraction": clipped}
 
-    def _texts_part(self, texts: Texts) -> dict[str, float]:
-        tokens = sum(len(row) - start for row, start in zip(texts.rows, texts.starts, strict=True))
-        size = self.config.micro_batch or len(texts.rows)
+    def _ptx_part(self, ptx: PtxRows) -> dict[str, float]:
+        tokens = sum(len(row) - start for row, start in zip(ptx.rows, ptx.starts, strict=True))
+        size = self.config.micro_batch or len(ptx.rows)
         total = 0.0
-        for begin in range(0, len(texts.rows), size):
-            rows, starts = texts.rows[begin : begin + size], texts.starts[begin : begin + size]
+        for begin in range(0, len(ptx.rows), size):
+            rows, starts = ptx.rows[begin : begin + size], ptx.starts[begin : begin + size]
             packed = self.packs and can_pack(self.policy.inner.config, max(map(len, rows)))
             found = self.policy(packs_of(self.policy, rows, packed), rows, starts)
             loss = -found.log_probs.sum() / tokens
@@ -258,29 +273,10 @@ class Learner:
         elif kl > target * 1.5:
             self.penalty *= 2
 
-    def _autocast(self) -> Any:  # noqa: ANN401  # torch's own context
+    def _autocast(self) -> torch.autocast:
         return torch.autocast(
             self.policy.device.type, torch.bfloat16, enabled=self.config.dtype == "bfloat16"
         )
-
-
-def batches(
-    count: int, size: int, epochs: int, siblings: int, generator: np.random.Generator
-) -> Iterator[Sequence[int]]:
-    """Yield the numbers of a round's responses in batches, in a new order of the prompts each pass.
-
-    Args:
-        count: Responses in the round.
-        size: Responses in a batch.
-        epochs: Passes.
-        siblings: Responses to each prompt; they stay together, so that their prompt is computed once.
-        generator: Draws the orders.
-    """
-    for _ in range(epochs):
-        prompts = generator.permutation(count // siblings)
-        order = (prompts[:, None] * siblings + np.arange(siblings)).ravel().tolist()
-        for start in range(0, count, size):
-            yield order[start : start + size]
 
 
 def mean_of(seen: Sequence[Mapping[str, float]]) -> dict[str, float]:

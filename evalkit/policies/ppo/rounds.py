@@ -1,4 +1,4 @@
-"""PPO: rounds of sampling and of learning, looked at, stopped where they go wrong, and resumed."""
+"""PPO in rounds of rollouts and updates: probed, stopped where they go wrong, and resumed."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,17 +10,16 @@ import numpy as np
 from evalkit.policies.losses.advantages import adapted_coefficient
 from evalkit.policies.ppo.checkpoint import PpoState
 from evalkit.policies.ppo.config import PpoConfig
-from evalkit.policies.ppo.learner import Learner, Texts, batches, mean_of
-from evalkit.policies.ppo.rollout import Experience, Rollout
+from evalkit.policies.ppo.learner import Learner, PtxRows, mean_of
 from evalkit.policies.ppo.targets import Targets, make_targets, totals
 from evalkit.policies.probe.collapse import signs_of_collapse
 from evalkit.policies.probe.panel import panel
-from evalkit.policies.probe.probe import PolicyProbe
-from evalkit.policies.probe.prompts import Asked
+from evalkit.policies.probe.prompts import PromptRecord
+from evalkit.policies.rollout.order import ORDER, TEXTS, minibatches, round_prompts, sampling_seed
+from evalkit.policies.rollout.rollout import Rollout, RolloutSampler
+from evalkit.runs.terminal import warn
 from rewards.errors import TrainingError
-
-PROMPTS, SAMPLES, ORDER, TEXTS = range(4)
-"""What a random number is for; together with the seed and a number it seeds each draw."""
+from rewards.training.trainer import Probe
 
 
 @dataclass(frozen=True)
@@ -32,14 +31,14 @@ class Schedule:
         rounds: Rounds in all.
         updates_a_round: Updates in each.
         checkpoint: Rounds between checkpoints.
-        look: Rounds between the probe's looks.
+        probe: Rounds between probes.
     """
 
     pretraining: int
     rounds: int
     updates_a_round: int
     checkpoint: int
-    look: int
+    probe: int
 
 
 def schedule_of(config: PpoConfig, every: int) -> Schedule:
@@ -47,7 +46,7 @@ def schedule_of(config: PpoConfig, every: int) -> Schedule:
 
     Args:
         config: The algorithm, its switches set.
-        every: Updates between the probe's looks; 0 looks ten times.
+        every: Updates between probes; 0 makes ten in the run.
     """
     buffer = cast(int, config.buffer)
     learning = -(-config.episodes // buffer)
@@ -69,26 +68,26 @@ class Ppo:
 
     Attributes:
         learner: Policy and critic.
-        experience: Samples rounds.
-        asked: Prompts to sample for.
-        texts: Rows of the mixed-in language-modelling loss; none given mixes in none.
-        config: The algorithm, its switches set.
+        sampler: Samples rollouts.
+        prompts: Prompts to sample for.
+        ptx: Rows of the mixed-in language-modelling loss; none given mixes in none.
         schedule: How long it is.
-        probe: Looks at the policy; None looks at nothing.
+        probe: The probe on held-out prompts; without one, signs of collapse are looked for in the rollouts.
         log: Takes each round's metrics.
-        warn: Takes what is to be told at once: a reward that is always the same, and signs of collapse where
-            no probe looks for them.
     """
 
     learner: Learner
-    experience: Experience
-    asked: Sequence[Asked]
-    texts: Texts
-    config: PpoConfig
+    sampler: RolloutSampler
+    prompts: Sequence[PromptRecord]
+    ptx: PtxRows
     schedule: Schedule
-    probe: PolicyProbe | None
+    probe: Probe | None
     log: Callable[[dict[str, Any]], None]
-    warn: Callable[[str], None]
+
+    @property
+    def config(self) -> PpoConfig:
+        """The algorithm, its switches set."""
+        return self.learner.config
 
     def rounds(
         self, state: PpoState, seen: Sequence[Mapping[str, Any]] = ()
@@ -114,27 +113,29 @@ class Ppo:
             number = state.round + 1
             state, told = self._round(state, number, number > schedule.pretraining)
             last = number == schedule.rounds
-            if self.probe is not None and self._looks(number):
+            if self.probe is not None and self._probes(number):
                 told |= self.probe.look(self.learner.policy, self.learner.done)
             self.log(told)
             history.append(_rollout(told))
             for sign in () if self.probe is not None else signs_of_collapse(history):
                 if sign.split(":")[0] not in warned:  # its numbers change from round to round
                     warned.add(sign.split(":")[0])
-                    self.warn(sign)
+                    warn(f"Warning: {sign}")
             stops = self.probe is not None and self.probe.stops
             yield state, last or stops or number % schedule.checkpoint == 0
 
-    def _looks(self, number: int) -> bool:
-        """Return whether the probe looks after a round."""
+    def _probes(self, number: int) -> bool:
+        """Return whether a round is followed by a probe."""
         learnt = number - self.schedule.pretraining
-        return learnt > 0 and (number == self.schedule.rounds or learnt % self.schedule.look == 0)
+        return learnt > 0 and (number == self.schedule.rounds or learnt % self.schedule.probe == 0)
 
     def _round(self, state: PpoState, number: int, policy_learns: bool) -> tuple[PpoState, dict[str, Any]]:
         """Return the state after one round more, and what was seen in it."""
         config = self.config
         began = time.perf_counter()
-        rollout = self.experience.sample(self._prompts(number), _seed(config.seed, SAMPLES, number))
+        count = cast(int, config.buffer) // config.samples
+        prompts = round_prompts(self.prompts, count, number, config.seed)
+        rollout = self.sampler.sample(prompts, sampling_seed(config.seed, number))
         sampled = time.perf_counter()
         seen = panel(rollout.sampled(), {"proxy": rollout.values}, rollout.prompts)
         if config.kl_limit and seen["kl"] > config.kl_limit:
@@ -144,12 +145,13 @@ class Ppo:
                 "--ppo.kl_coefficient or a smaller learning rate keeps it near from the start"
             )
         if number == 1 and np.ptp(totals(rollout)) == 0:
-            self.warn(
-                f"the reward tells nothing apart: all {len(rollout.rows)} responses of the first round have "
-                f"{totals(rollout)[0]:.4g}, from which a policy learns only to stay as it is"
+            warn(
+                f"Warning: the reward tells nothing apart: all {len(rollout.rows)} responses of the first "
+                f"round have {totals(rollout)[0]:.4g}, from which a policy learns only to stay as it is"
             )
         moments = state.moments.with_rewards(totals(rollout))
-        targets = make_targets(rollout, self.learner.critic, moments, state.coefficient, config)
+        estimates = self.learner.estimate(rollout, self.sampler.policy.texts)
+        targets = make_targets(rollout, estimates, moments, state.coefficient, config)
         told = self._learn(rollout, targets, number, state.coefficient, policy_learns)
         coefficient = state.coefficient
         if config.kl_target and policy_learns:
@@ -183,11 +185,11 @@ class Ppo:
         config = self.config
         generator = np.random.default_rng([config.seed, ORDER, number])
         seen = []
-        drawn = batches(len(rollout.rows), config.batch, config.epochs, config.samples, generator)
+        drawn = minibatches(len(rollout.rows), config.batch, config.epochs, config.samples, generator)
         for place, chosen in enumerate(drawn):
             seen.append(
                 self.learner.update(
-                    rollout, targets, chosen, coefficient, self._texts(number, place), policy_learns
+                    rollout, targets, chosen, coefficient, self._ptx(number, place), policy_learns
                 )
             )
         told = mean_of(seen)
@@ -197,31 +199,15 @@ class Ppo:
             told["last_old_new_kl"] = seen[-1]["old_new_kl"]
         return told
 
-    def _prompts(self, number: int) -> list[Asked]:
-        """Return a round's prompts: the next of a stream that goes through all in a new order each time."""
-        count = cast(int, self.config.buffer) // self.config.samples
-        first = (number - 1) * count
-        chosen: list[Asked] = []
-        for place in range(first, first + count):
-            epoch, within = divmod(place, len(self.asked))
-            if within == 0 or not chosen:
-                order = np.random.default_rng([self.config.seed, PROMPTS, epoch]).permutation(len(self.asked))
-            chosen.append(self.asked[order[within]])
-        return chosen
-
-    def _texts(self, number: int, place: int) -> Texts | None:
-        if not self.texts.rows or not self.config.ptx_coefficient:
+    def _ptx(self, number: int, place: int) -> PtxRows | None:
+        if not self.ptx.rows or not self.config.ptx_coefficient:
             return None
         generator = np.random.default_rng([self.config.seed, TEXTS, number, place])
-        size = min(self.config.batch, len(self.texts.rows))
-        chosen = generator.choice(len(self.texts.rows), size, replace=False)
-        return Texts([self.texts.rows[one] for one in chosen], [self.texts.starts[one] for one in chosen])
+        size = min(self.config.batch, len(self.ptx.rows))
+        chosen = generator.choice(len(self.ptx.rows), size, replace=False)
+        return PtxRows([self.ptx.rows[one] for one in chosen], [self.ptx.starts[one] for one in chosen])
 
 
 def _rollout(told: Mapping[str, Any]) -> dict[str, Any]:
     """Return the panel of a round's samples, its names unprefixed, beside the round's other metrics."""
     return {name.removeprefix("rollout_"): value for name, value in told.items()}
-
-
-def _seed(seed: int, purpose: int, number: int) -> int:
-    return int(np.random.SeedSequence([seed, purpose, number]).generate_state(1)[0])

@@ -5,15 +5,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification
 
 from evalkit.policies.checkpoint import merged
 from evalkit.policies.language_model import LanguageModel, packs_of
-from evalkit.policies.ppo.critic import Critic, CriticRow
+from evalkit.policies.ppo.critic import Critic, CriticRow, headed
 from rewards.encoding.packs import Pack
 from rewards.errors import ConfigError
 from rewards.models.head import can_pack
-from rewards.models.hub import quiet
 from rewards.models.outcome import SequenceModel
 from rewards.models.sidecar import Scale
 
@@ -81,11 +79,6 @@ class SharedCritic(Critic):
 
     def classifier(self) -> SequenceModel:
         """Return head and body as a model of its own, a copy, which goes on as any critic does."""
-        body: Any = merged(self.policy.classifier)
-        config = type(body.config)(**{**body.config.to_dict(), "num_labels": 1})
-        build: Any = AutoModelForSequenceClassification.from_config
-        with quiet():
-            made = build(config)
-        made.base_model.load_state_dict(body.base_model.state_dict())
+        made = headed(merged(self.policy.classifier))
         made.score.weight.data.copy_(self.model.weight.detach())  # type: ignore[operator]  # a ValueHead
         return SequenceModel(made)

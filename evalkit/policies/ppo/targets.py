@@ -16,12 +16,22 @@ from evalkit.policies.losses.advantages import (
 )
 from evalkit.policies.losses.ppo import kl_estimate
 from evalkit.policies.ppo.config import PpoConfig
-from evalkit.policies.ppo.critic import Critic
-from evalkit.policies.ppo.reward_scale import RunningMoments, scaled_rewards
-from evalkit.policies.ppo.rollout import Rollout
+from evalkit.policies.ppo.critic import CriticRow
+from evalkit.policies.rollout.reward_scale import RunningMoments, scaled_rewards
+from evalkit.policies.rollout.rollout import Rollout
 
-VALUES_AT_ONCE = 256
-"""Rows whose values are computed together."""
+
+@dataclass(frozen=True)
+class Estimates:
+    """What the critic says of a rollout before it learns from it.
+
+    Attributes:
+        rows: The responses as the critic reads them.
+        values: The value before each response token, [T] each.
+    """
+
+    rows: list[CriticRow]
+    values: list[Tensor]
 
 
 @dataclass(frozen=True)
@@ -33,12 +43,14 @@ class Targets:
         returns: What the critic learns.
         values: What it said before.
         rewards: Scaled rewards before the KL penalty.
+        critic_rows: The responses as the critic reads them.
     """
 
     advantages: list[Tensor]
     returns: list[Tensor]
     values: list[Tensor]
     rewards: list[Tensor]
+    critic_rows: list[CriticRow]
 
     def errors(self) -> dict[str, float]:
         """Return how far the critic was off: root mean squared error, and the share of variance explained."""
@@ -50,19 +62,18 @@ class Targets:
 
 
 def make_targets(
-    rollout: Rollout, critic: Critic, moments: RunningMoments, coefficient: float, config: PpoConfig
+    rollout: Rollout, estimates: Estimates, moments: RunningMoments, coefficient: float, config: PpoConfig
 ) -> Targets:
     """Return a round's advantages and returns.
 
     Args:
         rollout: The round.
-        critic: The critic, before it learns from the round.
+        estimates: Of the critic, before it learns from the round.
         moments: Of the rewards so far, the round's included.
         coefficient: Weight of the KL penalty.
         config: The algorithm, its switches set.
     """
-    with torch.autocast(critic.model.device.type, torch.bfloat16, enabled=config.dtype == "bfloat16"):
-        values = critic.row_values(rollout.critic_rows, VALUES_AT_ONCE)
+    values = estimates.values
     # One response that is paid at its end, such as an empty one, is not to have the mean taken off alone.
     whole = [all(rollout.whole)] * len(rollout.whole)
     scaled = [
@@ -87,7 +98,7 @@ def make_targets(
     else:
         found = k_step_advantages(*padded, mask, config.k, config.gamma)
     advantages = whiten(found.advantages, mask) if config.whiten_advantages else found.advantages
-    return Targets(_rows(advantages, lengths), _rows(found.returns, lengths), values, scaled)
+    return Targets(_rows(advantages, lengths), _rows(found.returns, lengths), values, scaled, estimates.rows)
 
 
 def _rows(padded: Tensor, lengths: Sequence[int]) -> list[Tensor]:

@@ -17,7 +17,7 @@ NGRAM = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sampled:
+class SampledResponse:
     """One response, and what policy and reference say of its tokens (nats, temperature 1)."""
 
     tokens: tuple[int, ...]
@@ -33,7 +33,7 @@ class Sampled:
 
 
 def panel(
-    samples: Sequence[Sampled],
+    samples: Sequence[SampledResponse],
     rewards: Mapping[str, Sequence[float]],
     prompts: Sequence[int] | None = None,
 ) -> dict[str, float]:
@@ -99,7 +99,7 @@ def repetition(tokens: Sequence[int]) -> float:
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
 
 
-def _check(samples: Sequence[Sampled], rewards: Mapping[str, Sequence[float]], groups: int) -> None:
+def _check(samples: Sequence[SampledResponse], rewards: Mapping[str, Sequence[float]], groups: int) -> None:
     for name, count in {"prompts": groups, **{name: len(values) for name, values in rewards.items()}}.items():
         if count != len(samples):
             raise DataError(f"{name}: {count} of {len(samples)} responses")

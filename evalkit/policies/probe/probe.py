@@ -12,13 +12,13 @@ from rich.console import Console
 from evalkit.policies.checkpoint import replace_policy
 from evalkit.policies.config import ProbeConfig
 from evalkit.policies.generation.local import LocalPolicy
-from evalkit.policies.generation.texts import Texts
+from evalkit.policies.generation.texts import TextCodec
 from evalkit.policies.language_model import LanguageModel, row_statistics, twin
 from evalkit.policies.policy import SamplingConfig
 from evalkit.policies.probe.collapse import signs_of_collapse
 from evalkit.policies.probe.look_file import LookFile
-from evalkit.policies.probe.panel import Sampled, panel
-from evalkit.policies.probe.prompts import Asked, read_prompts, scores_of
+from evalkit.policies.probe.panel import SampledResponse, panel
+from evalkit.policies.probe.prompts import PromptRecord, read_prompts, scores_of
 from evalkit.policies.reference import Reference
 from rewards.files import to_row
 from rewards.models.attention import NAME
@@ -59,7 +59,7 @@ class PolicyProbe:
     """
 
     config: ProbeConfig
-    prompts: Sequence[Asked]
+    prompts: Sequence[PromptRecord]
     """Held-out prompts, all of which are looked at."""
     tokenizer: Any
     """The policy's."""
@@ -83,7 +83,7 @@ class PolicyProbe:
         training = inner.training
         self._check(LocalPolicy(inner, self.tokenizer, self.reference.name))
         inner.train(training)
-        texts = Texts(self.tokenizer, self.reference.name, frozenset())
+        texts = TextCodec(self.tokenizer, self.reference.name, frozenset())
         self._tokens = [texts.encode(asked.prompt) for asked in self.prompts]
         self._looks = LookFile(self.folder / LOOKS)
         self._samples = LookFile(self.folder / SAMPLES)
@@ -157,7 +157,7 @@ class PolicyProbe:
     def _check(self, policy: LocalPolicy) -> None:
         policy.check([asked.prompt for asked in self.prompts], [asked.where for asked in self.prompts])
 
-    def _sample(self, training: _Training) -> tuple[list[Generation], list[Sampled]]:
+    def _sample(self, training: _Training) -> tuple[list[Generation], list[SampledResponse]]:
         """Return responses, and what policy and reference say of them, a prompt's side by side."""
         settings = SamplingConfig(
             temperature=self.config.temperature,
@@ -178,7 +178,7 @@ class PolicyProbe:
         own = row_statistics(training.reader, rows, starts, packed, entropies=True)
         others = self.reference.log_probs(rows, starts)
         samples = [
-            Sampled(
+            SampledResponse(
                 response,
                 mine.log_probs.double().numpy(),
                 other.double().numpy(),
@@ -225,7 +225,7 @@ class PolicyProbe:
 
 def make_probe(
     config: ProbeConfig,
-    prompts: Sequence[Asked] | None,
+    prompts: Sequence[PromptRecord] | None,
     tokenizer: Any,  # noqa: ANN401  # no public base type for both backends
     reference: Reference,
     folder: Path,

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+import numpy as np
+
 from rewards.errors import DataError, ScoringError
 from rewards.files import read_rows
 from rewards.records import Generation, Prompt, Score
@@ -12,7 +14,7 @@ from rewards.scorer import Scorer
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PromptRecord:
     """A prompt, where it came from, and the columns that scorers may want, such as a reference answer."""
 
     prompt: Prompt
@@ -42,7 +44,7 @@ NOT_ASKED = ("prompt", "response", "responses", "steps", "completions", "id")
 """Columns that are no property of the prompt."""
 
 
-def read_prompts(source: str, rename: Mapping[str, str], limit: int = 0) -> list[Asked]:
+def read_prompts(source: str, rename: Mapping[str, str], limit: int = 0) -> list[PromptRecord]:
     """Read prompts with the columns beside them.
 
     Args:
@@ -56,10 +58,37 @@ def read_prompts(source: str, rename: Mapping[str, str], limit: int = 0) -> list
     asked = []
     for row in islice(read_rows(source, rename=rename), limit or None):
         extra = {name: value for name, value in row.values.items() if name not in NOT_ASKED}
-        asked.append(Asked(row.prompt(), row.where, extra))
+        asked.append(PromptRecord(row.prompt(), row.where, extra))
     if not asked:
         raise DataError(f"{source}: has no prompts")
     return asked
+
+
+def as_records(prompts: Sequence[Prompt | PromptRecord]) -> list[PromptRecord]:
+    """Return prompts as records; those without a place are named by their number."""
+    return [
+        one if isinstance(one, PromptRecord) else PromptRecord(one, f"prompt {number}", {})
+        for number, one in enumerate(prompts, 1)
+    ]
+
+
+def hold_out_prompts(
+    records: Sequence[PromptRecord], most: int, seed: int
+) -> tuple[list[PromptRecord], list[PromptRecord]]:
+    """Return the prompts to train on, and a tenth of the different ones, held out of them.
+
+    Args:
+        records: All prompts.
+        most: Most prompts to hold out.
+        seed: Draws the held-out ones.
+    """
+    texts = list(dict.fromkeys(one.prompt for one in records))
+    order = np.random.default_rng([seed, len(texts)]).permutation(len(texts))
+    chosen = {texts[place] for place in order[: min(most, len(texts) // 10)]}
+    first = {one.prompt: one for one in reversed(records)}
+    return [one for one in records if one.prompt not in chosen], [
+        first[one] for one in texts if one in chosen
+    ]
 
 
 def scores_of(scorer: Scorer, generations: Sequence[Generation], name: str) -> list[Score]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evalkit.policies.probe.collapse import signs_of_collapse
-from evalkit.policies.probe.panel import Sampled, panel
+from evalkit.policies.probe.panel import SampledResponse, panel
 
 START = {
     "step": 0.0,
@@ -129,7 +129,7 @@ def drawn(generator, length=20):
         tokens = tuple(generator.integers(0, 50, size).tolist())
         reference = policy - generator.normal(0.05, 0.3, size)
         finished = bool(generator.random() < 0.8)
-        samples.append(Sampled(tokens, policy, reference, generator.exponential(2.0, size), finished))
+        samples.append(SampledResponse(tokens, policy, reference, generator.exponential(2.0, size), finished))
     rewards = {name: generator.normal(size=64) for name in ("proxy", "gold")}
     return panel(samples, rewards)
 

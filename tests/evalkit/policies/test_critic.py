@@ -5,9 +5,9 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from evalkit.policies.generation.texts import Texts
+from evalkit.policies.generation.texts import TextCodec
 from evalkit.policies.ppo.critic import CriticRow, critic_name, load_critic
-from evalkit.policies.ppo.token_credit import Written
+from evalkit.policies.rollout.token_credit import Written
 from rewards.errors import ConfigError, DataError, ModelError
 from rewards.records import Generation, Message
 from rewards.scorer import load_scorer
@@ -33,7 +33,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def texts():
-    return Texts(byte_tokenizer(), "policy", frozenset({EOS}))
+    return TextCodec(byte_tokenizer(), "policy", frozenset({EOS}))
 
 
 def written(texts, prompt, response, cut=False):
@@ -107,7 +107,7 @@ def test_messages_are_rendered_by_the_critics_own_template(root, texts):
     tokenizer = byte_tokenizer(OTHER, chat="{% for m in messages %}<{{ m['content'] }}>{% endfor %}")
     critic = critic_of(reward_folder(root / "chat", tokenizer, (0.0, 1.0), False), texts)
     prompt = (Message("user", "ab"),)
-    talks = Texts(byte_tokenizer(chat=CHAT), "policy", frozenset({EOS}))
+    talks = TextCodec(byte_tokenizer(chat=CHAT), "policy", frozenset({EOS}))
     one = written(talks, prompt, "baba")
     (row,) = critic.rows([prompt], [one], talks, ["r"])
     assert tokenizer.decode(row.tokens) == "<ab><baba>"

@@ -23,7 +23,7 @@ from transformers import (
 from evalkit.policies.generation.decoding import draw, likeliest, token_weights
 from evalkit.policies.generation.local import LocalPolicy
 from evalkit.policies.generation.randomness import sample_keys, uniforms
-from evalkit.policies.generation.texts import Texts
+from evalkit.policies.generation.texts import TextCodec
 from evalkit.policies.policy import SamplingConfig, load_policy
 from rewards.errors import ConfigError, DataError, ModelError, SpecError
 from rewards.records import Message
@@ -276,7 +276,8 @@ def test_a_stop_text_ends_the_response_where_it_first_is_whole(stories, stop):
             if stop in a.response:
                 ids = stories.tokenizer(prompt)["input_ids"]
                 assert (
-                    stop not in Texts(stories.tokenizer, "", frozenset()).responses([ids], [tokens[:-1]])[0]
+                    stop
+                    not in TextCodec(stories.tokenizer, "", frozenset()).responses([ids], [tokens[:-1]])[0]
                 )
 
 
@@ -284,7 +285,7 @@ def test_responses_are_what_the_text_has_beyond_the_prompt():
     if not STORIES.exists():
         pytest.skip("shared/data/stories260k is absent")
     tokenizer = AutoTokenizer.from_pretrained(STORIES)
-    texts = Texts(tokenizer, "", frozenset({1, 2}))
+    texts = TextCodec(tokenizer, "", frozenset({1, 2}))
     text = "Caf\u00e9 \u20ac5 \U0001f600 he said  twice ,ok"
     checked = 0
     for cut in range(len(text)):
@@ -336,7 +337,7 @@ TEMPLATE = (
 
 def test_messages_go_through_the_chat_template_with_one_bos(words):
     policy = LocalPolicy(words.model, word_tokenizer(template=TEMPLATE))
-    texts = Texts(policy.tokenizer, "", frozenset({EOS}))
+    texts = TextCodec(policy.tokenizer, "", frozenset({EOS}))
     messages = (Message("user", "w4 w5"),)
     assert texts.encode(messages) == [BOS, 4, 5, 3, 6]
     assert texts.encode("<s> w4 w5") == [BOS, 4, 5]
@@ -356,7 +357,7 @@ def test_messages_without_a_template_say_what_to_do(words):
 
 
 def test_an_end_token_that_the_tokenizer_puts_after_texts_is_left_out():
-    texts = Texts(word_tokenizer(end=True), "", frozenset({EOS}))
+    texts = TextCodec(word_tokenizer(end=True), "", frozenset({EOS}))
     assert texts.encode("w4 w5") == [BOS, 4, 5]
     assert texts.encode("w4 </s>") == [BOS, 4, EOS]
     assert texts.encode("") == [BOS]

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from evalkit.policies.probe.panel import Sampled, panel, repetition
+from evalkit.policies.probe.panel import SampledResponse, panel, repetition
 from rewards.errors import DataError, ModelError
 
 
 def sampled(policy, reference, tokens=None, entropies=(), finished=True):
     policy, reference = np.array(policy, dtype=float), np.array(reference, dtype=float)
     tokens = tuple(range(len(policy))) if tokens is None else tuple(tokens)
-    return Sampled(tokens, policy, reference, np.array(entropies, dtype=float), finished)
+    return SampledResponse(tokens, policy, reference, np.array(entropies, dtype=float), finished)
 
 
 def test_hand_worked_numbers():

@@ -11,7 +11,7 @@ from evalkit.policies.checkpoint import load_causal, read_policy, weights_hash
 from evalkit.policies.config import ProbeConfig
 from evalkit.policies.language_model import LanguageModel, packs_of
 from evalkit.policies.probe.probe import BEST, LOOKS, SAMPLES, PolicyProbe, make_probe
-from evalkit.policies.probe.prompts import Asked
+from evalkit.policies.probe.prompts import PromptRecord
 from evalkit.policies.reference import load_reference
 from rewards.config import LoraConfig, TrainingConfig
 from rewards.errors import DataError, ScoringError
@@ -41,7 +41,7 @@ def moved(model, scale=0.2):
 
 
 def asked(prompts=PROMPTS, **extra):
-    return [Asked(prompt, f"held.jsonl:{number}", extra) for number, prompt in enumerate(prompts, 1)]
+    return [PromptRecord(prompt, f"held.jsonl:{number}", extra) for number, prompt in enumerate(prompts, 1)]
 
 
 def proxies(spec):
@@ -97,7 +97,7 @@ def test_a_policy_that_is_its_reference_has_no_kl(tmp_path, loaded):
 
 def test_a_look_is_written_and_read_and_leaves_the_run_as_it_was(tmp_path, loaded):
     model = LanguageModel(moved(loaded[0])).train()
-    prompts = [*asked(), Asked((Message("user", "hi"),), "chat", {})]
+    prompts = [*asked(), PromptRecord((Message("user", "hi"),), "chat", {})]
     tokenizer = copy.deepcopy(loaded[1])
     tokenizer.chat_template = "{% for m in messages %}[{{ m['content'] }}]{% endfor %}"
     probe = probe_in(tmp_path, (loaded[0], tokenizer, loaded[2]), prompts, samples=2)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.policies.ppo.reward_scale import RunningMoments, scaled_rewards
+from evalkit.policies.rollout.reward_scale import RunningMoments, scaled_rewards
 
 numbers = st.floats(-1e6, 1e6)
 NORMAL = RunningMoments(4, 2.0, 4 * 9.0)
@@ -68,13 +68,11 @@ def test_a_round_is_scaled_in_one_way(monkeypatch):
 
     seen = []
     monkeypatch.setattr(ppo_batch, "scaled_rewards", lambda *told: seen.append(told[-1]) or list(told[0]))
-    critic = SimpleNamespace(
-        model=SimpleNamespace(device=torch.device("cpu")), row_values=lambda *_: [torch.zeros(2)] * 2
-    )
+    estimates = SimpleNamespace(rows=[], values=[torch.zeros(2)] * 2)
     for whole, wanted in (([True, True], [True, True]), ([True, False], [False, False])):
         rollout = SimpleNamespace(
-            critic_rows=[], rewards=[[0.0, 1.0]] * 2, whole=whole, log_probs=[torch.zeros(2)] * 2,
+            rewards=[[0.0, 1.0]] * 2, whole=whole, log_probs=[torch.zeros(2)] * 2,
             reference_log_probs=[torch.zeros(2)] * 2,
         )  # fmt: skip
-        ppo_batch.make_targets(rollout, critic, RunningMoments(), 0.0, resolve_recipe(PpoConfig()))
+        ppo_batch.make_targets(rollout, estimates, RunningMoments(), 0.0, resolve_recipe(PpoConfig()))
         assert seen.pop() == wanted

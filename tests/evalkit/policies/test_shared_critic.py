@@ -14,10 +14,10 @@ from evalkit.policies.policy import SamplingConfig
 from evalkit.policies.ppo.config import PpoConfig, resolve_recipe
 from evalkit.policies.ppo.critic import load_critic
 from evalkit.policies.ppo.learner import Learner
-from evalkit.policies.ppo.rollout import Rollout
 from evalkit.policies.ppo.shared_critic import SharedCritic
 from evalkit.policies.ppo.targets import Targets
-from evalkit.policies.ppo.token_credit import Written
+from evalkit.policies.rollout.rollout import Rollout
+from evalkit.policies.rollout.token_credit import Written
 from rewards.models.head import prepare_for_packing
 from tests.evalkit.policies.ppo_models import byte_tokenizer, policy_folder, small_model
 
@@ -40,6 +40,8 @@ def learner_and_round():
     learner = Learner(model, packs, critic, resolve_recipe(PpoConfig(**settings)), 10)
     old = [torch.tensor(one.extra["log_probs"], dtype=torch.float32) for one in made]
     rollout = Rollout(
+        records=[],
+        written=written,
         rows=[[*one.prompt, *one.tokens] for one in written],
         starts=[len(one.prompt) for one in written],
         log_probs=old,
@@ -48,13 +50,14 @@ def learner_and_round():
         whole=[],
         values=[],
         finished=[],
-        critic_rows=critic.rows(PROMPTS, written, local.texts, PROMPTS),
         prompts=[0, 1, 2],
         unscored=0,
     )
     generator = torch.Generator().manual_seed(0)
     drawn = [[torch.randn(len(one), generator=generator) for one in old] for _ in range(2)]
-    return learner, rollout, Targets(drawn[0], drawn[1], critic.row_values(rollout.critic_rows, 2), drawn[1])
+    critic_rows = critic.rows(PROMPTS, written, local.texts, PROMPTS)
+    targets = Targets(drawn[0], drawn[1], critic.row_values(critic_rows, 2), drawn[1], critic_rows)
+    return learner, rollout, targets
 
 
 def by_hand(learner, rollout, targets):

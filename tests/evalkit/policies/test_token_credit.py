@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.policies.generation.texts import Texts
-from evalkit.policies.ppo.token_credit import TokenCredit, Written, token_offsets
+from evalkit.policies.generation.texts import TextCodec
+from evalkit.policies.rollout.token_credit import TokenCredit, Written, token_offsets
 from rewards.errors import ScoringError
 from rewards.records import Generation, Score, Span
 from rewards.scorers.rules import Constant
@@ -23,7 +23,7 @@ LETTERS = "ab é漢🙂\n"
 
 @pytest.fixture(scope="module")
 def of_bytes():
-    return Texts(byte_tokenizer(), "bytes", frozenset({EOS}))
+    return TextCodec(byte_tokenizer(), "bytes", frozenset({EOS}))
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def of_stories():
         pytest.skip("shared/data/stories260k is absent")
     from transformers import AutoTokenizer
 
-    return Texts(AutoTokenizer.from_pretrained(STORIES), "stories", frozenset({2}))
+    return TextCodec(AutoTokenizer.from_pretrained(STORIES), "stories", frozenset({2}))
 
 
 @cache

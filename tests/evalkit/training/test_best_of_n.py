@@ -14,7 +14,7 @@ from evalkit.cli import main
 from evalkit.policies.checkpoint import load_causal, read_policy, weights_hash
 from evalkit.training import best_of_n as training_best_of_n
 from evalkit.training.best_of_n import seed_of
-from evalkit.training.best_of_n_rounds import drawn_from, keep_best, mean_and_error, read_round
+from evalkit.training.best_of_n_rounds import keep_best, mean_and_error, read_round, sample_statistics
 from evalkit.training.policy_config import TrainBestOfN
 from rewards.errors import ConfigError, DataError
 from rewards.files import read_rows
@@ -77,7 +77,7 @@ def test_figures_of_the_samples_are_means_over_prompts(keep, tmp_path):
     assert drawn.reward == pytest.approx((9 / 4 + 8 / 4) / 2)
     assert drawn.reward_error == pytest.approx(1 / 8)  # |9/4 - 2| / 2
     assert (drawn.finished, drawn.tokens, drawn.distinct) == (6 / 8, 24 / 8, 7 / 8)
-    assert drawn_from(tmp_path / "round-1" / "scored.jsonl", "policy") == drawn
+    assert sample_statistics(tmp_path / "round-1" / "scored.jsonl", "policy") == drawn
 
 
 def test_the_best_may_be_kept_of_the_round_or_of_all_rounds(keep):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from evalkit.policies.probe.panel import Sampled, panel
+from evalkit.policies.probe.panel import SampledResponse, panel
 from evalkit.training.policy_figure import draw_panels, draw_policy_run
 
 
@@ -32,7 +32,7 @@ def looks(prefix, steps=4, rewards=("proxy", "gold"), extra=None):
         for _ in range(16):
             policy = -generator.exponential(1.0, 9)
             tokens = tuple(generator.integers(0, 9, 9).tolist())
-            samples.append(Sampled(tokens, policy, policy - 0.1 * step, -policy, bool(step % 2)))
+            samples.append(SampledResponse(tokens, policy, policy - 0.1 * step, -policy, bool(step % 2)))
         told = panel(samples, {name: generator.normal(step, 1, 16) for name in rewards})
         lines.append(
             {"step": 10 * step, **{prefix + name: value for name, value in told.items()}, **(extra or {})}

@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from evalkit.cli import main
 from evalkit.policies.checkpoint import read_policy, weights_hash
 from evalkit.policies.ppo import checkpoint as ppo_state
+from evalkit.policies.ppo import fit
 from evalkit.policies.ppo import rounds as ppo
 from evalkit.policies.ppo.rounds import Ppo
 from evalkit.training import ppo as training_ppo
@@ -225,10 +226,10 @@ def killed(monkeypatch, module, name, after):
 @pytest.mark.parametrize(
     ("module", "name", "after"),
     [
-        (training_ppo, "record_reference", 1),
-        (training_ppo, "save_state", 1),
-        (training_ppo, "save_state", 4),
-        (training_ppo, "save_policy", 1),
+        (fit, "record_reference", 1),
+        (fit, "save_state", 1),
+        (fit, "save_state", 4),
+        (fit, "save_policy", 1),
         (training_ppo, "draw_policy_run", 1),
         (ppo_state, "save_file", 3),
     ],
@@ -254,7 +255,7 @@ def test_a_run_that_stopped_early_stays_stopped(train, monkeypatch, name, after)
     result = json.loads((calm / "result.json").read_text())
     # No look is better than the first, of the start; of the ten rounds two are enough.
     assert (result["rounds"], result["stopped_early"]) == (2, True)
-    with killed(monkeypatch, training_ppo, name, after):
+    with killed(monkeypatch, fit, name, after):
         train("out", prompts=PROMPTS, **PATIENT)
     same(train("out", prompts=PROMPTS, **PATIENT), calm)
 
@@ -283,7 +284,7 @@ def test_interrupted_it_says_how_to_go_on(train, whole, monkeypatch, capsys):
 def test_a_run_that_goes_on_holds_its_rounds_against_the_first(train, monkeypatch):
     seen = []
     monkeypatch.setattr(ppo, "signs_of_collapse", lambda history: seen.append([*history]) or [])
-    with killed(monkeypatch, training_ppo, "save_state", 2):
+    with killed(monkeypatch, fit, "save_state", 2):
         train()
     train()
     assert [len(history) for history in seen] == [1, 2, 3, 4]
@@ -344,7 +345,7 @@ def test_adapters_train_against_the_model_under_them_and_are_merged(train, polic
     assert not torch.equal(
         mine["model.layers.0.mlp.up_proj.weight"], base["model.layers.0.mlp.up_proj.weight"]
     )
-    with killed(monkeypatch, training_ppo, "save_state", 2):
+    with killed(monkeypatch, fit, "save_state", 2):
         train(**options)
     same(train(**options), calm)
 
@@ -468,7 +469,7 @@ def test_kl_past_its_limit_stops_and_a_larger_limit_goes_on(train, tmp_path, cap
 def test_another_reference_than_the_recorded_one_is_refused(train, policy, tmp_path, monkeypatch, capsys):
     copy = tmp_path / "copy"
     shutil.copytree(policy, copy)
-    with killed(monkeypatch, training_ppo, "save_state", 2):
+    with killed(monkeypatch, fit, "save_state", 2):
         train(reference=copy)
     record = tmp_path / "out" / "reference.json"
     told = json.loads(record.read_text())

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.policies.generation.texts import ANCHOR, Texts
+from evalkit.policies.generation.texts import ANCHOR, TextCodec
 from rewards.encoding.alignment import token_rewards
 from rewards.errors import ScoringError
 from rewards.records import Generation, Score, Span
@@ -52,7 +52,7 @@ class TokenCredit:
         name: What errors call the scorer.
     """
 
-    def __init__(self, scorer: Scorer, credit: Credit, separator: str, texts: Texts, name: str) -> None:
+    def __init__(self, scorer: Scorer, credit: Credit, separator: str, texts: TextCodec, name: str) -> None:
         self.credit = credit
         self.separator = scorer.separator if isinstance(scorer, StepScorer) else separator
         self.weights = scorer.aspect_weights if isinstance(scorer, AspectWeighted) else {}
@@ -120,7 +120,7 @@ class TokenCredit:
         return []
 
 
-def token_offsets(texts: Texts, written: Sequence[Written]) -> list[Integers]:
+def token_offsets(texts: TextCodec, written: Sequence[Written]) -> list[Integers]:
     """Return where each sampled token begins and ends in its response, in characters, [T, 2] for each.
 
     Sampled tokens need not be those that the tokenizer would cut the text into. So each is decoded after
@@ -148,7 +148,7 @@ def token_offsets(texts: Texts, written: Sequence[Written]) -> list[Integers]:
     return results
 
 
-def _ends_in_full(texts: Texts, one: Written) -> Integers:
+def _ends_in_full(texts: TextCodec, one: Written) -> Integers:
     beginnings = [one.tokens[: place + 1] for place in range(len(one.tokens))]
     decoded = texts.responses([one.prompt] * len(beginnings), beginnings)
     # A beginning that ends inside a character shows a replacement for it, which the text does not hold.
