@@ -46,20 +46,21 @@ class OneLineParser(ArgumentParser):
         self.exit(2, f"evalkit: {' '.join(message.split())}; {self.prog} --help lists the options\n")
 
 
-def parse_configuration(kind: type[T], name: str, arguments: Sequence[str]) -> T:
+def parse_configuration(kind: type[T], name: str, arguments: Sequence[str], program: str = "") -> T:
     """Make a command's configuration of its arguments and `--config` files; `--help` prints and exits.
 
     Args:
         kind: The configuration, a dataclass.
         name: The command, such as `train outcome`.
         arguments: What follows it.
+        program: What a user types before them, if that is not `evalkit NAME`.
     """
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     made = auto_cli(
         kind,
         args=spell_flags(kind, arguments),
         as_positional=False,
-        prog=f"evalkit {name}",
+        prog=program or f"evalkit {name}",
         parser_class=OneLineParser,
         allow_abbrev=False,
     )

@@ -1,13 +1,22 @@
-"""Steps of a longer run, each with a command line of its own that a killed run goes on from."""
+"""Steps of a longer run: each makes a file, and is passed over once that is there."""
 
-from collections.abc import Callable
+import json
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import perf_counter
+
+from evalkit.runs.terminal import say
+
+LOG, SECONDS = "log.txt", "seconds.jsonl"
+"""In the folder of a run: what its steps print, and how long each took."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A step of the quickstart; it is done when `made` is there."""
+    """A step of a run; it is done when `made` is there."""
 
     title: str
     made: Path
@@ -16,3 +25,27 @@ class Step:
     """What a user types to do the same; empty where no command does it."""
     check: Callable[[], None] = field(default=lambda: None)
     """Run before a step that is done is passed over."""
+
+
+def run_steps(steps: Iterable[Step], folder: Path) -> None:
+    """Do the steps that are not done, in order; the folder's log takes what they print.
+
+    Args:
+        steps: In an order in which each reads only files of those before it.
+        folder: Where the log and the wall-clock seconds of each step are kept.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOG).open("a", encoding="utf-8") as log:
+        for step in steps:
+            if step.made.exists():
+                step.check()
+                continue
+            say(f"{folder}: {step.title}")
+            sys.stdout.flush()
+            began = perf_counter()
+            with redirect_stdout(log), redirect_stderr(log):
+                say(f"\n# {step.title}\n{step.command}")
+                step.make()
+            with (folder / SECONDS).open("a", encoding="utf-8") as times:
+                seconds = round(perf_counter() - began, 1)
+                times.write(json.dumps({"step": step.title, "seconds": seconds}) + "\n")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from evalkit.experiments.ppo_max.steps import AGAIN, FULL, PLAIN, Variant
+from evalkit.experiments.ppo_max.config import AGAIN, FULL, PLAIN, Variant
 from evalkit.experiments.ppo_max.tables import Row
 from evalkit.report.style import COLOURS
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import t
 
-from evalkit.experiments.ppo_max.steps import FULL, PROXY, Course
+from evalkit.experiments.ppo_max.config import FULL
+from evalkit.experiments.ppo_max.steps import PpoMaxTrial
 from rewards.files import preference, read_rows
 from rewards.records import Generation
 from rewards.scorer import load_scorer
@@ -34,16 +35,16 @@ EQUAL_KL = (1.0, 1.5, 2.0, 5.0, 10.0)
 LEVEL = 0.95
 
 
-def curve_rows(course: Course) -> Iterator[Row]:
+def curve_rows(trial: PpoMaxTrial) -> Iterator[Row]:
     """Yield a row a look of every run of a seed."""
-    for name in course.variants:
-        folder = course.folder / name
+    for name in trial.variants:
+        folder = trial.folder / name
         rounds = [line for line in _lines(folder / "metrics.jsonl") if line["phase"] == "policy"]
         before = 0
         for look in _lines(folder / "probe.jsonl"):
             step = int(look["step"])
             since = [line for line in rounds if before < line["step"] <= step]
-            row: Row = {"variant": name, "seed": course.config.seed, "step": step}
+            row: Row = {"variant": name, "seed": trial.seed, "step": step}
             row["episodes"] = since[-1]["episodes"] if since else 0
             row |= {key: _rounded(look[f"probe_{key}"]) for key in LOOKED_AT if f"probe_{key}" in look}
             row |= {key: _mean([line[key] for line in since if key in line]) for key in LEARNT}
@@ -74,10 +75,10 @@ def summary_rows(curves: Sequence[Row], variants: Sequence[str], seeds: Sequence
             yield row | {f"seed_{seed}": _rounded(value) for seed, value in zip(seeds, own, strict=True)}
 
 
-def agreement(course: Course) -> float:
-    """Return the share of held-out pairs that a seed's reward model orders as gold does."""
-    pairs = [preference(row) for row in read_rows(course.folder / "gold-pairs.jsonl")]
-    scorer = load_scorer(str(course.folder / PROXY))
+def agreement(folder: Path, model: str) -> float:
+    """Return the share of a folder's held-out pairs that a reward model orders as gold does."""
+    pairs = [preference(row) for row in read_rows(folder / "gold-pairs.jsonl")]
+    scorer = load_scorer(model)
     chosen = scorer.score([Generation(pair.prompt, pair.chosen) for pair in pairs])
     rejected = scorer.score([Generation(pair.prompt, pair.rejected) for pair in pairs])
     return float(np.mean([good.value > bad.value for good, bad in zip(chosen, rejected, strict=True)]))

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evalkit.experiments.ppo_max import __main__ as ppo_max
-from evalkit.experiments.ppo_max.__main__ import PpoMax
-from evalkit.experiments.ppo_max.steps import FULL, VARIANTS
+from evalkit.experiments.ppo_max import experiment
+from evalkit.experiments.ppo_max.config import FULL, VARIANTS, PpoMax
+from evalkit.experiments.ppo_max.steps import PpoMaxTrial
 from evalkit.experiments.ppo_max.tables import gold_at, summary_rows
 from evalkit.policies.ppo import config as ppo_config
 from evalkit.policies.ppo.config import RECIPES, resolve_recipe
@@ -43,7 +43,7 @@ def done(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         short = {**RECIPES["ppo-max"], "critic_pretraining": 1}
         patch.setattr(ppo_config, "RECIPES", {**RECIPES, "ppo-max": short})
-        ppo_max.main(config)
+        experiment.run(config)
     return config
 
 
@@ -79,22 +79,22 @@ def test_what_is_written_says_how_it_was_made(done):
 def test_a_finished_run_is_used_again_and_gives_the_same_bytes(done, monkeypatch):
     before = {path.name: path.read_bytes() for path in Path(done.out).iterdir()}
     monkeypatch.setattr("evalkit.training.ppo.run", lambda _: pytest.fail("ran again"))
-    ppo_max.main(done)
+    experiment.run(done)
     assert {path.name: path.read_bytes() for path in Path(done.out).iterdir()} == before
 
 
 def test_other_settings_in_the_same_folder_are_refused(done):
     other = PpoMax(**{**vars(done), "learning_rate": 2e-3})
     with pytest.raises(ConfigError, match="learning_rate"):
-        ppo_max.main(other)
+        experiment.run(other)
 
 
 def test_each_part_of_the_recipe_is_left_out_once():
-    course = ppo_max._course(PpoMax(work="nowhere"), 30)
-    full = resolve_recipe(course.run(FULL).ppo)
+    trial = PpoMaxTrial(PpoMax(work="nowhere"), 30)
+    full = resolve_recipe(trial.run(FULL).ppo)
     left_out = set()
     for name, variant in VARIANTS.items():
-        own = resolve_recipe(course.run(name).ppo)
+        own = resolve_recipe(trial.run(name).ppo)
         differing = {key for key in vars(full) if getattr(own, key) != getattr(full, key)} - {"recipe"}
         assert own.episodes == full.episodes
         if name.startswith("no-") or name == "large-buffer":
