@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from jsonargparse import auto_cli
 
-from evalkit.experiments.exact_tilt.figure import draw_tilt
+from evalkit.experiments.exact_tilt.figures import draw_tilt
 from evalkit.experiments.exact_tilt.methods import Workshop
 from evalkit.experiments.exact_tilt.pairs import (
     draw_preferences,

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from evalkit.experiments.fine_grained.steps import Method
+from evalkit.experiments.fine_grained.config import Labelling
 from evalkit.experiments.fine_grained.tables import GOLD, RANDOM, WEIGHTS, Floats, Row
 from evalkit.report.style import COLOURS
 
@@ -23,7 +23,7 @@ PANELS = {
 
 
 def draw_quality(
-    rows: Sequence[Row], methods: Sequence[Method], sizes: Sequence[int], n: int, path: Path
+    rows: Sequence[Row], methods: Sequence[Labelling], sizes: Sequence[int], n: int, path: Path
 ) -> None:
     """Draw for each measure a panel, for each method a group of dots with intervals, one for each size."""
     figure = Figure(figsize=(12.6, 0.8 * len(methods) + 1.9), dpi=140, layout="constrained")
@@ -72,7 +72,7 @@ def draw_quality(
 def draw_trade_off(
     rows: Sequence[Row],
     quality: Sequence[Row],
-    methods: Sequence[Method],
+    methods: Sequence[Labelling],
     sizes: Sequence[int],
     more: int,
     path: Path,
@@ -128,7 +128,7 @@ def draw_trade_off(
     figure.savefig(path)
 
 
-def draw_curves(rows: Sequence[Row], methods: Sequence[Method], sizes: Sequence[int], path: Path) -> None:
+def draw_curves(rows: Sequence[Row], methods: Sequence[Labelling], sizes: Sequence[int], path: Path) -> None:
     """Draw gold against n, a panel for each size: seeds thin, their mean thick and named at its end."""
     figure = Figure(figsize=(4.5 * len(sizes) + 0.4, 4.4), dpi=140, layout="constrained")
     panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]

@@ -5,12 +5,23 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from evalkit.evaluation import aspects as aspect_card
 from evalkit.evaluation.config import AspectCard
+from evalkit.experiments.fine_grained.config import (
+    ANSWERS_A_PAIR,
+    BOUNDED,
+    EXACT,
+    METHODS,
+    SHORTER,
+    TOTAL,
+    Arm,
+    FineGrained,
+    Labelling,
+    all_sizes,
+)
 from evalkit.pipeline import combine as combining
 from evalkit.pipeline import score as scoring
 from evalkit.pipeline.config import Combine, ScoreFile
@@ -28,109 +39,89 @@ from rewards.files import preference, read_rows, to_row, write_rows
 from rewards.models.sidecar import SIDECAR
 from rewards.records import Preference, SpanLabels
 
-ANSWERS_A_PAIR = 2
 PAIRS_AT_ONCE = 32
 """Pairs in one update; reward models of single answers have as many answers in one."""
-TOTAL = "total"
-"""The one aspect of a rating: the sum of all."""
-EXACT = "-exact"
-"""What follows the name of labels without noise."""
 FREE = "free"
 """Name of the choice without a bound."""
+SPARE_SAMPLES = 16
+"""Samples beyond those scored, as empty ones are left out; a language model writes some 2 in 1,000."""
+SPARE_PAIRS = 0.05
+"""Share of pairs beyond those learnt from, for the same reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
-    """One way to label answers and to learn from the labels."""
+@dataclass(frozen=True)
+class FineGrainedTrial:
+    """The experiment with a seed: its folder, its models, and what is chosen of their scores."""
 
-    name: str
-    title: str
-    labels: Literal["pairs", "sums", "spans"]
-    """Which file of labels is read."""
-    objective: Literal["regression", "error"] = "regression"
-    aspects: tuple[str, ...] = ASPECTS
-    learning_rate: float = 8e-4
-    """As all that follows, chosen on seeds that are not reported."""
-    epochs: float = 15.0
-
-    def arm(self, answers: int, exact: bool = False) -> "Arm":
-        """Return this method on so many labelled answers."""
-        return Arm(self, answers, exact)
-
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """A reward model of the experiment: a method, a number of labelled answers, and their noise."""
-
-    method: Method
-    answers: int
-    exact: bool = False
-    """Whether the labels are gold's own, without noise."""
-
-    @property
-    def name(self) -> str:
-        """The name of its folder."""
-        return f"{self.method.name}-{self.answers}{EXACT if self.exact else ''}"
-
-    @property
-    def has_aspects(self) -> bool:
-        """Whether it gives the three aspects, and not one number alone."""
-        return self.method.labels != "pairs" and self.method.aspects == ASPECTS
-
-
-METHODS = (
-    Method("preferences", "one preference for two answers", "pairs", learning_rate=1.6e-3),
-    Method("preferences-5", "the same, 5 passes at half the rate", "pairs", epochs=5.0),
-    Method("ratings", "one rating for an answer", "sums", aspects=(TOTAL,)),
-    Method("aspects", "three ratings, one an aspect", "sums"),
-    Method("spans", "a value for each span", "spans"),
-    Method("faults", "a fault or none for each span", "spans", "error"),
-)
-CHARGED = Method("charged", "the same, faults alone counted", "spans", "error")
-"""The reward model of faults with another sum: each piece is charged its chance of a fault, and none is
-credited for being without. It is trained as `faults`, once for both."""
-
-
-@dataclass(frozen=True, slots=True)
-class Course:
-    """What one seed does: its folder, its models, and what is chosen of their scores."""
-
-    config: Quickstart
-    answers: int
-    """Answers to each prompt that are scored."""
-    arms: tuple[Arm, ...]
-    bounded: Arm
-    """The reward model whose aspects are combined under bounds."""
-    bounds: tuple[float, ...]
-    """Lowest factuality, each in a choice of its own."""
+    config: FineGrained
+    seed: int
 
     @property
     def folder(self) -> Path:
         """Where everything of the seed is."""
-        return Path(self.config.out)
+        return Path(self.config.work) / f"seed-{self.seed}"
+
+    @property
+    def models(self) -> Quickstart:
+        """Settings of the language model, the samples and the labels."""
+        config, pairs = self.config, max(all_sizes(self.config)) // ANSWERS_A_PAIR
+        return Quickstart(
+            out=str(self.folder),
+            seed=self.seed,
+            prompts=config.prompts,
+            samples=config.samples + SPARE_SAMPLES,
+            labels=round(pairs * (1 + SPARE_PAIRS)),
+            updates=config.updates,
+        )
+
+    @property
+    def methods(self) -> list[Labelling]:
+        """The ways of labelling that are compared."""
+        return [method for method in METHODS if method.name in self.config.methods]
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """The reward models: of noisy labels, of more preferences, and of labels without noise."""
+        config, named = self.config, {method.name: method for method in self.methods}
+        noisy = [method.arm(answers) for answers in config.answers for method in self.methods]
+        more = [named[SHORTER].arm(config.more)] if config.more else []
+        without_noise = [named[name] for name in (SHORTER, BOUNDED) if name in named]
+        exact = [method.arm(config.exact, exact=True) for method in without_noise] if config.exact else []
+        return (*noisy, *more, *exact)
+
+    @property
+    def bounded(self) -> Arm:
+        """The reward model whose aspects are combined under bounds."""
+        (method,) = (method for method in METHODS if method.name == BOUNDED)
+        return method.arm(max(self.config.answers))
 
 
-def steps(course: Course) -> Iterator[Step]:
+def steps(trial: FineGrainedTrial) -> Iterator[Step]:
     """Yield the steps in order; each reads files of those before it."""
-    folder = course.folder
-    yield from labelling_steps(course)
-    yield sample_step(course.config)
-    yield Step("leave out answers of no word", folder / "answers.jsonl", lambda: _write_answers(course))
+    folder = trial.folder
+    yield from labelling_steps(trial.models, max(arm.answers for arm in trial.arms))
+    yield sample_step(trial.models)
+    yield Step("leave out answers of no word", folder / "answers.jsonl", lambda: _write_answers(trial))
     yield _score_step(folder, "gold", "testbed:facts")
-    for arm in course.arms:
-        yield fit_step(course.config, arm)
+    for arm in trial.arms:
+        yield fit_step(trial.models, arm)
         yield _score_step(folder, arm.name, str(folder / arm.name))
         if arm.has_aspects and not arm.exact:
-            yield _card_step(folder, arm, course.config.seed)
-    yield from _combine_steps(course)
+            yield _card_step(folder, arm, trial.seed)
+    yield from _combine_steps(trial)
 
 
-def labelling_steps(course: Course) -> Iterator[Step]:
-    """Yield the steps to a language model and to its answers, labelled in every way."""
-    yield base_step(course.config, "policy", "L", "teach a small language model to answer questions")
-    yield from label_steps(course.config)
-    made = course.folder / "held-out.jsonl"
-    yield Step("label the same answers in other ways", made, lambda: _write_labels(course))
+def labelling_steps(models: Quickstart, answers: int) -> Iterator[Step]:
+    """Yield the steps to a language model and to its answers, labelled in every way.
+
+    Args:
+        models: Settings of the language model and the labels.
+        answers: Labelled answers that have a word, at least.
+    """
+    yield base_step(models, "policy", "L", "teach a small language model to answer questions")
+    yield from label_steps(models)
+    made = Path(models.out) / "held-out.jsonl"
+    yield Step("label the same answers in other ways", made, lambda: _write_labels(models, answers))
 
 
 def bound_name(bound: float) -> str:
@@ -138,26 +129,26 @@ def bound_name(bound: float) -> str:
     return FREE if math.isinf(bound) else f"factuality-{bound:g}"
 
 
-def _write_labels(course: Course) -> None:
+def _write_labels(models: Quickstart, needed: int) -> None:
     """Label the answers of the preferences by spans and by sums, with noise and without; and held-out ones.
 
     Raises:
         DataError: There are too few pairs without an empty answer.
     """
-    config, folder, world = course.config, course.folder, FactsWorld()
+    folder, world = Path(models.out), FactsWorld()
     labelled = [preference(row) for row in read_rows(folder / "preferences.jsonl")]
     pairs = [pair for pair in labelled if pair.chosen.strip() and pair.rejected.strip()]
-    needed = max(arm.answers for arm in course.arms) // ANSWERS_A_PAIR
-    if len(pairs) < needed:
-        raise DataError(f"{folder}: {len(pairs)} pairs have a word in both answers, and {needed} are needed")
+    if len(pairs) < needed // ANSWERS_A_PAIR:
+        lacking = f"{len(pairs)} pairs have a word in both answers"
+        raise DataError(f"{folder}: {lacking}, and {needed // ANSWERS_A_PAIR} are needed")
     write_rows(folder / "pairs.jsonl", map(to_row, pairs), overwrite=True)
     answers = [(pair.prompt, (pair.chosen, pair.rejected)) for pair in pairs if isinstance(pair.prompt, str)]
-    noisy = list(label_spans(world, answers, np.random.default_rng([config.seed, 3]), CHOICE_NOISE))
+    noisy = list(label_spans(world, answers, np.random.default_rng([models.seed, 3]), CHOICE_NOISE))
     exact = list(label_spans(world, answers))
     for suffix, labels in (("", noisy), (EXACT, exact)):
         write_rows(folder / f"spans{suffix}.jsonl", map(to_row, labels), overwrite=True)
         write_rows(folder / f"sums{suffix}.jsonl", map(_sums, labels), overwrite=True)
-    rng = np.random.default_rng([config.seed, 4])
+    rng = np.random.default_rng([models.seed, 4])
     ordered = (_ordered(pair, exact[2 * place : 2 * place + 2], rng) for place, pair in enumerate(pairs))
     write_rows(folder / f"pairs{EXACT}.jsonl", map(to_row, ordered), overwrite=True)
     rows = [row for row in read_rows(folder / "label-samples.jsonl") if row.column("use") == "test"]
@@ -165,19 +156,21 @@ def _write_labels(course: Course) -> None:
     write_rows(folder / "held-out.jsonl", map(to_row, label_spans(world, test)), overwrite=True)
 
 
-def _write_answers(course: Course) -> None:
+def _write_answers(trial: FineGrainedTrial) -> None:
     """Keep the first samples of each prompt that are not empty, as an answer of no word has no span.
 
     Raises:
         DataError: A prompt has too few of them.
     """
     rows = []
-    for row in read_rows(course.folder / "samples.jsonl"):
-        kept = [*filter(str.strip, row.texts_in("responses"))][: course.answers]
-        if len(kept) < course.answers:
-            raise DataError(f"{row.where}: {len(kept)} samples have a word, and {course.answers} are needed")
+    for row in read_rows(trial.folder / "samples.jsonl"):
+        kept = [*filter(str.strip, row.texts_in("responses"))][: trial.config.samples]
+        if len(kept) < trial.config.samples:
+            raise DataError(
+                f"{row.where}: {len(kept)} samples have a word, and {trial.config.samples} are needed"
+            )
         rows.append({"prompt": row.column("prompt"), "responses": kept})
-    write_rows(course.folder / "answers.jsonl", rows, overwrite=True)
+    write_rows(trial.folder / "answers.jsonl", rows, overwrite=True)
 
 
 def _sums(labels: SpanLabels) -> dict[str, object]:
@@ -194,9 +187,9 @@ def _ordered(pair: Preference, labels: Sequence[SpanLabels], rng: np.random.Gene
     return replace(pair, chosen=pair.rejected, rejected=pair.chosen) if turned else pair
 
 
-def fit_step(config: Quickstart, arm: Arm) -> Step:
+def fit_step(models: Quickstart, arm: Arm) -> Step:
     """Return the step that trains an arm's reward model from the language model."""
-    folder, method = Path(config.out), arm.method
+    folder, method = Path(models.out), arm.method
     out = folder / arm.name
     data = str(folder / f"{method.labels}{EXACT if arm.exact else ''}.jsonl")
     body = BodyConfig(name=str(folder / "policy"))
@@ -209,7 +202,7 @@ def fit_step(config: Quickstart, arm: Arm) -> Step:
         evaluation_share=0,
         checkpoint_steps=NEVER,
         tensorboard=False,
-        seed=config.seed,
+        seed=models.seed,
     )
 
     def make() -> None:
@@ -258,10 +251,10 @@ def _card_step(folder: Path, arm: Arm, seed: int) -> Step:
     )
 
 
-def _combine_steps(course: Course) -> Iterator[Step]:
+def _combine_steps(trial: FineGrainedTrial) -> Iterator[Step]:
     """Yield the combinations of scored aspects: which is on the Pareto front, and the best under bounds."""
-    folder = course.folder
-    arms = [arm.name for arm in course.arms if arm.has_aspects and arm.answers == course.bounded.answers]
+    folder = trial.folder
+    arms = [arm.name for arm in trial.arms if arm.has_aspects and arm.answers == trial.bounded.answers]
     fronts = [
         Combine(
             data=str(folder / f"scored-{name}.jsonl"), out=str(folder / f"front-{name}.jsonl"), pareto=True
@@ -270,12 +263,12 @@ def _combine_steps(course: Course) -> Iterator[Step]:
     ]
     bounded = [
         Combine(
-            data=str(folder / f"scored-{course.bounded.name}.jsonl"),
+            data=str(folder / f"scored-{trial.bounded.name}.jsonl"),
             out=str(folder / f"bounded-{bound_name(bound)}.jsonl"),
             weights={"relevance": 1.0},
             at_least={} if math.isinf(bound) else {"factuality": bound},
         )
-        for bound in (-math.inf, *course.bounds)
+        for bound in (-math.inf, *trial.config.bounds)
     ]
     for config in (*fronts, *bounded):
         yield Step(f"make {config.out}", Path(config.out), _combination(config))

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.experiments.fine_grained.steps import CHARGED, Arm, Course, bound_name
+from evalkit.experiments.fine_grained.config import CHARGED, Arm
+from evalkit.experiments.fine_grained.steps import FineGrainedTrial, bound_name
 from evalkit.testbeds.facts import ASPECTS
 from rewards.files import read_rows
 from rewards.intervals import Estimate, Resampling, clustered_mean
@@ -32,7 +33,7 @@ FIRST, SECOND = "relevance", "factuality"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pool:
+class ScoredPool:
     """The answers of one seed, S to each of P prompts, measured and scored."""
 
     seed: int
@@ -49,15 +50,15 @@ class Pool:
         return _chosen(self.scores[name], self.measured, n)
 
 
-def read_pool(course: Course) -> Pool:
+def read_pool(trial: FineGrainedTrial) -> ScoredPool:
     """Read the scored answers of a seed."""
-    folder = course.folder
+    folder = trial.folder
     prompts, responses = [], []
     for row in read_rows(folder / "answers.jsonl"):
         prompts.append(str(row.column("prompt")))
         responses.append(row.texts_in("responses"))
     scores, aspects = {}, {}
-    for name in (GOLD, *(arm.name for arm in course.arms)):
+    for name in (GOLD, *(arm.name for arm in trial.arms)):
         values: list[dict[str, Any]] = [
             dict(row.values) for row in read_rows(folder / f"scored-{name}.jsonl")
         ]
@@ -66,7 +67,7 @@ def read_pool(course: Course) -> Pool:
             aspects[name] = np.array(
                 [[[one[aspect] for aspect in ASPECTS] for one in value["scores_aspects"]] for value in values]
             )
-    for arm in course.arms:
+    for arm in trial.arms:
         if arm.method.objective == "error":
             charged = CHARGED.arm(arm.answers, arm.exact).name
             aspects[charged] = _charged(folder / f"scored-{arm.name}.jsonl")
@@ -74,10 +75,12 @@ def read_pool(course: Course) -> Pool:
     scores[RANDOM] = np.zeros_like(scores[GOLD])
     words = np.array([[len(answer.split()) for answer in row] for row in responses], dtype=np.float64)
     measured = np.concatenate([scores[GOLD][:, :, None], aspects[GOLD], words[:, :, None]], axis=2)
-    return Pool(course.config.seed, tuple(prompts), measured, scores, aspects)
+    return ScoredPool(trial.seed, tuple(prompts), measured, scores, aspects)
 
 
-def quality_rows(pools: Sequence[Pool], arms: Sequence[Arm], n: int, resampling: Resampling) -> Iterator[Row]:
+def quality_rows(
+    pools: Sequence[ScoredPool], arms: Sequence[Arm], n: int, resampling: Resampling
+) -> Iterator[Row]:
     """Yield for each scorer and measure the mean over seeds and prompts, its interval, and each seed's."""
     for who, name in _scorers(arms):
         per_seed = [pool.chosen(name, n) for pool in pools]
@@ -85,7 +88,7 @@ def quality_rows(pools: Sequence[Pool], arms: Sequence[Arm], n: int, resampling:
 
 
 def difference_rows(
-    pools: Sequence[Pool], arms: Sequence[Arm], baselines: Sequence[str], n: int, resampling: Resampling
+    pools: Sequence[ScoredPool], arms: Sequence[Arm], baselines: Sequence[str], n: int, resampling: Resampling
 ) -> Iterator[Row]:
     """Yield for each arm and measure what it has beyond each baseline, prompt by prompt.
 
@@ -102,7 +105,7 @@ def difference_rows(
             yield from _measures({**who, "beyond": baseline}, pools, per_seed, resampling)
 
 
-def curve_rows(pools: Sequence[Pool], arms: Sequence[Arm]) -> Iterator[Row]:
+def curve_rows(pools: Sequence[ScoredPool], arms: Sequence[Arm]) -> Iterator[Row]:
     """Yield for each seed, scorer and n what is measured of the best of n."""
     for pool in pools:
         for who, name in _scorers(arms):
@@ -111,7 +114,7 @@ def curve_rows(pools: Sequence[Pool], arms: Sequence[Arm]) -> Iterator[Row]:
                 yield {"seed": pool.seed, **who, "n": n, **_rounded(means)}
 
 
-def agreement_rows(pools: Sequence[Pool], arms: Sequence[Arm]) -> Iterator[Row]:
+def agreement_rows(pools: Sequence[ScoredPool], arms: Sequence[Arm]) -> Iterator[Row]:
     """Yield for each seed and arm how its score correlates within prompts with each thing measured."""
     for pool in pools:
         deviations = pool.measured - pool.measured.mean(axis=1, keepdims=True)
@@ -125,7 +128,7 @@ def agreement_rows(pools: Sequence[Pool], arms: Sequence[Arm]) -> Iterator[Row]:
             yield {"seed": pool.seed, **who, **_rounded(found)}
 
 
-def trade_off_rows(pools: Sequence[Pool], arms: Sequence[Arm], n: int) -> Iterator[Row]:
+def trade_off_rows(pools: Sequence[ScoredPool], arms: Sequence[Arm], n: int) -> Iterator[Row]:
     """Yield for each seed, scorer of aspects and weight what is measured of the best of n."""
     first, second = ASPECTS.index(FIRST), ASPECTS.index(SECOND)
     for pool in pools:
@@ -146,12 +149,12 @@ def trade_off_rows(pools: Sequence[Pool], arms: Sequence[Arm], n: int) -> Iterat
                 yield {"seed": pool.seed, **who, "weight": weight, **_rounded(row)}
 
 
-def front_rows(pools: Sequence[Pool], courses: Sequence[Course]) -> Iterator[Row]:
+def front_rows(pools: Sequence[ScoredPool], trials: Sequence[FineGrainedTrial]) -> Iterator[Row]:
     """Yield for each seed and scorer of aspects the share of answers on its Pareto front, and on gold's."""
-    for pool, course in zip(pools, courses, strict=True):
-        gold = _column(course.folder / f"front-{GOLD}.jsonl", "combineds_pareto").astype(bool)
-        for who, name in _scorers(course.arms):
-            path = course.folder / f"front-{name}.jsonl"
+    for pool, trial in zip(pools, trials, strict=True):
+        gold = _column(trial.folder / f"front-{GOLD}.jsonl", "combineds_pareto").astype(bool)
+        for who, name in _scorers(trial.arms):
+            path = trial.folder / f"front-{name}.jsonl"
             if not path.exists():
                 continue
             front = _column(path, "combineds_pareto").astype(bool)
@@ -165,13 +168,13 @@ def front_rows(pools: Sequence[Pool], courses: Sequence[Course]) -> Iterator[Row
 
 
 def bound_rows(
-    pools: Sequence[Pool], courses: Sequence[Course], n: int, resampling: Resampling
+    pools: Sequence[ScoredPool], trials: Sequence[FineGrainedTrial], n: int, resampling: Resampling
 ) -> Iterator[Row]:
     """Yield for each bound of factuality what the best of n by relevance under it is, in gold's terms."""
-    for bound in (-math.inf, *courses[0].bounds):
+    for bound in (-math.inf, *trials[0].config.bounds):
         chosen, predicted = [], []
-        for pool, course in zip(pools, courses, strict=True):
-            path = course.folder / f"bounded-{bound_name(bound)}.jsonl"
+        for pool, trial in zip(pools, trials, strict=True):
+            path = trial.folder / f"bounded-{bound_name(bound)}.jsonl"
             meets = pool.measured[:, :, MEASURED.index(SECOND)] >= bound - 1e-9
             values = np.concatenate([pool.measured, meets[:, :, None]], axis=2)
             chosen.append(_chosen(_column(path, "combineds"), values, n))
@@ -187,15 +190,15 @@ def bound_rows(
         yield row
 
 
-def card_rows(courses: Sequence[Course]) -> Iterator[Row]:
+def card_rows(trials: Sequence[FineGrainedTrial]) -> Iterator[Row]:
     """Yield the rows of all report cards, each with its seed, method and number of answers."""
-    for course in courses:
-        for who, name in _scorers(course.arms):
-            path = course.folder / f"card-{name}" / "aspects.csv"
+    for trial in trials:
+        for who, name in _scorers(trial.arms):
+            path = trial.folder / f"card-{name}" / "aspects.csv"
             if path.exists():
                 with path.open(encoding="utf-8", newline="") as file:
                     for row in csv.DictReader(file):
-                        yield {"seed": course.config.seed, **who, **row}
+                        yield {"seed": trial.seed, **who, **row}
 
 
 def _scorers(arms: Sequence[Arm]) -> Iterator[tuple[Row, str]]:
@@ -225,7 +228,7 @@ def _charged(path: Path) -> Floats:
 
 
 def _measures(
-    who: Row, pools: Sequence[Pool], per_seed: Sequence[Floats], resampling: Resampling
+    who: Row, pools: Sequence[ScoredPool], per_seed: Sequence[Floats], resampling: Resampling
 ) -> Iterator[Row]:
     prompts = [prompt for pool in pools for prompt in pool.prompts]
     stacked = np.concatenate(per_seed)

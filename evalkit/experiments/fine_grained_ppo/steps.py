@@ -1,154 +1,107 @@
 """The steps of one seed of the fine-grained PPO experiment: labels, reward models, a PPO run a reward."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import Literal
 
-import numpy as np
-
-from evalkit.experiments.fine_grained.steps import METHODS, Arm, Course, fit_step, labelling_steps
-from evalkit.policies.config import ProbeConfig
+from evalkit.experiments.fine_grained.config import ANSWERS_A_PAIR, METHODS, Arm
+from evalkit.experiments.fine_grained.steps import SPARE_PAIRS, fit_step, labelling_steps
+from evalkit.experiments.fine_grained_ppo.config import ALL, FineGrainedPpo
+from evalkit.experiments.ppo_max.steps import ppo_step, probe, question_step
 from evalkit.policies.ppo.config import PpoConfig
 from evalkit.quickstart.config import Quickstart
 from evalkit.quickstart.steps import GOLD
 from evalkit.runs.steps import Step
 from evalkit.testbeds.facts import FactsWorld
-from evalkit.testbeds.facts_corpus import draw_prompts
-from evalkit.training import ppo as training_ppo
 from evalkit.training.policy_config import TrainPpo
-from evalkit.training.run import RESULT
-from rewards.files import read_rows, write_rows
 
 NAMED = {method.name: method for method in METHODS}
 
 
-@dataclass(frozen=True, slots=True)
-class Reward:
-    """A reward that PPO optimises, and where it is paid."""
-
-    title: str
-    method: str = ""
-    """The way of labelling that its reward model learnt from; empty is gold itself."""
-    credit: Literal["auto", "response"] = "response"
-    """Pay pieces where they end, or the sum at the last token."""
-    weights: Mapping[str, float] = field(default_factory=dict)
-    """Of the aspects; empty is 1 for each."""
-    critic_rounds: int = 0
-    """Rounds of sampling in which the critic learns alone, before the episodes that are counted."""
-
-    def spec(self, folder: Path, answers: int) -> str:
-        """Return the scorer's specification."""
-        if not self.method:
-            return GOLD
-        base = str(folder / NAMED[self.method].arm(answers).name)
-        given = ",".join(f"{name}:{weight:g}" for name, weight in self.weights.items())
-        return f"{base}?weights={given}" if given else base
-
-
-HOLISTIC, AT_THE_END, DENSE, WARM = "preferences", "spans-response", "spans", "spans-warm"
-BOUND, BOUND_DENSE = "gold", "gold-spans"
-REWARDS: Mapping[str, Reward] = MappingProxyType(
-    {
-        HOLISTIC: Reward("one preference for two answers", "preferences"),
-        "ratings": Reward("one rating for an answer", "ratings"),
-        AT_THE_END: Reward("spans, their sum at the end", "spans"),
-        DENSE: Reward("spans, each where it ends", "spans", "auto"),
-        WARM: Reward("spans where they end, critic first", "spans", "auto", critic_rounds=4),
-        BOUND: Reward("gold, its sum at the end"),
-        BOUND_DENSE: Reward("gold, each piece where it ends", credit="auto"),
-    }
-)
-"""From the least that a label says to the most; pairs of the same model differ by where it is paid alone."""
-EVEN = {"relevance": 1.0, "factuality": 1.0, "completeness": 1.0}
-WEIGHTED: Mapping[str, Reward] = MappingProxyType(
-    {
-        f"{DENSE}-{name}": Reward(f"spans, {name} x 3", "spans", "auto", {**EVEN, name: 3.0})
-        for name in ("relevance", "factuality")
-    }
-)
-"""The same spans under other weights, on one seed."""
-ALL = {**REWARDS, **WEIGHTED}
-
-
 @dataclass(frozen=True)
-class PpoCourse:
-    """What one seed does.
+class FineGrainedPpoTrial:
+    """The experiment with a seed: its folder, its settings and its commands."""
 
-    Attributes:
-        config: Of the language model and the labels.
-        settings: Of PPO, which all rewards share.
-        rewards: Names of those to optimise.
-        answers: Labelled answers that a reward model learns from.
-        questions: Prompts that PPO samples for.
-        samples: Responses to each held-out prompt in a look.
-        looks: Looks at a run, beside that at its start.
-    """
-
-    config: Quickstart
-    settings: PpoConfig
-    rewards: Sequence[str]
-    answers: int
-    questions: int
-    samples: int
-    looks: int
+    config: FineGrainedPpo
+    seed: int
 
     @property
     def folder(self) -> Path:
         """Where everything of the seed is."""
-        return Path(self.config.out)
+        return Path(self.config.work) / f"seed-{self.seed}"
+
+    @property
+    def models(self) -> Quickstart:
+        """Settings of the language model and the labels."""
+        config = self.config
+        return Quickstart(
+            out=str(self.folder),
+            seed=self.seed,
+            prompts=config.prompts,
+            labels=round(config.answers // ANSWERS_A_PAIR * (1 + SPARE_PAIRS)),
+            updates=config.updates,
+        )
+
+    @property
+    def settings(self) -> PpoConfig:
+        """What the runs of all rewards share."""
+        config = self.config
+        return PpoConfig(
+            reward_normalise=True,
+            max_gradient_norm=1.0,
+            episodes=config.episodes,
+            buffer=config.buffer,
+            batch=config.batch,
+            epochs=config.epochs,
+            learning_rate=config.learning_rate,
+            schedule="constant",
+            kl_coefficient=config.kl_coefficient,
+            max_new_tokens=FactsWorld().max_tokens,
+        )
+
+    @property
+    def rewards(self) -> list[str]:
+        """Names of the rewards to optimise; on the first seed those of other weights too."""
+        config = self.config
+        return [*config.rewards, *(config.weighted if self.seed == config.seeds[0] else [])]
 
     @property
     def arms(self) -> tuple[Arm, ...]:
         """The reward models that the rewards need, each once."""
         methods = dict.fromkeys(ALL[name].method for name in self.rewards)
-        return tuple(NAMED[method].arm(self.answers) for method in methods if method)
+        return tuple(NAMED[method].arm(self.config.answers) for method in methods if method)
+
+    def scorer(self, name: str) -> str:
+        """Return the specification of the scorer behind a reward."""
+        reward = ALL[name]
+        if not reward.method:
+            return GOLD
+        base = str(self.folder / NAMED[reward.method].arm(self.config.answers).name)
+        given = ",".join(f"{aspect}:{weight:g}" for aspect, weight in reward.weights.items())
+        return f"{base}?weights={given}" if given else base
 
     def run(self, name: str) -> TrainPpo:
         """Return the command that optimises a reward."""
-        reward = ALL[name]
-        settings = replace(self.settings, seed=self.config.seed, critic_pretraining=reward.critic_rounds)
-        updates = settings.episodes // settings.batch * settings.epochs
+        reward, config, folder = ALL[name], self.config, self.folder
+        settings = replace(self.settings, seed=self.seed, critic_pretraining=reward.critic_rounds)
         return TrainPpo(
-            policy=str(self.folder / "policy"),
-            data=str(self.folder / "questions.jsonl"),
-            scorer=reward.spec(self.folder, self.answers),
-            out=str(self.folder / f"ppo-{name}"),
+            policy=str(folder / "policy"),
+            data=str(folder / "questions.jsonl"),
+            scorer=self.scorer(name),
+            out=str(folder / f"ppo-{name}"),
             credit=reward.credit,
             ppo=settings,
-            probe=ProbeConfig(
-                data=str(self.folder / "prompts.jsonl"),
-                gold=GOLD,
-                prompts=self.config.prompts,
-                samples=self.samples,
-                every=updates // self.looks,
-                max_new_tokens=settings.max_new_tokens,
-            ),
+            probe=probe(folder, settings, config.prompts, config.samples, config.looks),
             tensorboard=False,
         )
 
 
-def steps(course: PpoCourse) -> Iterator[Step]:
+def steps(trial: FineGrainedPpoTrial) -> Iterator[Step]:
     """Yield the steps in order; each reads files of those before it."""
     # Labels are drawn for all rewards, so that a seed's models do not depend on which of them are optimised.
-    arm = NAMED["spans"].arm(course.answers)
-    yield from labelling_steps(Course(course.config, course.samples, (arm,), arm, ()))
-    for needed in course.arms:
-        yield fit_step(course.config, needed)
-    yield Step("choose questions to learn from", course.folder / "questions.jsonl", lambda: _ask(course))
-    for name in course.rewards:
-        yield _run_step(course, name)
-
-
-def _run_step(course: PpoCourse, name: str) -> Step:
-    command = course.run(name)
-    return Step(f"PPO: {ALL[name].title}", Path(command.out) / RESULT, lambda: training_ppo.run(command))
-
-
-def _ask(course: PpoCourse) -> None:
-    """Draw prompts that are not looked at."""
-    taken = {str(row.column("prompt")) for row in read_rows(course.folder / "prompts.jsonl")}
-    rng = np.random.default_rng([course.config.seed, 5])
-    prompts = draw_prompts(FactsWorld(), course.questions, rng, taken)
-    write_rows(course.folder / "questions.jsonl", ({"prompt": one} for one in prompts), overwrite=True)
+    yield from labelling_steps(trial.models, trial.config.answers)
+    for arm in trial.arms:
+        yield fit_step(trial.models, arm)
+    yield question_step(trial.folder, trial.config.questions, [trial.seed, 5], tested=False)
+    for name in trial.rewards:
+        yield ppo_step(ALL[name].title, trial.run(name))

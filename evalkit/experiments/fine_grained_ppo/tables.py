@@ -8,15 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from evalkit.experiments.fine_grained_ppo.steps import (
-    AT_THE_END,
-    BOUND,
-    BOUND_DENSE,
-    DENSE,
-    HOLISTIC,
-    WARM,
-    PpoCourse,
-)
+from evalkit.experiments.fine_grained_ppo.config import AT_THE_END, BOUND, BOUND_DENSE, DENSE, HOLISTIC, WARM
+from evalkit.experiments.fine_grained_ppo.steps import FineGrainedPpoTrial
 from evalkit.experiments.ppo_max.tables import gold_at
 from evalkit.testbeds.facts import ASPECTS
 
@@ -45,13 +38,13 @@ COMPARED = (
 """What is told as a difference: the first less the second, seed by seed."""
 
 
-def curve_rows(course: PpoCourse) -> Iterator[Row]:
+def curve_rows(trial: FineGrainedPpoTrial) -> Iterator[Row]:
     """Yield a row a look of every run of a seed."""
-    for name in course.rewards:
-        folder = Path(course.run(name).out)
+    for name in trial.rewards:
+        folder = Path(trial.run(name).out)
         episodes = {line["step"]: line["episodes"] for line in _lines(folder / "metrics.jsonl")}
         for look in _lines(folder / "probe.jsonl"):
-            row: Row = {"reward": name, "seed": course.config.seed, "step": look["step"]}
+            row: Row = {"reward": name, "seed": trial.seed, "step": look["step"]}
             row["episodes"] = episodes.get(look["step"], 0)
             for key in LOOKED_AT:
                 told = look.get(f"probe_{key}")

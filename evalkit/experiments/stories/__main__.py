@@ -23,7 +23,7 @@ from jsonargparse import auto_cli
 
 from evalkit.cli import main as evalkit
 from evalkit.experiments.stories.commands import Command, Course, Sizes, commands, write_prompts
-from evalkit.experiments.stories.figure import draw_panel
+from evalkit.experiments.stories.figures import draw_panel
 from evalkit.experiments.stories.tables import part_rows, read_looks, sample_rows, table_rows
 from evalkit.report.csv import write_csv
 from evalkit.runs.files import atomic_write, json_text

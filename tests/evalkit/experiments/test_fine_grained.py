@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evalkit.experiments.fine_grained import __main__ as fine_grained
-from evalkit.experiments.fine_grained.__main__ import FineGrained
+from evalkit.experiments.fine_grained import experiment
+from evalkit.experiments.fine_grained.config import FineGrained
+from evalkit.experiments.fine_grained.steps import FineGrainedTrial
 from evalkit.experiments.fine_grained.tables import read_pool
 from evalkit.testbeds.facts import ASPECTS, FactsWorld
 from evalkit.testbeds.facts_corpus import CHOICE_NOISE, draw_questions, label_spans, write_answer
@@ -100,7 +101,7 @@ def done(tmp_path_factory):
         bounds=[0.0],
         updates=2,
     )
-    fine_grained.main(config)
+    experiment.run(config)
     return config
 
 
@@ -113,7 +114,7 @@ def test_a_small_run_writes_every_table_and_figure_and_goes_on_where_it_was(done
     before = {name: table(done, name) for name in ("quality", "differences", "trade_off", "bounds", "cards")}
     capsys.readouterr()
     (Path(done.work) / "seed-1" / "scored-spans-32.jsonl").unlink()
-    fine_grained.main(done)
+    experiment.run(done)
     assert capsys.readouterr().out.count("seed-") == 1
     assert before == {name: table(done, name) for name in before}
     for name in FIGURES:
@@ -162,12 +163,12 @@ def test_what_is_measured_adds_up(done):
 
 
 def test_faults_alone_charge_what_each_piece_lacks(done):
-    course = fine_grained._course(done, 1)
-    pool = read_pool(course)
+    trial = FineGrainedTrial(done, 1)
+    pool = read_pool(trial)
     assert np.all(pool.scores["charged-32"] <= 0)
     pieces = np.array([
         [len(cut(answer, "sentence")) for answer in row.texts_in("responses")]
-        for row in read_rows(course.folder / "answers.jsonl")
+        for row in read_rows(trial.folder / "answers.jsonl")
     ])  # fmt: skip
     counted = {"relevance": pieces, "factuality": pieces, "completeness": np.ones_like(pieces)}
     for place, name in enumerate(ASPECTS):

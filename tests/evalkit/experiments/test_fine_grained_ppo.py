@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.experiments.fine_grained_ppo import __main__ as fine_grained_ppo
-from evalkit.experiments.fine_grained_ppo.__main__ import FineGrainedPpo
-from evalkit.experiments.fine_grained_ppo.steps import ALL
+from evalkit.experiments.fine_grained_ppo import experiment
+from evalkit.experiments.fine_grained_ppo.config import ALL, FineGrainedPpo
+from evalkit.experiments.fine_grained_ppo.steps import FineGrainedPpoTrial
 from evalkit.experiments.fine_grained_ppo.tables import difference_rows, summary_rows
 from evalkit.testbeds.facts import ASPECTS
 from rewards.errors import ConfigError
@@ -39,7 +39,7 @@ def done(tmp_path_factory):
         questions=20,
         updates=2,
     )
-    fine_grained_ppo.main(config)
+    experiment.run(config)
     return config
 
 
@@ -59,20 +59,18 @@ def test_all_runs_begin_at_the_same_policy(done):
 
 
 def test_credit_and_weights_are_what_runs_differ_by(done):
-    course = fine_grained_ppo._course(done, 1)
-    at_the_end, dense, weighted = (
-        course.run(name) for name in ("spans-response", "spans", "spans-relevance")
-    )
+    trial = FineGrainedPpoTrial(done, 1)
+    at_the_end, dense, weighted = (trial.run(name) for name in ("spans-response", "spans", "spans-relevance"))
     assert (at_the_end.credit, dense.credit) == ("response", "auto")
     assert at_the_end.scorer == dense.scorer
     assert weighted.scorer == f"{dense.scorer}?weights=relevance:3,factuality:1,completeness:1"
-    assert at_the_end.ppo == dense.ppo == weighted.ppo == course.run("gold").ppo
+    assert at_the_end.ppo == dense.ppo == weighted.ppo == trial.run("gold").ppo
 
 
 def test_a_finished_run_is_used_again_and_says_how_it_was_made(done, capsys):
     before = {path.name: path.read_bytes() for path in Path(done.out).iterdir()}
     capsys.readouterr()
-    fine_grained_ppo.main(done)
+    experiment.run(done)
     assert "PPO" not in capsys.readouterr().out
     tables = [name for name in before if name.endswith(".csv")]
     assert len(tables) == 3

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from evalkit.experiments.fine_grained_ppo.steps import ALL, BOUND, BOUND_DENSE, DENSE, HOLISTIC, WARM
+from evalkit.experiments.fine_grained_ppo.config import ALL, BOUND, BOUND_DENSE, DENSE, HOLISTIC, WARM
 from evalkit.experiments.fine_grained_ppo.tables import Row
 from evalkit.report.style import COLOURS
 
@@ -36,7 +36,7 @@ PANELS = {
 """Over episodes."""
 
 
-def draw(
+def draw_curves(
     curves: Sequence[Row], rewards: Sequence[str], weighted: Sequence[str], first: int, path: Path
 ) -> None:
     """Draw what every reward leads to.
