@@ -9,7 +9,16 @@ from pkgutil import resolve_name
 from evalkit.annotation.config import Annotate, LabelsExport, LabelsImport, LabelsInvite, LabelsStatus
 from evalkit.comparing.config import Compare
 from evalkit.evaluation.config import Accuracy, AspectCard, Evaluate, ProcessEval
-from evalkit.judging.config import Agree, JudgeFiles, LedgerExport, LedgerImport, Pairs, Probe, Rank, WinRates
+from evalkit.judging.config import (
+    Agree,
+    JudgeFiles,
+    LedgerExport,
+    LedgerImport,
+    ProbeJudge,
+    Rank,
+    VerdictPairs,
+    WinRates,
+)
 from evalkit.label_steps.config import LabelSteps
 from evalkit.overoptimization.config import Fit, Overopt
 from evalkit.pipeline.config import Combine, Generate, ScoreFile, Select
@@ -72,8 +81,8 @@ COMMANDS: Mapping[str, Command] = {
     "winrate": Command(WinRates, "evalkit.judging.winrate.command:run", STARTS_ANEW),
     "rank": Command(Rank, "evalkit.judging.rank.command:run", STARTS_ANEW),
     "agreement": Command(Agree, "evalkit.judging.agreement.command:run", STARTS_ANEW),
-    "probe": Command(Probe, "evalkit.judging.probe.command:run"),
-    "pairs": Command(Pairs, "evalkit.judging.pairs:run", NOTHING_WRITTEN),
+    "probe": Command(ProbeJudge, "evalkit.judging.probe.command:run"),
+    "pairs": Command(VerdictPairs, "evalkit.judging.pairs:run", NOTHING_WRITTEN),
     "annotate": Command(Annotate, "evalkit.annotation.annotate:run"),
     "labels export": Command(LabelsExport, "evalkit.annotation.labels:run_export", NOTHING_WRITTEN),
     "labels import": Command(LabelsImport, "evalkit.annotation.labels:run_import"),

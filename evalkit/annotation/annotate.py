@@ -12,11 +12,9 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from evalkit.annotation.config import Annotate
 from evalkit.annotation.links import check_free, hand_out
-from evalkit.runs.terminal import terminal
+from evalkit.runs import say, warn
 from judges.human.answers import PairwiseAnswer
 from judges.human.priorities import disagreements, priorities
 from judges.human.rows.reading import Reading, read_tasks
@@ -60,7 +58,6 @@ def run(config: Annotate) -> None:
 
     address = checked_address(config.address) if config.address else ""
     given = _given_settings(config)
-    console = terminal()
     with listening_socket(config.host, config.port) as listening:
         data = _Data(config)
         port = listening.getsockname()[1]
@@ -70,14 +67,14 @@ def run(config: Annotate) -> None:
         admin_token = secrets.token_urlsafe(32)
         with _opened(config) as store:
             _check(store, config, data)
-            _prepare(store, config, given, data, console)
-            _invite(store, config, reached, console)
+            _prepare(store, config, given, data)
+            _invite(store, config, reached)
             app = _application(store, config, admin_token, reach)
-            console.print(f"Figures for you alone: {admin_link(reached, admin_token)}", soft_wrap=True)
-            _warn(reach, reached, console)
+            say(f"Figures for you alone: {admin_link(reached, admin_token)}")
+            _warn(reach, reached)
             told = f"The page is at {reached}; Ctrl-C stops it."
-            serve(app, listening, lambda: console.print(told, soft_wrap=True))
-    console.print("stopped; everything is kept, and the same command goes on from there")
+            serve(app, listening, lambda: say(told))
+    say("stopped; everything is kept, and the same command goes on from there")
 
 
 class _Data:
@@ -166,9 +163,7 @@ def _check(store: "Store", config: Annotate, data: _Data) -> None:
     check_free(config.links)
 
 
-def _prepare(
-    store: "Store", config: Annotate, given: dict[str, object], data: _Data, console: Console
-) -> None:
+def _prepare(store: "Store", config: Annotate, given: dict[str, object], data: _Data) -> None:
     """Bring settings and tasks into the store, and say what was new."""
     before = store.study()
     if data.screen and "title" not in given and before.title in QUESTIONS.values():
@@ -181,16 +176,16 @@ def _prepare(
         unlike = sum(data.checks[task.key] != _known(task) for task in _found(store, data.checks))
     else:
         told, unlike = "opened as it is", 0
-    console.print(f"{store.name}: {told}", soft_wrap=True)
+    say(f"{store.name}: {told}")
     if unlike:
         told = "were there before without an answer that is known, or with another"
-        console.print(f"{unlike} checks {told}, and stay so; another id makes new ones", soft_wrap=True)
+        say(f"{unlike} checks {told}, and stay so; another id makes new ones")
     for reason, count in data.identical.items():
-        console.print(f"{count} rows {reason}, are not asked", soft_wrap=True)
+        say(f"{count} rows {reason}, are not asked")
     if data.disagreement:
         # Those that were there, too: verdicts may be newer than the tasks.
         judged = store.prioritise(list(priorities(store.tasks(), data.disagreement)))
-        console.print(f"{judged} tasks have verdicts of judges; where those disagree comes first")
+        say(f"{judged} tasks have verdicts of judges; where those disagree comes first")
 
 
 def _found(store: "Store", keys: Iterable[str]) -> Iterator[Task]:
@@ -205,7 +200,7 @@ def _known(task: Task) -> object:
     return task.gold
 
 
-def _invite(store: "Store", config: Annotate, reached: str, console: Console) -> None:
+def _invite(store: "Store", config: Annotate, reached: str) -> None:
     """Give everybody who is new a link."""
     names = list(dict.fromkeys(config.annotators))
     invited = map(store.invite, names)
@@ -214,12 +209,12 @@ def _invite(store: "Store", config: Annotate, reached: str, console: Console) ->
         for one in invited
         if one.token is not None
     )
-    new = hand_out(made, config.links, console)
+    new = hand_out(made, config.links)
     if again := [name for name in names if name not in new]:
         told = ", ".join(again)
-        console.print(f"Have a link: {told}; evalkit labels invite --renew makes new ones", soft_wrap=True)
+        say(f"Have a link: {told}; evalkit labels invite --renew makes new ones")
     if not store.annotators():
-        console.print("Nobody can sign in yet; evalkit labels invite makes links", soft_wrap=True)
+        say("Nobody can sign in yet; evalkit labels invite makes links")
 
 
 def _application(store: "Store", config: Annotate, admin_token: str, reach: Reach) -> "FastAPI":
@@ -253,12 +248,11 @@ class _Figures:
             return self._page
 
 
-def _warn(reach: Reach, reached: str, console: Console) -> None:
+def _warn(reach: Reach, reached: str) -> None:
     if not reached.startswith("https://") and not (reach.local and not reach.address):
-        console.print(
+        warn(
             "Warning: links and answers travel unencrypted; put the page behind https and give --address "
-            "https://..., or keep to a network that you trust",
-            soft_wrap=True,
+            "https://..., or keep to a network that you trust"
         )
 
 

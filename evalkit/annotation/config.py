@@ -3,12 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from evalkit.runs.config import Renaming, Replacing, Resampled
 from rewards.config import check_ranges
 from rewards.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Annotate:
+class Annotate(Renaming):
     """Serve a page on which people compare, rank and label answers, blind to who wrote them."""
 
     db: str
@@ -24,8 +25,6 @@ class Annotate:
     """What a span may be marked as, such as [irrelevant,unfactual,+insightful]; + marks praise."""
     separator: str = "\n\n"
     """What ends a step, where a row has a response and no steps."""
-    rename: dict[str, str] = field(default_factory=dict)
-    """Columns of the data by our names, such as {"question": "prompt"}."""
     verdicts: list[str] | str = ""
     """Verdicts of judges on the same comparisons: those on which judges disagree come first, and the judges'
     win rate is corrected by people's."""
@@ -67,7 +66,7 @@ class Annotate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelsExport:
+class LabelsExport(Replacing):
     """Write people's labels as rows: as verdicts, or as what reward models are trained on."""
 
     db: str
@@ -90,8 +89,6 @@ class LabelsExport:
     """Rankings of each person by itself, instead of one for each task by the mean of people's places."""
     neutral: Literal["right", "half", "wrong", "none"] = "right"
     """What a neutral step is to whoever trains on it: 1, as in the paper of PRM800K, 0.5, 0, or no label."""
-    overwrite: bool = False
-    """Replace a finished output."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +120,7 @@ class LabelsInvite:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelsStatus:
+class LabelsStatus(Resampled, Replacing):
     """Tell how far a study is: counts, speed, checks, agreement, win rate so far, and labels still needed."""
 
     db: str
@@ -134,14 +131,6 @@ class LabelsStatus:
     """JSON file for the same figures; empty prints only."""
     width: float = 0.03
     """Half-width of an interval for which the labels that it takes are told."""
-    level: float = 0.95
-    """Level of the intervals."""
-    bootstrap: int = 1000
-    """Resamples of the prompts."""
-    seed: int = 0
-    """Seed of the resamples."""
-    overwrite: bool = False
-    """Replace a finished output."""
 
     def __post_init__(self) -> None:
         check_ranges(self, {"bootstrap": "1 or more", "seed": "0 or more"})

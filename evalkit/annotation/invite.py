@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.annotation.config import LabelsInvite
 from evalkit.annotation.links import check_free, hand_out
-from evalkit.runs.terminal import terminal
+from evalkit.runs import say
 from judges.human.web.reach import checked_address, sign_in_link
 from rewards.errors import ConfigError
 
@@ -31,12 +31,11 @@ def run(config: LabelsInvite) -> None:
         check_name(name)
     address = checked_address(config.address)
     check_free(config.links)
-    console = terminal()
     with Store(config.db, create=False) as store:
         _check_known(store, names if config.renew else [])
-        made = hand_out(_links(store, names, address, config.renew), config.links, console)
+        made = hand_out(_links(store, names, address, config.renew), config.links)
     if kept := [name for name in names if name not in made]:
-        console.print(f"Have a link: {', '.join(kept)}; --renew true makes new ones", soft_wrap=True)
+        say(f"Have a link: {', '.join(kept)}; --renew true makes new ones")
 
 
 def _links(store: "Store", names: list[str], address: str, renew: bool) -> Iterator[tuple[str, str]]:

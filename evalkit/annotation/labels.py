@@ -1,6 +1,5 @@
 """`evalkit labels export` and `evalkit labels import`: people's labels as rows, and back."""
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.annotation.config import LabelsExport, LabelsImport
+from evalkit.runs import say
 from judges.human.figures.measured import measured
 from judges.human.figures.said import asked_of, by_task, said_of
 from judges.human.labels import Label
@@ -70,7 +70,7 @@ def run_export(config: LabelsExport) -> None:
     if leaning and config.form != "labels":
         told.append(LEANING)
     lines = [f"{written:,} {made}", *told, f"written to {config.out}"]
-    sys.stdout.write("\n".join(lines) + "\n")
+    say("\n".join(lines))
 
 
 def run_import(config: LabelsImport) -> None:
@@ -96,7 +96,7 @@ def run_import(config: LabelsImport) -> None:
         why = "a label of that person stands on that task already, and stays"
         lines.append(f"{added.kept:,} not added: {why}")
     lines.append(f"kept in {name}; evalkit labels status --db {name}")
-    sys.stdout.write("\n".join(lines) + "\n")
+    say("\n".join(lines))
 
 
 def _fair(store: "Store") -> Callable[[Label], bool]:

@@ -6,8 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TextIO
 
-from rich.console import Console
-
+from evalkit.runs import say
 from rewards.errors import OutputExistsError
 
 OWNER_ONLY = 0o600
@@ -28,13 +27,12 @@ def check_free(path: str) -> None:
     Path(path).unlink()
 
 
-def hand_out(links: Iterable[tuple[str, str]], path: str, console: Console) -> list[str]:
+def hand_out(links: Iterable[tuple[str, str]], path: str) -> list[str]:
     """Write a line for each link as it is made, so that a kill loses none; return whose there are.
 
     Args:
         links: Names and their links, each made as it is asked for.
         path: File to write, made with the first link; empty shows the links.
-        console: Where they are shown.
 
     Raises:
         OutputExistsError: The file is there.
@@ -45,13 +43,13 @@ def hand_out(links: Iterable[tuple[str, str]], path: str, console: Console) -> l
         for name, link in links:
             if not names:
                 where = f" are written to {path}, which you alone can read" if path else ""
-                console.print(f"Personal links{where}:", soft_wrap=True)
+                say(f"Personal links{where}:")
                 file = closing.enter_context(_own_file(path)) if path else None
             names.append(name)
             if file is None:
-                console.print(f"  {name}: {link}", soft_wrap=True)
+                say(f"  {name}: {link}")
             else:
-                console.print(f"  {name}", soft_wrap=True)
+                say(f"  {name}")
                 file.write(f"{name}\t{link}\n")
                 file.flush()
                 os.fsync(file.fileno())

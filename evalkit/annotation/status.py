@@ -5,15 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from evalkit.annotation.config import LabelsStatus
 from evalkit.report.plain import plain_values
 from evalkit.report.text import NONE, counted, decimal, interval_text, percent
-from evalkit.runs.files import atomic_write, json_text
-from evalkit.runs.terminal import terminal
+from evalkit.runs import say, show, write_json
 from judges.human.figures.numbers import JudgeBeside, Numbers, Precision, SystemsCompared
 from judges.human.figures.people_agreement import PeopleAgreement
 from judges.human.figures.progress import Counts
@@ -36,12 +34,10 @@ def run(config: LabelsStatus) -> None:
     precision = Precision(config.width, config.level, config.bootstrap, config.seed)
     with Store(config.db, create=False) as store:
         numbers = StudyNumbers(store, config.verdicts, precision)()
-    console = terminal()
-    _show(numbers, console)
+    _print(numbers)
     if out is not None:
-        with atomic_write(out) as file:
-            file.write(json_text(status_json(numbers)))
-        console.print(f"The figures are in {out}", soft_wrap=True)
+        write_json(out, status_json(numbers))
+        say(f"The figures are in {out}")
 
 
 def status_json(numbers: Numbers) -> dict[str, object]:
@@ -64,24 +60,22 @@ def _check_free(out: Path, config: LabelsStatus) -> None:
         raise OutputExistsError(f"{out}: exists and is finished; --overwrite replaces it")
 
 
-def _show(numbers: Numbers, console: Console) -> None:
-    console.print(Text(numbers.title), soft_wrap=True)
-    for line in _lines(numbers.counts):
-        console.print(line, soft_wrap=True)
-    for note in numbers.notes:
-        console.print(note, soft_wrap=True)
+def _print(numbers: Numbers) -> None:
+    say(numbers.title)
+    for line in (*_lines(numbers.counts), *numbers.notes):
+        say(line)
     if numbers.annotators:
-        console.print(_people(numbers))
+        show(_people(numbers))
     if numbers.agreement:
-        console.print(_agreement(numbers))
+        show(_agreement(numbers))
     if numbers.compared:
-        console.print(_compared(numbers))
+        show(_compared(numbers))
     if any(one.judges for one in numbers.compared):
-        console.print(_judges(numbers))
+        show(_judges(numbers))
     if numbers.qualities:
-        console.print(_qualities(numbers))
+        show(_qualities(numbers))
     for line in _remarks(numbers):
-        console.print(line, soft_wrap=True)
+        say(line)
 
 
 def _lines(counts: Counts) -> Iterator[str]:

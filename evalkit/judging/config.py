@@ -3,13 +3,35 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from evalkit.runs.config import Limited, Renaming, Replacing, Resampled
 from judges.asking.config import AskingConfig
 from rewards.config import check_ranges
 from rewards.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
-class JudgeFiles(AskingConfig):
+class Browsed(Resampled, Replacing):
+    """A page with intervals and a browser of comparisons."""
+
+    shown: int = 1000
+    """Most comparisons in the page's browser; those on which verdicts disagree come first."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, {"bootstrap": "1 or more", "shown": "0 or more"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerdictReport(Browsed):
+    """A folder of tables, figures and a page, made of verdicts."""
+
+    verdicts: list[str] | str
+    """Verdicts of `evalkit judge`, or annotations of AlpacaEval, Arena-Hard or MT-bench; several as [A,B]."""
+    out: str
+    """Folder for the tables, the figures and index.html."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeFiles(AskingConfig, Renaming, Limited, Replacing):
     """Ask a judge which of two systems answers better, prompt by prompt."""
 
     judge: str
@@ -35,10 +57,6 @@ class JudgeFiles(AskingConfig):
     """Identical responses are a tie that nobody is asked about, or are asked about too."""
     unmatched: Literal["refuse", "leave"] = "refuse"
     """A prompt that one file lacks stops everything, or is left out and counted."""
-    rename: dict[str, str] = field(default_factory=dict)
-    """Columns of the data by our names, such as {"question": "prompt"}."""
-    limit: int = 0
-    """Use the first prompts only; 0 uses all."""
     seed: int = 0
     """Seed of a single order and of the intervals."""
     plan: bool = False
@@ -55,12 +73,10 @@ class JudgeFiles(AskingConfig):
             raise ConfigError(f"axes are distinct names, got {self.axes}")
 
 
-@dataclass(frozen=True)
-class WinRates:
+@dataclass(frozen=True, kw_only=True)
+class WinRates(VerdictReport):
     """Tell from verdicts how often one system wins, and how far that can be trusted."""
 
-    verdicts: list[str] | str
-    """Verdicts of `evalkit judge`, or annotations of AlpacaEval, Arena-Hard or MT-bench; several as [A,B]."""
     out: str
     """Folder for winrate.json, winrate.csv, the figures and index.html."""
     baseline: str = ""
@@ -72,29 +88,17 @@ class WinRates:
     """Verdicts of people on some of the same comparisons, by which the judge's win rate is corrected."""
     width: float = 0.03
     """Half-width of an interval for which the prompts and the human verdicts that it takes are told."""
-    level: float = 0.95
-    """Level of the intervals."""
-    bootstrap: int = 1000
-    """Resamples of the prompts."""
-    seed: int = 0
-    """Seed of the resamples."""
-    shown: int = 1000
-    """Most comparisons in the page's browser; those on which verdicts disagree come first."""
-    overwrite: bool = False
-    """Replace a finished run."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, {"bootstrap": "1 or more", "shown": "0 or more"})
+        super().__post_init__()
         if not 0 < self.width < 0.5:
             raise ConfigError(f"width is between 0 and 0.5, got {self.width}")
 
 
-@dataclass(frozen=True)
-class Rank:
+@dataclass(frozen=True, kw_only=True)
+class Rank(VerdictReport):
     """Rank systems by verdicts: Bradley-Terry strengths with intervals, and which systems are tied."""
 
-    verdicts: list[str] | str
-    """Verdicts of `evalkit judge`, or annotations of AlpacaEval, Arena-Hard or MT-bench; several as [A,B]."""
     out: str
     """Folder for leaderboard.csv, leaderboard.json, the figure and index.html."""
     ties: Literal["half", "davidson"] = "half"
@@ -107,50 +111,30 @@ class Rank:
     bold."""
     elo: bool = False
     """Give Elo ratings beside the strengths."""
-    level: float = 0.95
-    """Level of the intervals."""
-    bootstrap: int = 1000
-    """Resamples of the prompts."""
     seed: int = 0
     """Seed of the resamples, and of the order for Elo."""
-    shown: int = 1000
-    """Most comparisons in the page's browser; those on which verdicts disagree come first."""
-    overwrite: bool = False
-    """Replace a finished run."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, {"bootstrap": "1 or more", "shown": "0 or more", "prior": "0 or more"})
+        super().__post_init__()
+        check_ranges(self, {"prior": "0 or more"})
         if len(set(self.style)) < len(self.style):
             raise ConfigError(f"style names each feature once, got {self.style}")
         if self.style and self.ties != "half":
             raise ConfigError(f"style goes with ties=half, got ties={self.ties}")
 
 
-@dataclass(frozen=True)
-class Agree:
+@dataclass(frozen=True, kw_only=True)
+class Agree(VerdictReport):
     """Tell how far judges, human or not, agree: percent, kappa and alpha, with intervals."""
 
     verdicts: list[str] | str
     """Files of verdicts; the judges named in them are held against each other. Several as [A,B]."""
     out: str
     """Folder for agreement.csv, agreement.json, the figure and index.html."""
-    level: float = 0.95
-    """Level of the intervals."""
-    bootstrap: int = 1000
-    """Resamples of the prompts."""
-    seed: int = 0
-    """Seed of the resamples."""
-    shown: int = 1000
-    """Most comparisons in the page's browser; those on which verdicts disagree come first."""
-    overwrite: bool = False
-    """Replace a finished run."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self, {"bootstrap": "1 or more", "shown": "0 or more"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Probe(AskingConfig):
+class ProbeJudge(AskingConfig, Renaming, Browsed):
     """Test a judge's health: null answers, injected verdicts, padding, swapped copies, identical pairs."""
 
     judge: str
@@ -159,18 +143,10 @@ class Probe(AskingConfig):
     """Rows {prompt, response} of good answers, from which the probes are made."""
     out: str
     """Folder for probe.json, probe.csv, verdicts.jsonl, probe.png and index.html; the ledger is beside it."""
-    rename: dict[str, str] = field(default_factory=dict)
-    """Columns of the data by our names, such as {"question": "prompt"}."""
     limit: int = 50
     """Prompts to probe with; 0 uses all."""
-    level: float = 0.95
-    """Level of the intervals."""
-    bootstrap: int = 1000
-    """Resamples of the prompts."""
     seed: int = 0
     """Seed of what is injected, where, and of the resamples."""
-    shown: int = 1000
-    """Most comparisons in the page's browser; those on which verdicts disagree come first."""
     plan: bool = False
     """Say what would be asked and what it would cost, and ask nothing."""
     overwrite: bool = False
@@ -178,12 +154,12 @@ class Probe(AskingConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        Browsed.__post_init__(self)
         check_ranges(self, {"limit": "0 or more", "seed": "0 or more"})
-        check_ranges(self, {"bootstrap": "1 or more", "shown": "0 or more"})
 
 
 @dataclass(frozen=True)
-class Pairs:
+class VerdictPairs(Replacing):
     """Make preferences or rankings of verdicts, to train on."""
 
     verdicts: list[str] | str
@@ -200,8 +176,6 @@ class Pairs:
     people what most of them say where that is there."""
     axis: str = ""
     """Quality whose verdicts are taken, `overall` for those on none; empty takes the only one there is."""
-    overwrite: bool = False
-    """Replace a finished output."""
 
     def __post_init__(self) -> None:
         if self.margin != "none" and self.form != "preference":
@@ -209,15 +183,13 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class LedgerExport:
+class LedgerExport(Replacing):
     """Write all that a ledger holds as JSON lines."""
 
     ledger: str
     """SQLite file of `evalkit judge`."""
     out: str
     """File of rows, one for each attempt."""
-    overwrite: bool = False
-    """Replace a finished output."""
 
 
 @dataclass(frozen=True)

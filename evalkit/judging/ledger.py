@@ -1,11 +1,11 @@
 """`evalkit ledger export` and `evalkit ledger import`: carry what was asked and answered elsewhere."""
 
-import sys
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
 from evalkit.judging.config import LedgerExport, LedgerImport
+from evalkit.runs import say
 from judges.ledger.ledger import Ledger
 from judges.questions.question import STATES
 from rewards.errors import ConfigError, DataError, MissingFileError, OutputExistsError
@@ -34,7 +34,7 @@ def run_export(config: LedgerExport) -> None:
         raise OutputExistsError(f"{out}: exists and is finished; --overwrite replaces it")
     with Ledger(ledger) as opened:
         written = write_rows(out, _attempts(opened), config.overwrite)
-    sys.stdout.write(f"{written:,} attempts of {ledger}\nwritten to {out}\n")
+    say(f"{written:,} attempts of {ledger}\nwritten to {out}")
 
 
 def run_import(config: LedgerImport) -> None:
@@ -52,10 +52,8 @@ def run_import(config: LedgerImport) -> None:
         added = ledger.import_rows(read)
         counts = ledger.counts()
     held = ", ".join(f"{counts[state]:,} {state}" for state in STATES if counts[state])
-    sys.stdout.write(
-        f"{added:,} attempts added, {read.count - added:,} were there already\n"
-        f"{config.ledger} now holds: {held}\n"
-    )
+    say(f"{added:,} attempts added, {read.count - added:,} were there already")
+    say(f"{config.ledger} now holds: {held}")
 
 
 def _attempts(ledger: Ledger) -> Iterator[dict[str, object]]:

@@ -1,11 +1,11 @@
 """`evalkit pairs`: verdicts as preferences or rankings to train on, and what was left out and why."""
 
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from evalkit.judging.config import Pairs
+from evalkit.judging.config import VerdictPairs
+from evalkit.runs import say
 from judges.judge import Verdict
 from judges.verdicts.members import JURY, members_in
 from judges.verdicts.reading import read_verdicts
@@ -17,7 +17,7 @@ OVERALL = "overall"
 """What the axis without a name is called."""
 
 
-def run(config: Pairs) -> None:
+def run(config: VerdictPairs) -> None:
     """Write one row for each comparison that the verdicts decide, or for each prompt that they rank.
 
     Raises:
@@ -42,13 +42,13 @@ def run(config: Pairs) -> None:
         raise DataError(f"{', '.join(sources)}: nothing to write: {'; '.join(lines)}")
     write_rows(config.out, rows, config.overwrite)
     told = [f"{made:,} {config.form}s of {chosen.taken:,} verdicts", *lines, f"written to {config.out}"]
-    sys.stdout.write("\n".join(told) + "\n")
+    say("\n".join(told))
 
 
 class _Chosen:
     """The verdicts that a configuration takes, and how many it passes over, by reason."""
 
-    def __init__(self, config: Pairs) -> None:
+    def __init__(self, config: VerdictPairs) -> None:
         self._config = config
         self.taken = 0
         self.passed: Counter[str] = Counter()
@@ -80,7 +80,7 @@ class _Chosen:
         return ""
 
 
-def _sources(config: Pairs) -> list[str]:
+def _sources(config: VerdictPairs) -> list[str]:
     sources = [config.verdicts] if isinstance(config.verdicts, str) else list(config.verdicts)
     if not sources or len(set(sources)) < len(sources):
         raise ConfigError(f"verdicts are one file or several different ones, got {sources}")

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from evalkit import runs
 from evalkit.judging.agreement.figure import draw_agreement
 from evalkit.judging.agreement.labels import RatedAxis, Rater, rated_axes, raters_of, read_tables
 from evalkit.judging.agreement.page import (
@@ -21,9 +21,7 @@ from evalkit.judging.page.gathering import gather_comparisons
 from evalkit.judging.page.position_panel import position_section
 from evalkit.report.csv import write_csv
 from evalkit.report.text import listed
-from evalkit.runs.files import atomic_write, fingerprint, json_text
-from evalkit.runs.folder import run_folder
-from evalkit.runs.terminal import terminal
+from evalkit.runs import fingerprint, say, show, write_json
 from judges.statistics.agreement import Agreement
 from judges.statistics.raters import RaterAgreement
 from judges.verdicts.table import join_tables
@@ -53,23 +51,20 @@ def run(config: Agree) -> None:
         raise DataError("; ".join([_nothing_shared(sources, raters), *_made_of_votes(rated)]))
     notes = [_left_out(one) for one, agreed in every if agreed is None] + _made_of_votes(rated)
     inputs = {"verdicts": [fingerprint(source) for source in sources]}
-    folder = run_folder(config.out, config, config.overwrite, "index.html", inputs)
-    rows = [row for one in found for row in agreement_rows(one)]
-    write_csv(folder / "agreement.csv", rows)
-    with atomic_write(folder / "agreement.json") as file:
+    with runs.run(config, inputs, done="index.html") as folder:
+        rows = [row for one in found for row in agreement_rows(one)]
+        write_csv(folder / "agreement.csv", rows)
         settings = {"level": config.level, "bootstrap": config.bootstrap, "seed": config.seed}
         axes = [_axis_json(one) for one in found]
-        file.write(json_text({**settings, "axes": axes, "coefficients": rows, "notes": notes}))
-    draw_agreement(found, folder / "agreement.png")
-    table = join_tables(tables)
-    shown = (position_section(table, resampling), gather_comparisons(sources, table, config.shown))
-    write_agreement_page(folder / "index.html", found, notes, config, shown)
-    console = terminal()
-    _show(found, notes, config, console)
-    console.print(
-        f"Results are in {folder}: index.html, agreement.csv, agreement.json, agreement.png",
-        soft_wrap=True,
-    )
+        write_json(
+            folder / "agreement.json", {**settings, "axes": axes, "coefficients": rows, "notes": notes}
+        )
+        draw_agreement(found, folder / "agreement.png")
+        table = join_tables(tables)
+        shown = (position_section(table, resampling), gather_comparisons(sources, table, config.shown))
+        write_agreement_page(folder / "index.html", found, notes, config, shown)
+    _print(found, notes, config)
+    say(f"Results are in {folder}: index.html, agreement.csv, agreement.json, agreement.png")
 
 
 def _nothing_shared(sources: Sequence[str], raters: Sequence[Rater]) -> str:
@@ -159,19 +154,19 @@ def _axis_json(one: AxisAgreement) -> Mapping[str, object]:
     }
 
 
-def _show(found: Sequence[AxisAgreement], notes: Sequence[str], config: Agree, console: Console) -> None:
+def _print(found: Sequence[AxisAgreement], notes: Sequence[str], config: Agree) -> None:
     for one in found:
-        console.print(Text(f"{one.axis}: {in_short(one)}" if one.axis else in_short(one)), soft_wrap=True)
+        say(f"{one.axis}: {in_short(one)}" if one.axis else in_short(one))
         table = Table(box=None, pad_edge=False)
         columns, rows = pair_header(f"{config.level:.0%} interval"), pair_rows(one)
         for at in SHOWN_COLUMNS:
             table.add_column(columns[at], justify="left" if at < 2 else "right", overflow="fold")
         for row in rows[:SHOWN_PAIRS]:
             table.add_row(*(Text(row[at]) for at in SHOWN_COLUMNS))
-        console.print(table)
+        show(table)
         if len(rows) > SHOWN_PAIRS:
-            console.print(f"... and {len(rows) - SHOWN_PAIRS} more pairs in agreement.csv")
+            say(f"... and {len(rows) - SHOWN_PAIRS} more pairs in agreement.csv")
         for each in one.together:
-            console.print(Text(f"{each.name}: {together_value(each)}"), soft_wrap=True)
+            say(f"{each.name}: {together_value(each)}")
     for note in notes:
-        console.print(Text(note), soft_wrap=True)
+        say(note)

@@ -12,7 +12,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from evalkit import runs
-from evalkit.judging.config import Probe
+from evalkit.judging.config import ProbeJudge
 from evalkit.judging.page.gathering import gather_comparisons
 from evalkit.judging.page.verdict_page import write_verdict_page
 from evalkit.judging.probe.figure import draw_probes
@@ -40,7 +40,7 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
-def run(config: Probe) -> None:
+def run(config: ProbeJudge) -> None:
     """Ask about every probe, then write probe.json, probe.csv, verdicts.jsonl, the figure and a page.
 
     Raises:
@@ -75,7 +75,7 @@ def run(config: Probe) -> None:
 class Trials:
     """The probes of a run, made anew at each pass."""
 
-    def __init__(self, config: Probe) -> None:
+    def __init__(self, config: ProbeJudge) -> None:
         """Read the good answers, the first one to each prompt, and see whether probes can be made of them.
 
         Raises:
@@ -115,7 +115,7 @@ class Trials:
         left = f", {self.repeated:,} rows left out whose prompt stands before" if self.repeated else ""
         return f"{self.count:,} comparisons made of {len(self.answers):,} prompts of {self._source}{left}"
 
-    def _good_answers(self, config: Probe) -> Iterator[Generation]:
+    def _good_answers(self, config: ProbeJudge) -> Iterator[Generation]:
         known: set[str] = set()
         for row, generation in Side(config.data, GOOD, config.rename).generations():
             if not generation.response.strip():
@@ -167,13 +167,13 @@ def may_tie(judge: Judge, trials: Trials) -> bool:
     return isinstance(judge, Jury) or not forms or any(form.kind == "grade" or form.ties for form in forms)
 
 
-def _ledger(config: Probe) -> str:
+def _ledger(config: ProbeJudge) -> str:
     """Return the ledger's path, beside the folder, where --overwrite leaves it; a plan makes none."""
     path = config.ledger or f"{Path(config.out)}.ledger"
     return "" if config.plan and not Path(path).exists() else path
 
 
-def _write(config: Probe, folder: Path, findings: Sequence[Finding], trials: Trials) -> None:
+def _write(config: ProbeJudge, folder: Path, findings: Sequence[Finding], trials: Trials) -> None:
     with atomic_write(folder / "probe.csv") as file:
         writer = csv.DictWriter(file, CSV_COLUMNS, lineterminator="\n")
         writer.writeheader()

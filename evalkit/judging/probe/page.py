@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from evalkit.judging.config import Probe
+from evalkit.judging.config import ProbeJudge
 from evalkit.judging.page.verdict_page import Section, Table
 from evalkit.judging.probe.findings import MOST_HARM, SWAPPED, Finding, fewest_prompts, overall
 from evalkit.report.text import NONE, decimal, span
@@ -69,7 +69,7 @@ def cells(finding: Finding) -> tuple[str, ...]:
     )
 
 
-def sections(findings: Sequence[Finding], config: Probe, made: str, figure: Path) -> list[Section]:
+def sections(findings: Sequence[Finding], config: ProbeJudge, made: str, figure: Path) -> list[Section]:
     """Return the page's sections.
 
     Args:

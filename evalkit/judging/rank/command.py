@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from evalkit import runs
 from evalkit.judging.config import Rank
 from evalkit.judging.page.gathering import gather_comparisons
 from evalkit.judging.page.position_panel import position_section
@@ -21,9 +21,7 @@ from evalkit.judging.rank.page import (
 )
 from evalkit.report.csv import write_csv
 from evalkit.report.text import finite
-from evalkit.runs.files import atomic_write, fingerprint, json_text
-from evalkit.runs.folder import run_folder
-from evalkit.runs.terminal import terminal
+from evalkit.runs import fingerprint, say, show, write_json
 from judges.judge import REASONS
 from judges.statistics.bradley_terry import StrengthEstimate
 from judges.statistics.style import style_of
@@ -46,24 +44,19 @@ def run(config: Rank) -> None:
     table = read_verdict_tables(sources, style_of if config.style else None)
     inputs = {"verdicts": [fingerprint(source) for source in sources]}
     boards, unranked = boards_of(table, config, ", ".join(sources))
-    folder = run_folder(config.out, config, config.overwrite, "index.html", inputs)
-    pairs = [row for board in boards for row in pair_rows(board)]
-    write_csv(folder / "leaderboard.csv", [row for board in boards for row in system_rows(board)])
-    write_csv(folder / "pairs.csv", pairs)
-    write_csv(folder / "matrix.csv", [row for board in boards for row in matrix_rows(board)])
-    with atomic_write(folder / "leaderboard.json") as file:
-        file.write(json_text(as_json(boards, unranked, config) | {"pairs": pairs}))
-    draw_leaderboard(boards, folder / "leaderboard.png")
-    position = position_section(table, Resampling(config.level, config.bootstrap, config.seed))
-    shown = (position, gather_comparisons(sources, table, config.shown))
-    write_leaderboard_page(folder / "index.html", boards, unranked, config, shown)
-    console = terminal()
-    _show(boards, unranked, console)
-    console.print(
-        f"Results are in {folder}: index.html, leaderboard.csv, leaderboard.json, leaderboard.png, "
-        "pairs.csv, matrix.csv",
-        soft_wrap=True,
-    )
+    with runs.run(config, inputs, done="index.html") as folder:
+        pairs = [row for board in boards for row in pair_rows(board)]
+        write_csv(folder / "leaderboard.csv", [row for board in boards for row in system_rows(board)])
+        write_csv(folder / "pairs.csv", pairs)
+        write_csv(folder / "matrix.csv", [row for board in boards for row in matrix_rows(board)])
+        write_json(folder / "leaderboard.json", as_json(boards, unranked, config) | {"pairs": pairs})
+        draw_leaderboard(boards, folder / "leaderboard.png")
+        position = position_section(table, Resampling(config.level, config.bootstrap, config.seed))
+        browser = gather_comparisons(sources, table, config.shown)
+        write_leaderboard_page(folder / "index.html", boards, unranked, config, (position, browser))
+    _print(boards, unranked)
+    made = "index.html, leaderboard.csv, leaderboard.json, leaderboard.png, pairs.csv, matrix.csv"
+    say(f"Results are in {folder}: {made}")
 
 
 def system_rows(board: Board) -> Iterator[Row]:
@@ -200,7 +193,7 @@ def _board_json(board: Board) -> Row:
     return found
 
 
-def _show(boards: Sequence[Board], unranked: Sequence[Unranked], console: Console) -> None:
+def _print(boards: Sequence[Board], unranked: Sequence[Unranked]) -> None:
     whole = whole_boards(boards)
     for board in whole:
         table = Table(box=None, pad_edge=False)
@@ -209,11 +202,11 @@ def _show(boards: Sequence[Board], unranked: Sequence[Unranked], console: Consol
             table.add_column(name, justify="left" if name == "system" else "right", overflow="fold")
         for row in board_rows(board):
             table.add_row(*(Text(row[column]) for column in SHOWN))
-        console.print(Text(f"{board.name or 'leaderboard'}: {facts(board)}"), soft_wrap=True)
-        console.print(table)
-        console.print(Text(verdict_on(board)), soft_wrap=True)
+        say(f"{board.name or 'leaderboard'}: {facts(board)}")
+        show(table)
+        say(verdict_on(board))
     for board in boards:
         if board not in whole:
-            console.print(Text(f"{board.name}: {verdict_on(board)}"), soft_wrap=True)
+            say(f"{board.name}: {verdict_on(board)}")
     for one in unranked:
-        console.print(Text(f"{one.judge or 'judge'}: not ranked by itself: {one.why}"), soft_wrap=True)
+        say(f"{one.judge or 'judge'}: not ranked by itself: {one.why}")

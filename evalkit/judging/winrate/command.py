@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.box import SIMPLE
 from rich.table import Table
 
+from evalkit import runs
 from evalkit.judging.config import WinRates
 from evalkit.judging.page.gathering import gather_comparisons
 from evalkit.judging.page.verdict_page import write_verdict_page
@@ -14,9 +15,7 @@ from evalkit.judging.winrate.figures import draw_positions, draw_win_rates
 from evalkit.judging.winrate.findings import Finding, difficulties, finding
 from evalkit.judging.winrate.page import sections
 from evalkit.report.text import NONE, counted, interval_text, percent
-from evalkit.runs.files import atomic_write, fingerprint, json_text
-from evalkit.runs.folder import run_folder
-from evalkit.runs.terminal import terminal
+from evalkit.runs import atomic_write, fingerprint, say, show, write_json
 from judges.statistics.win_rate import WinRate
 from judges.verdicts.groups import Group, groups_of, read_verdict_tables
 from judges.verdicts.human_check import HumanCheck, human_check
@@ -44,20 +43,19 @@ def run(config: WinRates) -> None:
     table = read_verdict_tables(sources)
     findings = _findings(config, table, ", ".join(sources))
     inputs = {"verdicts": [fingerprint(source) for source in sources], "human": fingerprint(config.human)}
-    folder = run_folder(config.out, config, config.overwrite, "index.html", inputs)
-    _write_csv(findings, folder / "winrate.csv")
-    with atomic_write(folder / "winrate.json") as file:
-        file.write(json_text({"ties": config.ties, "results": [found.as_dict() for found in findings]}))
-    draw_win_rates(findings, folder / "winrate.png")
-    draw_positions(findings, folder / "position.png")
-    browser = gather_comparisons(sources, table, config.shown)
-    write_verdict_page(folder / "index.html", "Win rates", sections(findings, config, folder), browser)
-    console = terminal()
-    console.print(_printed(findings, config))
+    with runs.run(config, inputs, done="index.html") as folder:
+        _write_csv(findings, folder / "winrate.csv")
+        results = [found.as_dict() for found in findings]
+        write_json(folder / "winrate.json", {"ties": config.ties, "results": results})
+        draw_win_rates(findings, folder / "winrate.png")
+        draw_positions(findings, folder / "position.png")
+        browser = gather_comparisons(sources, table, config.shown)
+        write_verdict_page(folder / "index.html", "Win rates", sections(findings, config, folder), browser)
+    show(_printed(findings, config))
     for line in _notes(findings, config):
-        console.print(line, soft_wrap=True)
+        say(line)
     made = "index.html, winrate.csv, winrate.json, winrate.png, position.png"
-    console.print(f"Results are in {folder}: {made}", soft_wrap=True)
+    say(f"Results are in {folder}: {made}")
 
 
 def _findings(config: WinRates, table: VerdictTable, sources: str) -> list[Finding]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from evalkit.cli import main
-from evalkit.judging.config import Probe
+from evalkit.judging.config import ProbeJudge
 from evalkit.judging.probe.command import run
 from evalkit.judging.probe.findings import MEASURES, Finding, estimate, fewest_prompts, overall
 from judges.verdicts.reading import read_verdicts
@@ -38,7 +38,7 @@ def probe(monkeypatch, data, script=None, judge="openai:m", **settings):
     if script:
         monkeypatch.setattr("judges.llm.Asker", scripted(script))
     out = data.parent / "out"
-    run(Probe(judge=judge, data=str(data), out=str(out), **settings))
+    run(ProbeJudge(judge=judge, data=str(data), out=str(out), **settings))
     return out, json.loads((out / "probe.json").read_text(encoding="utf-8"))
 
 
@@ -185,7 +185,7 @@ def test_an_endpoint_that_is_not_there_leaves_no_folder(data, capsys):
 def test_a_plan_asks_and_writes_nothing(monkeypatch, data, capsys):
     asked = []
     monkeypatch.setattr("judges.llm.Asker", scripted(lambda question: asked.append(question) or "[[A]]"))
-    run(Probe(judge="openai:m", data=str(data), out=str(data.parent / "out"), plan=True))
+    run(ProbeJudge(judge="openai:m", data=str(data), out=str(data.parent / "out"), plan=True))
     said = capsys.readouterr().out
     assert "1,000 comparisons made of 40 prompts" in said
     assert "openai:m: 1,000 calls" in said

@@ -1,6 +1,5 @@
-"""Win rate so far, its correction, labels still needed, and the command that tells them."""
+"""Win rate so far, its correction by people, and how many labels are still needed."""
 
-import json
 import math
 import threading
 from dataclasses import replace
@@ -9,7 +8,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from evalkit.cli import main
 from judges.human.answers import BestAnswer, PairwiseAnswer, RankingAnswer
 from judges.human.figures.numbers import Precision, text_digest
 from judges.human.figures.study_numbers import JudgeVerdicts, StudyNumbers
@@ -407,77 +405,3 @@ def test_the_win_rate_so_far_is_unbiased_while_needed_tasks_come_first():
         all_off.append(np.mean([np.mean(told) for told in votes.values()]) - chance.mean())
     assert abs(np.mean(off)) < 3 * np.std(off, ddof=1) / math.sqrt(len(off)) < 0.05
     assert np.mean(all_off) < -0.05
-
-
-@pytest.fixture
-def database(tmp_path):
-    store_module = pytest.importorskip("judges.human.store")
-    path = tmp_path / "labels.db"
-    tasks = [pair(number) for number in range(6)]
-    with store_module.Store(str(path)) as store:
-        store.set_study(Study(overlap=2, title="Which is better?"))
-        store.import_labels(
-            Label(0, task, name, PairwiseAnswer(winner), (0, 1), "", 4.0, 1e9, f"{name}-{task.id}")
-            for task in tasks
-            for name, winner in (("ann", "first"), ("bob", "first" if int(task.id) % 2 else "second"))
-        )
-    return path
-
-
-def test_the_command_prints_and_writes_the_figures(database, tmp_path, capsys):
-    source = judged(tmp_path, [pair(number) for number in range(6)], [1.0, 1.0, 0.0, 1.0, 0.0, 1.0])
-    out = tmp_path / "status.json"
-    main(
-        [
-            "labels",
-            "status",
-            "--db",
-            str(database),
-            "--verdicts",
-            source,
-            "--out",
-            str(out),
-            "--bootstrap",
-            "50",
-        ]
-    )
-    printed = capsys.readouterr().out
-    for words in (
-        "6 tasks: 6 done",
-        "12 of 12 answers wanted",
-        "75.0%",
-        "openai:m",
-        "People disagree on 3 tasks",
-    ):
-        assert words in printed
-    told = json.loads(out.read_text(encoding="utf-8"))
-    assert told["compared"][0]["rate"]["mean"] == 0.75
-    assert told["compared"][0]["judges"][0]["corrected"]["human"] == 6
-    assert told["compared"][0]["judges"][0]["gain"] > 0
-    assert [one["name"] for one in told["annotators"]] == ["ann", "bob"]
-    assert len(told["splits"]) == 3
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--db", "none.db"], "none.db"),
-        (["--db", "labels.db", "--width", "0.7"], "width is between 0 and 0.5"),
-        (["--db", "labels.db", "--out", "labels.db"], "holds the labels themselves"),
-        (["--db", "labels.db", "--out", "there.json"], "--overwrite replaces it"),
-        (["--db", "labels.db", "--out", "."], "is a folder"),
-        (["--db", "labels.db", "--verdicts", "none.jsonl"], "none.jsonl"),
-    ],
-)
-def test_a_mistake_is_one_line(database, tmp_path, monkeypatch, capsys, options, words):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "there.json").write_text("{}", encoding="utf-8")
-    before = database.read_bytes()
-    with pytest.raises(SystemExit) as stopped:
-        main(["labels", "status", *options])
-    assert stopped.value.code == 2
-    error = capsys.readouterr().err
-    assert words in error
-    assert error.count("\n") == 1
-    assert database.read_bytes() == before
-    assert not (tmp_path / "none.db").exists()
