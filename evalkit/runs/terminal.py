@@ -30,8 +30,9 @@ def terminal(file: TextIO | None = None) -> "Console":
 
 
 def say(text: str = "") -> None:
-    """Print a sentence as it is, however long, on standard output."""
+    """Print a sentence as it is, however long, on standard output, at once even where that is a pipe."""
     sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def show(*renderables: "RenderableType") -> None:

@@ -380,15 +380,15 @@ def test_who_lets_other_machines_in_is_warned(tmp_path, capsys, monkeypatch):
     served = serving_nothing(monkeypatch)
     command = ["annotate", "--data", data, "--db", str(db), "--port", "0", "--annotators"]
     main([*command, "[a]"])
-    assert "unencrypted" not in capsys.readouterr().out
+    assert "unencrypted" not in "".join(capsys.readouterr())
     main([*command, "[b]", "--host", "0.0.0.0"])
-    said = capsys.readouterr().out
-    assert "unencrypted" in said
-    assert f"http://{socket.gethostname()}:" in said
+    said = capsys.readouterr()
+    assert "unencrypted" in said.err
+    assert f"http://{socket.gethostname()}:" in said.out
     main([*command, "[c]", "--host", "0.0.0.0", "--address", "https://labels.example.org/"])
-    said = capsys.readouterr().out
-    assert "unencrypted" not in said
-    assert "c: https://labels.example.org/sign-in/3." in said
+    said = capsys.readouterr()
+    assert "unencrypted" not in said.err
+    assert "c: https://labels.example.org/sign-in/3." in said.out
     assert len(served) == 3
 
 
