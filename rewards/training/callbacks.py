@@ -1,16 +1,18 @@
-"""What is called back while a model trains: early stopping, a quiet progress bar, the file of metrics."""
+"""Callbacks of training: early stopping, progress, the file of metrics."""
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 
 from transformers import (
     EarlyStoppingCallback,
-    ProgressCallback,
     TrainerCallback,
     TrainerControl,
     TrainerState,
     TrainingArguments,
 )
+
+from rewards.progress import Progress, progress
 
 
 class EarlyStop(EarlyStoppingCallback):
@@ -24,8 +26,24 @@ class EarlyStop(EarlyStoppingCallback):
             control.should_training_stop = True
 
 
-class ProgressBar(ProgressCallback):
-    """Draws how far training is, without a line for each update."""
+class ShowProgress(TrainerCallback):
+    """Shows how far training is, and the loss: a bar on a terminal, elsewhere a line now and then.
+
+    Args:
+        open_until: Closes the bar, however training ends.
+    """
+
+    def __init__(self, open_until: ExitStack) -> None:
+        self._stack = open_until
+        self._shown: Progress | None = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        """Open the bar, at the update that training goes on from."""
+        if state.is_world_process_zero:
+            shown = progress("training", state.max_steps, done=state.global_step, unit="updates")
+            self._shown = self._stack.enter_context(shown)
 
     def on_log(
         self,
@@ -35,9 +53,9 @@ class ProgressBar(ProgressCallback):
         logs: dict[str, float] | None = None,
         **_: object,
     ) -> None:
-        """Show the loss beside the bar."""
-        if self.training_bar is not None and logs and "loss" in logs:
-            self.training_bar.set_postfix(loss=f"{logs['loss']:.4f}")
+        """Count an update, whose loss is logged."""
+        if self._shown is not None and logs and "loss" in logs:
+            self._shown.advance(state.global_step - self._shown.done, f"loss {logs['loss']:.4f}")
 
 
 class MetricsFile(TrainerCallback):

@@ -4,6 +4,7 @@ import json
 import shutil
 import warnings
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -17,6 +18,7 @@ from rewards.models.checkpoint import save
 from rewards.models.head import HeadedModel, can_pack, prepare_for_packing
 from rewards.models.hub import quiet
 from rewards.models.sidecar import Scale, Sidecar, write_sidecar
+from rewards.training.callbacks import ShowProgress
 from rewards.training.examples import Split
 from rewards.training.trainer import CHECKPOINTS, Objective, PackedTrainer, Probe
 
@@ -126,7 +128,8 @@ def fit_examples(
     begun = last_complete(out / CHECKPOINTS)
     # A resumed run looks when an undisturbed one would, which need not be where it resumes.
     trainer.args.eval_on_start = trainer.args.eval_on_start and begun is None
-    with quiet():  # Trainer remarks on the file system at each checkpoint
+    with quiet(), ExitStack() as shown:  # Trainer remarks on the file system at each checkpoint
+        trainer.add_callback(ShowProgress(shown))
         if not (begun and probe and trainer.stopped_at(begun, probe)):
             trainer.train(resume_from_checkpoint=begun)
     final = trainer.measure() if split.held_out or probe else {}

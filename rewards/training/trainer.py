@@ -1,7 +1,6 @@
 """Transformers' Trainer over packed rows: resume, mixed precision, sharding and loggers come with it."""
 
 import math
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,6 @@ import torch
 from torch import Tensor
 from transformers import (
     PrinterCallback,
-    ProgressCallback,
     Trainer,
     TrainerCallback,
     TrainerState,
@@ -22,7 +20,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from rewards.config import TrainingConfig
 from rewards.errors import ConfigError, ModelError, TrainingError
 from rewards.models.head import HeadedModel
-from rewards.training.callbacks import EarlyStop, MetricsFile, ProgressBar
+from rewards.training.callbacks import EarlyStop, MetricsFile
 from rewards.training.examples import Split
 
 METRICS = "metrics.jsonl"
@@ -83,7 +81,7 @@ def training_arguments(
         restore_callback_states_from_checkpoint=stops,
         logging_steps=1,
         report_to=[],  # TensorBoard is given its folder by PackedTrainer
-        disable_tqdm=not sys.stderr.isatty(),
+        disable_tqdm=True,  # `ShowProgress` shows how far it is
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
         logging_nan_inf_filter=False,  # a loss that is no number is to be seen
@@ -192,9 +190,6 @@ class PackedTrainer(Trainer, Generic[E]):
             callbacks=callbacks,
         )
         self.remove_callback(PrinterCallback)  # metrics.jsonl has every line
-        if not arguments.disable_tqdm:
-            self.remove_callback(ProgressCallback)
-            self.add_callback(ProgressBar)
         # The loss is a sum over items, divided by the update's number of items below.
         self.model_accepts_loss_kwargs = True
 
