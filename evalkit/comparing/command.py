@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evalkit import runs
 from evalkit.comparing.config import Compare
 from evalkit.comparing.figure import draw_comparison
 from evalkit.comparing.findings import Findings, Policy, compare_policies, policies_from
@@ -24,10 +25,8 @@ from evalkit.comparing.verdicts import Judged, judge_policies
 from evalkit.policies.probe.prompts import PromptRecord, read_prompts
 from evalkit.report.csv import write_csv
 from evalkit.report.plain import plain_values
-from evalkit.runs.files import atomic_write, fingerprint, json_text, spec_fingerprint
-from evalkit.runs.folder import run_folder
-from evalkit.runs.locks import locked_folder
-from evalkit.runs.terminal import terminal
+from evalkit.runs.files import fingerprint, spec_fingerprint, write_json
+from evalkit.runs.terminal import say, show
 from judges.asking.config import AskingConfig, without_secrets
 from judges.asking.session import Session
 from judges.panel import load_judges
@@ -37,8 +36,7 @@ from rewards.intervals import Resampling
 from rewards.records import prompt_key
 from rewards.scorer import load_scorer
 
-DONE = "report.json"
-"""Written last."""
+REPORT, TABLES, ROWS, FIGURE = "report.json", ("table.csv", "pairwise.csv"), "rows.jsonl", "comparison.png"
 
 
 def run(config: Compare) -> None:
@@ -51,32 +49,28 @@ def run(config: Compare) -> None:
     resampling = Resampling(config.level, config.bootstrap, config.seed)
     asked = read_prompts(config.data, config.rename, config.limit)
     _check_inputs(config, asked)
-    folder = run_folder(config.out, _lasting(config), config.overwrite, DONE, _inputs(config))
-    console = terminal()
-    with locked_folder(folder):
-        everyone = draw_responses(config, folder, console)
+    with runs.run(_lasting(config), _inputs(config), done=REPORT) as folder:
+        everyone = draw_responses(config, folder)
         check_same_prompts(everyone, asked, config.data)
-        rewards = reward_responses(config, everyone, asked, folder, console)
-        judged = judge_policies(config, everyone, asked, folder, console)
+        rewards = reward_responses(config, everyone, asked, folder)
+        judged = judge_policies(config, everyone, asked, folder)
         if config.plan:
-            console.print(f"Samples and scores are in {folder}; the same command without --plan goes on")
+            say(f"Samples and scores are in {folder}; the same command without --plan goes on")
             return
         policies = policies_from(everyone, rewards, judged)
         codes = codes_of(np.repeat([prompt_key(one.prompt) for one in asked], config.samples))
         found = compare_policies(policies, codes, config.samples, resampling)
         _write(folder, found, list(_prompt_rows(asked, everyone, policies, config.samples)))
-    for table in tables(found):
-        console.print(table)
+    show(*tables(found))
     for line in _notes(judged):
-        console.print(line, soft_wrap=True)
-    made = "table.csv, pairwise.csv, rows.jsonl, report.json, comparison.png"
-    console.print(f"Results are in {folder}: {made}", soft_wrap=True)
+        say(line)
+    say(f"Results are in {folder}: {', '.join((*TABLES, ROWS, REPORT, FIGURE))}")
 
 
 def _check_inputs(config: Compare, asked: Sequence[PromptRecord]) -> None:
     """Load everything once while samples are still to be made, so that no mistake shows after hours."""
     folder = Path(config.out)
-    if (folder / DONE).exists() and not config.overwrite:
+    if (folder / REPORT).exists() and not config.overwrite:
         return  # refused in a moment
     if all(samples_path(folder, name).exists() for name in policies_of(config)):
         return
@@ -138,15 +132,14 @@ def _numbers(values: np.ndarray) -> list[float | None]:
 
 
 def _write(folder: Path, found: Findings, rows: Sequence[Mapping[str, object]]) -> None:
-    write_rows(folder / "rows.jsonl", rows, overwrite=True)
-    write_csv(folder / "table.csv", list(table_rows(found)))
-    write_csv(folder / "pairwise.csv", [pair_row(pair) for pair in found.pairs])
+    write_rows(folder / ROWS, rows, overwrite=True)
+    write_csv(folder / TABLES[0], list(table_rows(found)))
+    write_csv(folder / TABLES[1], [pair_row(pair) for pair in found.pairs])
     partial = folder / ".comparison.partial.png"
     draw_comparison(found, partial)
-    partial.replace(folder / "comparison.png")
+    partial.replace(folder / FIGURE)
     values = {"baseline": found.baseline, **{one.name: getattr(found, one.name) for one in fields(found)}}
-    with atomic_write(folder / DONE) as file:
-        file.write(json_text(plain_values(values)))
+    write_json(folder / REPORT, plain_values(values))
 
 
 def _notes(judged: Mapping[str, Mapping[str, Judged]]) -> Iterator[str]:

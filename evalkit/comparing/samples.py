@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from evalkit.comparing.config import Compare
 from evalkit.pipeline import generate as generating
@@ -15,6 +13,7 @@ from evalkit.policies.policy import PromptCheck, load_policy
 from evalkit.policies.probe.prompts import PromptRecord, scores_of
 from evalkit.runs.files import fingerprint, spec_fingerprint
 from evalkit.runs.outputs import ResumableRows
+from evalkit.runs.terminal import progress, say
 from evalkit.training.sampling import generation
 from rewards.errors import DataError
 from rewards.files import read_rows
@@ -64,7 +63,7 @@ def check_policies(config: Compare, asked: Sequence[PromptRecord]) -> None:
             policy.check([one.prompt for one in asked], [f"{one.where}, for {name}" for one in asked])
 
 
-def draw_responses(config: Compare, folder: Path, console: Console) -> list[Responses]:
+def draw_responses(config: Compare, folder: Path) -> list[Responses]:
     """Sample from each policy what is not there yet, and return all responses, the baseline's last.
 
     Raises:
@@ -74,7 +73,7 @@ def draw_responses(config: Compare, folder: Path, console: Console) -> list[Resp
     for name, spec in policies_of(config).items():
         path = samples_path(folder, name)
         if not path.exists():
-            console.print(f"Sampling from {name}, {spec}", soft_wrap=True)
+            say(f"Sampling from {name}, {spec}")
             generating.run(generation(config, spec, path, config.samples, config.seed))
         everyone.append(_read_responses(path, name, config.samples))
     return everyone
@@ -93,11 +92,7 @@ def _read_responses(path: Path, name: str, samples: int) -> Responses:
 
 
 def reward_responses(
-    config: Compare,
-    everyone: Sequence[Responses],
-    asked: Sequence[PromptRecord],
-    folder: Path,
-    console: Console,
+    config: Compare, everyone: Sequence[Responses], asked: Sequence[PromptRecord], folder: Path
 ) -> dict[str, dict[str, Floats]]:
     """Score what is not scored yet; each scorer is loaded once, and only if there is something to do.
 
@@ -112,7 +107,7 @@ def reward_responses(
         paths = {one.name: folder / "scores" / name / f"{one.name}.jsonl" for one in everyone}
         left = [one for one in everyone if not paths[one.name].exists()]
         if left:
-            console.print(f"Scoring by {name}, {spec}", soft_wrap=True)
+            say(f"Scoring by {name}, {spec}")
             scorer = load_scorer(spec)
             for one in left:
                 key = {
@@ -122,7 +117,7 @@ def reward_responses(
                 with ResumableRows(paths[one.name], key, overwrite=False) as output:
                     _score(scorer, name, one, asked, output)
             if cut := truncated(scorer):
-                console.print(f"{name}: {cut:,} responses were scored with a shortened prompt")
+                say(f"{name}: {cut:,} responses were scored with a shortened prompt")
         rewards[name] = {one: _read_rewards(path, config.samples) for one, path in paths.items()}
     return rewards
 
@@ -131,16 +126,14 @@ def _score(
     scorer: Scorer, name: str, responses: Responses, asked: Sequence[PromptRecord], output: ResumableRows
 ) -> None:
     """Write each prompt's rewards, in chunks that a restart does not move."""
-    terminal = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     step = max(1, CHUNK // len(responses.texts[0]))
-    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
-        task = progress.add_task(f"{responses.name}, prompts", total=len(asked), completed=output.rows_done)
+    title = f"scoring {responses.name}"
+    with progress(title, len(asked), done=output.rows_done, unit="prompts") as shown:
         for start in range(output.rows_done, len(asked), step):
             prompts = slice(start, min(start + step, len(asked)))
             rows = list(_scored(scorer, name, responses, asked, prompts))
             output.append(rows, len(rows))
-            progress.update(task, completed=output.rows_done)
+            shown.advance(len(rows))
     output.finish()
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
 from evalkit.comparing.config import Compare
 from evalkit.comparing.samples import Floats, Responses
 from evalkit.policies.probe.prompts import PromptRecord
+from evalkit.runs.terminal import say
 from judges.asking.asker import Asker
 from judges.asking.session import Session
 from judges.judge import Verdict
@@ -54,11 +54,7 @@ class Judged:
 
 
 def judge_policies(
-    config: Compare,
-    everyone: Sequence[Responses],
-    asked: Sequence[PromptRecord],
-    folder: Path,
-    console: Console,
+    config: Compare, everyone: Sequence[Responses], asked: Sequence[PromptRecord], folder: Path
 ) -> dict[str, dict[str, Judged]]:
     """Ask each judge what it was not asked yet; one budget and one ledger are for all.
 
@@ -76,20 +72,18 @@ def judge_policies(
             paths = {one.name: folder / "verdicts" / name / f"{one.name}.jsonl" for one in everyone[:-1]}
             left = [one for one in everyone[:-1] if not paths[one.name].exists()]
             if left:
-                console.print(f"Judging by {name}, {spec}", soft_wrap=True)
+                say(f"Judging by {name}, {spec}")
                 judges = load_judges(spec, session)
                 panel = Panel(session, judges, "both" if config.both_orders else "one", config.seed)
                 for one in left:
                     comparisons = _comparisons(config, one, everyone[-1], asked)
-                    _judge(config, panel, comparisons, paths[one.name], console)
+                    _judge(config, panel, comparisons, paths[one.name])
                 askers += panel.askers
             if not config.plan:
                 ids = [f"{i}.{j}" for i in range(1, len(asked) + 1) for j in range(1, config.samples + 1)]
                 found[name] = {one: read_judged(path, ids) for one, path in paths.items()}
-        if not config.plan:
-            console.print(
-                "\n".join(spending_lines(session, askers)), soft_wrap=True, end="\n" if askers else ""
-            )
+        if askers and not config.plan:
+            say("\n".join(spending_lines(session, askers)))
     return found
 
 
@@ -108,10 +102,10 @@ def _comparisons(
     return SideComparisons(first, second, match_sides(first, second))
 
 
-def _judge(config: Compare, panel: Panel, comparisons: SideComparisons, path: Path, console: Console) -> None:
+def _judge(config: Compare, panel: Panel, comparisons: SideComparisons, path: Path) -> None:
     if config.plan:
         for line in panel.plan_lines(comparisons):
-            console.print(f"{comparisons.first.name}: {line}", soft_wrap=True)
+            say(f"{comparisons.first.name}: {line}")
         return
     panel.ask(comparisons)
     write_rows(path, map(verdict_row, panel.verdicts(comparisons)))

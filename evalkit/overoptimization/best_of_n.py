@@ -2,22 +2,18 @@
 
 import csv
 import json
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
-from rich.text import Text
-
+from evalkit import runs
 from evalkit.overoptimization.config import Overopt
 from evalkit.overoptimization.curve import Curve, best_of_n_curve, best_of_n_sizes
 from evalkit.overoptimization.figures import overoptimization_figure
-from evalkit.overoptimization.fits import Array
 from evalkit.overoptimization.pool import (
     INPUTS,
     SCORES,
-    Pool,
-    begun,
+    drop_scores,
     keep_scores,
     read_pool,
     return_scores,
@@ -25,12 +21,12 @@ from evalkit.overoptimization.pool import (
 )
 from evalkit.overoptimization.tables import curve_table, interval, number
 from evalkit.runs.files import atomic_write, spec_fingerprint
-from evalkit.runs.folder import run_folder
-from rewards.errors import ConfigError, EvalkitError
+from evalkit.runs.terminal import say, show
+from rewards.errors import ConfigError
 from rewards.intervals import Resampling
-from rewards.scorer import Scorer, load_scorer, truncated
+from rewards.scorer import load_scorer, truncated
 
-CURVE, FIT, FIGURE = "curve.csv", "fit.json", "curve.png"
+REPORT, CURVE, FIGURE = "fit.json", "curve.csv", "curve.png"
 
 
 def run(config: Overopt) -> None:
@@ -57,20 +53,22 @@ def run(config: Overopt) -> None:
         "data": pool.fingerprint(),
         "scorers": {name: spec_fingerprint(spec) for name, spec in columns.items()},
     }
-    folder = _folder(config, inputs)
-    scores = _scores(pool, scorers, folder, inputs)
-    cut = {spec: truncated(scorers[name]) for name, spec in columns.items()}
-    curves = {
-        spec: best_of_n_curve(
-            scores[column(index)], scores["gold"], sizes, config.level, config.bootstrap, config.seed
-        )
-        for index, spec in enumerate(specs)
-    }
-    _write(folder, curves, config.gold)
-    _tell(curves, config.gold, folder)
-    for spec, count in cut.items():
-        if count:
-            sys.stdout.write(f"{spec}: {count} responses were scored with a shortened prompt\n")
+    with _opened(config, inputs) as folder:
+        scores = score_pool(pool, scorers, folder, inputs)
+        curves = {
+            spec: best_of_n_curve(
+                scores[column(index)], scores["gold"], sizes, config.level, config.bootstrap, config.seed
+            )
+            for index, spec in enumerate(specs)
+        }
+        _write(folder, curves, config.gold)
+    for label, curve in zip(labels(list(curves)), curves.values(), strict=True):
+        show(curve_table(curve, label))
+        say(f"{summary(curve, label, config.gold)}\n")
+    say("\n".join(f"{folder / name}" for name in (FIGURE, CURVE, REPORT, SCORES)))
+    for name, spec in columns.items():
+        if cut := truncated(scorers[name]):
+            say(f"{spec}: {cut} responses were scored with a shortened prompt")
 
 
 def column(index: int) -> str:
@@ -156,32 +154,19 @@ def _turn(curve: Curve, most: str) -> str:
     return f"Gold gains most at n = {curve.n[curve.best]:,}, {best:+.3g}, and is at {last:+.3g} by {most}."
 
 
-def _folder(config: Overopt, inputs: Mapping[str, object]) -> Path:
-    """Open the run's folder; a replaced run's scores of the same inputs stay."""
-    folder = Path(config.out).resolve()
-    aside = keep_scores(folder, inputs) if config.overwrite else None
+@contextmanager
+def _opened(config: Overopt, inputs: Mapping[str, object]) -> Iterator[Path]:
+    """Open the run's folder; a replaced run's scores of the same inputs stay, also where it is refused."""
+    place = Path(config.out).resolve()
+    aside = keep_scores(place, inputs) if config.overwrite else None
     try:
-        run_folder(config.out, config, config.overwrite, done=FIT)
+        with runs.run(config, done=REPORT, preliminary=(INPUTS,)) as folder:
+            return_scores(aside, place)
+            if config.overwrite and aside is None:
+                drop_scores(folder)
+            yield folder
     finally:
-        return_scores(aside, folder)
-    if config.overwrite and aside is None:
-        for file in [folder / INPUTS, *folder.glob(f"{SCORES}*")]:
-            file.unlink(missing_ok=True)
-    return Path(config.out)
-
-
-def _scores(
-    pool: Pool, scorers: Mapping[str, Scorer], folder: Path, inputs: Mapping[str, object]
-) -> dict[str, list[Array]]:
-    """Score the pool; where that fails before anything was saved, leave no folder behind to be in the way."""
-    try:
-        return score_pool(pool, scorers, folder, inputs)
-    except EvalkitError:
-        if not begun(folder):
-            for file in folder.iterdir():
-                file.unlink()
-            folder.rmdir()
-        raise
+        return_scores(aside, place)
 
 
 def _write(folder: Path, curves: Mapping[str, Curve], gold: str) -> None:
@@ -197,14 +182,5 @@ def _write(folder: Path, curves: Mapping[str, Curve], gold: str) -> None:
                 table.writerow((proxy, n, *values))
     overoptimization_figure(dict(zip(labels(list(curves)), curves.values(), strict=True)), folder / FIGURE)
     records = [{"proxy": proxy, "gold": gold, **fit_record(curve)} for proxy, curve in curves.items()]
-    with atomic_write(folder / FIT) as file:
+    with atomic_write(folder / REPORT) as file:
         json.dump(records[0] if len(records) == 1 else {"curves": records}, file, indent=2, allow_nan=False)
-
-
-def _tell(curves: Mapping[str, Curve], gold: str, folder: Path) -> None:
-    console = Console(highlight=False)
-    for label, curve in zip(labels(list(curves)), curves.values(), strict=True):
-        console.print(curve_table(curve, label))
-        console.print(Text(summary(curve, label, gold)), soft_wrap=True)
-        console.print()
-    sys.stdout.write("".join(f"{folder / name}\n" for name in (FIGURE, CURVE, FIT, SCORES)))

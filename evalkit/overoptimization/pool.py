@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.progress import Progress
 
 from evalkit.overoptimization.fits import Array
 from evalkit.runs.files import atomic_write
 from evalkit.runs.outputs import ResumableRows
+from evalkit.runs.terminal import progress
 from rewards.errors import DataError, EvalkitError, OutputExistsError
 from rewards.files import generations, read_rows, to_row
 from rewards.files.grouping import group_by_prompt
@@ -104,26 +103,17 @@ def holds_scores_of(folder: Path, inputs: Mapping[str, object]) -> bool:
         return False
 
 
-def begun(folder: Path) -> bool:
-    """Return whether any scores have been saved in the folder."""
-    partial = folder / f"{SCORES}.partial"
-    return (folder / SCORES).exists() or (partial.exists() and partial.stat().st_size > 0)
-
-
 def _score(pool: Pool, scorers: Mapping[str, Scorer], path: Path, inputs: Mapping[str, object]) -> None:
     with atomic_write(path.with_name(INPUTS)) as file:
         json.dump(dict(inputs), file, indent=2)
-    console = Console(stderr=True)
-    with (
-        ResumableRows(path, inputs, overwrite=False) as rows,
-        Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
-    ):
-        task = progress.add_task("scoring", total=sum(pool.counts))
-        for start, chunk in _chunks(pool):
-            if start >= rows.rows_done:
-                places = pool.places[start : start + len(chunk)]
-                rows.append(_scored(chunk, places, scorers), consumed=len(chunk))
-            progress.advance(task, sum(len(group) for group in chunk))
+    with ResumableRows(path, inputs, overwrite=False) as rows:
+        before = sum(pool.counts[: rows.rows_done])
+        with progress("scoring", sum(pool.counts), done=before, unit="responses") as shown:
+            for start, chunk in _chunks(pool):
+                if start >= rows.rows_done:
+                    places = pool.places[start : start + len(chunk)]
+                    rows.append(_scored(chunk, places, scorers), consumed=len(chunk))
+                    shown.advance(sum(map(len, chunk)))
         rows.finish()
 
 
@@ -187,11 +177,17 @@ def keep_scores(folder: Path, inputs: Mapping[str, object]) -> Path | None:
 
 def return_scores(aside: Path | None, folder: Path) -> None:
     """Move what `keep_scores` set aside back into the folder."""
-    if aside is None:
+    if aside is None or not aside.exists():
         return
     for file in aside.iterdir():
         file.replace(folder / file.name)
     aside.rmdir()
+
+
+def drop_scores(folder: Path) -> None:
+    """Remove the scores of other inputs from a folder."""
+    for file in [folder / INPUTS, *folder.glob(f"{SCORES}*")]:
+        file.unlink(missing_ok=True)
 
 
 def _short(text: str) -> str:

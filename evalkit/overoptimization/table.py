@@ -2,14 +2,12 @@
 
 import json
 import math
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
-from rich.console import Console
-from rich.text import Text
 
+from evalkit import runs
 from evalkit.overoptimization.config import Fit
 from evalkit.overoptimization.figures import Points, Trends, scaling_figure
 from evalkit.overoptimization.fits import (
@@ -21,11 +19,11 @@ from evalkit.overoptimization.fits import (
 from evalkit.overoptimization.kl import distance
 from evalkit.overoptimization.tables import fit_table, trend_table
 from evalkit.runs.files import atomic_write
-from evalkit.runs.folder import run_folder
+from evalkit.runs.terminal import say, show
 from rewards.errors import ConfigError, DataError
 from rewards.files import Row, read_rows
 
-FIT, FIGURE = "fit.json", "fit.png"
+REPORT, FIGURE = "fit.json", "fit.png"
 
 
 @dataclass(slots=True)
@@ -57,23 +55,22 @@ def run(config: Fit) -> None:
             place = f"{config.data}: {config.group} {name!r}" if config.group else config.data
             raise DataError(f"{place}: {error}") from None
     trends, note = size_trends(laws, config.level) if config.group else (None, "")
-    folder = run_folder(config.out, config, config.overwrite, done=FIT)
     drawn = [
         Points(name, np.array(points.d), np.array(points.gold), laws[name]) for name, points in groups.items()
     ]
-    scaling_figure(drawn, folder / FIGURE, trends)
-    with atomic_write(folder / FIT) as file:
-        json.dump(_record(laws, trends, note, config.group), file, indent=2, allow_nan=False)
-    console = Console(highlight=False)
-    console.print(fit_table(list(laws), list(laws.values())))
+    with runs.run(config, done=REPORT) as folder:
+        scaling_figure(drawn, folder / FIGURE, trends)
+        with atomic_write(folder / REPORT) as file:
+            json.dump(_record(laws, trends, note, config.group), file, indent=2, allow_nan=False)
+    show(fit_table(list(laws), list(laws.values())))
     for name, law in laws.items():
         if law.note:
-            console.print(Text(f"{name or 'The points'}: no peak is determined: {law.note}"), soft_wrap=True)
+            say(f"{name or 'The points'}: no peak is determined: {law.note}")
     if trends is not None:
-        console.print(trend_table(trends.alpha, trends.beta))
+        show(trend_table(trends.alpha, trends.beta))
     if note:
-        console.print(Text(note), soft_wrap=True)
-    sys.stdout.write(f"{folder / FIGURE}\n{folder / FIT}\n")
+        say(note)
+    say(f"{folder / FIGURE}\n{folder / REPORT}")
 
 
 def read_points(source: str, group: str, rename: Mapping[str, str]) -> dict[str, Measured]:

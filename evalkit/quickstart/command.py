@@ -6,16 +6,14 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from evalkit import runs
 from evalkit.quickstart.config import Quickstart
 from evalkit.quickstart.findings import findings
 from evalkit.quickstart.page import Findings, write_page
 from evalkit.quickstart.steps import PROXIES, steps
-from evalkit.runs.folder import run_folder
-from evalkit.runs.locks import locked_folder
 from evalkit.runs.steps import Step
+from evalkit.runs.terminal import progress, say
 
 PAGE, LOG = "index.html", "log.txt"
 
@@ -32,21 +30,23 @@ def run(config: Quickstart) -> None:
     # A finished run is not refused but shown, as nothing of it is written again; only --overwrite asks
     # whether it is finished.
     done = PAGE if config.overwrite else "never"
-    folder = run_folder(config.out, config, config.overwrite, done)
-    console = Console(highlight=False, soft_wrap=True)
     began = time.perf_counter()
-    page = folder / PAGE
-    todo = [*steps(config), Step("write the page", page, lambda: write_page(_findings(config), page))]
-    with locked_folder(folder), _one_thread(), (folder / LOG).open("a", encoding="utf-8") as log:
+    with (
+        runs.run(config, done=done) as folder,
+        _one_thread(),
+        (folder / LOG).open("a", encoding="utf-8") as log,
+    ):
+        page = folder / PAGE
+        todo = [*steps(config), Step("write the page", page, lambda: write_page(_findings(config), page))]
         for number, step in enumerate(todo, 1):
             title = f"{number:2} of {len(todo)}  {step.title}"
             if step.made.exists():
                 step.check()
-                console.print(f"{title}: done before")
+                say(f"{title}: done before")
                 continue
-            with _timed(title, console), redirect_stdout(log), redirect_stderr(log):
+            with _timed(title), redirect_stdout(log), redirect_stderr(log):
                 step.make()
-    _tell(console, config, time.perf_counter() - began)
+    _tell(config, time.perf_counter() - began)
 
 
 def _findings(config: Quickstart) -> Findings:
@@ -73,32 +73,18 @@ def _one_thread() -> Iterator[None]:
 
 
 @contextmanager
-def _timed(title: str, console: Console) -> Iterator[None]:
+def _timed(title: str) -> Iterator[None]:
     """Show a running clock on a terminal, and afterwards one line with the seconds."""
     began, processor = time.perf_counter(), time.process_time()
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    live = Progress(
-        *columns,
-        console=console,
-        transient=True,
-        redirect_stdout=False,
-        redirect_stderr=False,
-        disable=not console.is_terminal,
-    )
-    with live:
-        live.add_task(title, total=None)
+    with progress(title):
         yield
     seconds, computed = time.perf_counter() - began, time.process_time() - processor
-    console.print(f"{title}: {seconds:.1f} s ({computed:.1f} s of processor time)")
+    say(f"{title}: {seconds:.1f} s ({computed:.1f} s of processor time)")
 
 
-def _tell(console: Console, config: Quickstart, seconds: float) -> None:
-    found = _findings(config)
-    console.print()
-    for line in found.sentences():
-        console.print(line)
-    console.print()
-    folder = Path(config.out)
-    console.print(f"Took {seconds:.0f} s. The page is {folder / PAGE}; the figure is {found.figure}")
-    console.print("Every step is a command; for example, score the samples with the small reward model:")
-    console.print(f"  {found.commands[-1][1]}")
+def _tell(config: Quickstart, seconds: float) -> None:
+    findings = _findings(config)
+    say("\n".join(["", *findings.sentences(), ""]))
+    say(f"Took {seconds:.0f} s. The page is {Path(config.out) / PAGE}; the figure is {findings.figure}")
+    say("Every step is a command; for example, score the samples with the small reward model:")
+    say(f"  {findings.commands[-1][1]}")

@@ -1,7 +1,6 @@
 """The steps of the quickstart: each makes ordinary files, most by a command that a user has too."""
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from evalkit.quickstart.config import Quickstart
 from evalkit.runs.files import atomic_write
 from evalkit.runs.parsing import command_line
 from evalkit.runs.steps import Step
+from evalkit.runs.terminal import say
 from evalkit.testbeds.facts import FactsWorld
 from evalkit.testbeds.facts_corpus import draw_prompts, gold_pairs, label_pairs
 from evalkit.testbeds.facts_models import SIZES, make_tokenizer, train_base
@@ -80,7 +80,7 @@ def base_step(config: Quickstart, name: str, size: str, title: str) -> Step:
 
 
 def _log_examination(updates: int, accuracy: float) -> None:
-    sys.stdout.write(f"after {updates} updates: {accuracy:.1%} of the typical facts' marks foretold\n")
+    say(f"after {updates} updates: {accuracy:.1%} of the typical facts' marks foretold")
 
 
 def _write_prompts(config: Quickstart) -> None:
@@ -201,7 +201,7 @@ def curve_step(config: Quickstart, proxies: Sequence[Proxy]) -> Step:
     )
     return Step(
         "score them, and follow gold as best-of-n selects harder",
-        Path(curves.out) / best_of_n.FIT,
+        Path(curves.out) / best_of_n.REPORT,
         lambda: best_of_n.run(curves),
         command_line("overopt", curves),
     )

@@ -273,7 +273,7 @@ def dying(function, calls):
         (comparison_samples, "scores_of", 1),
         (comparison_verdicts, "write_rows", 1),
         (comparing, "draw_comparison", 0),
-        (comparing, "json_text", 0),
+        (comparing, "write_json", 0),
     ],
 )
 def test_a_killed_run_goes_on_to_the_same_bytes(scripted, monkeypatch, module, name, calls):

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from evalkit.cli import main
-from evalkit.overoptimization import best_of_n, pool, table
-from evalkit.pipeline import config
+from evalkit.overoptimization import best_of_n, config, pool, table
 from rewards.errors import ConfigError, DataError, OutputExistsError, ScoringError
 from rewards.records import Score
 
