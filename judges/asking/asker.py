@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from judges.asking.backoff import Backoff
 from judges.asking.claims import Claims
 from judges.asking.health import Health
+from judges.asking.limits import Pace
 from judges.asking.money import Purse
-from judges.asking.pace import Pace
 from judges.asking.session import Session
 from judges.asking.tally import Tally
 from judges.judge import Comparison

@@ -11,8 +11,8 @@ from judges.asking.chat import ChatClient
 from judges.asking.claims import Claims
 from judges.asking.endpoint import CallFailedError, Endpoint, EndpointError, RejectedError
 from judges.asking.health import Health, Pair
+from judges.asking.limits import Pace
 from judges.asking.money import Bill, Purse
-from judges.asking.pace import Pace
 from judges.asking.prices import estimate_tokens
 from judges.asking.tally import Tally
 from judges.ledger.ledger import Ledger

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from judges.asking.backoff import Backoff, retry_after
 from judges.asking.config import AskingConfig
-from judges.asking.limits import Slots, Window
-from judges.asking.pace import Pace
+from judges.asking.limits import Pace, Slots, Window
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
