@@ -3,11 +3,13 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from html import escape
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     import pandas as pd
+    from _typeshed import DataclassInstance
 
 NONE = "-"
 """What stands where there is no number."""
@@ -81,6 +83,12 @@ def estimated(value: float | None, low: float | None, high: float | None, digits
     """Return an estimate with its interval, `0.613 (0.584 to 0.640)`, if it has one."""
     ends = span(decimal(low, digits), decimal(high, digits))
     return decimal(value, digits) + ("" if ends == NONE else f" ({ends})")
+
+
+def columns_of(rows: Sequence["DataclassInstance"]) -> Columns:
+    """Return records of one kind as a table, a column for each field."""
+    names = [item.name for item in fields(rows[0])] if rows else []
+    return {name: [getattr(row, name) for row in rows] for name in names}
 
 
 def text_table(columns: Columns) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rewards.display import Displayed, counted, estimated
 from rewards.errors import ConfigError
 
 Floats = NDArray[np.float64]
@@ -29,7 +30,7 @@ class Resampling:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Displayed):
     """A mean over rows, with its interval.
 
     `low` and `high` are None where resampling prompts cannot tell how uncertain the mean is: there is one
@@ -44,6 +45,11 @@ class Estimate:
     prompts: int
     """Distinct prompts among them."""
     level: float
+
+    def summary(self) -> str:
+        """Return the mean with its interval, `0.613 (0.584 to 0.640), 1,000 rows of 500 prompts`."""
+        size = f"{counted(self.n, 'row')} of {counted(self.prompts, 'prompt')}"
+        return f"{estimated(self.mean, self.low, self.high)}, {size}"
 
 
 def clustered_mean(values: ArrayLike, prompts: ArrayLike, resampling: Resampling) -> Estimate:

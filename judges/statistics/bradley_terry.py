@@ -11,6 +11,7 @@ from judges.statistics.identification import explain, is_identified
 from judges.statistics.likelihood import Likelihood, bootstrap, maximise, sandwich
 from judges.statistics.pair_sums import Contests, Floats, Label, PairSums, read_contests, sum_pairs
 from judges.statistics.ties import TIE_MODELS
+from rewards.display import Columns, Tabular, counted
 from rewards.errors import ConfigError, EvalkitError
 
 Ties = Literal["half", "davidson", "rao-kupper"]
@@ -60,7 +61,7 @@ class StrengthEstimate(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class BradleyTerry:
+class BradleyTerry(Tabular):
     """Strengths on the natural-log scale: a beats b with probability 1 / (1 + exp(b - a)) when nothing ties.
 
     Intervals hold a system's strength relative to the mean of all; to compare two systems, use `difference`
@@ -99,6 +100,26 @@ class BradleyTerry:
     parameter_covariance: Floats
     resampled: Floats
     """[resamples, systems + tie parameters], NaN where a sample did not determine them."""
+
+    def summary(self) -> str:
+        """Return how many systems and verdicts there are, and what the columns hold."""
+        size = f"{counted(self.n, 'verdict')} of {counted(self.prompts, 'prompt')}"
+        missing = f", {self.missing:,} missing" if self.missing else ""
+        return (
+            f"Bradley-Terry strengths of {counted(len(self.systems), 'system')} (natural log, mean 0, "
+            f"{100 * self.settings.level:g} % intervals), {size}{missing}"
+        )
+
+    def columns(self) -> Columns:
+        """Return the strengths with errors and intervals, the strongest system first."""
+        order = np.argsort(-self.strengths, kind="stable")
+        return {
+            "system": [self.systems[place] for place in order],
+            "strength": self.strengths[order].tolist(),
+            "standard_error": self.standard_errors[order].tolist(),
+            "low": self.low[order].tolist(),
+            "high": self.high[order].tolist(),
+        }
 
     def difference(self, a: Label, b: Label) -> StrengthEstimate:
         """Return the strength of a minus that of b; the interval excludes 0 where they differ."""

@@ -9,13 +9,14 @@ from scipy.special import expit, logit
 from scipy.stats import t as student
 
 from judges.statistics.influence import Floats, Labels, Overlap, influences, prompt_numbers
+from rewards.display import Displayed, counted, decimal, estimated
 from rewards.errors import ConfigError
 
 FEWEST_PROMPTS = 3  # a mean and a weight are estimated, so that two leave nothing to tell the error by
 
 
 @dataclass(frozen=True, slots=True)
-class MeanWithInterval:
+class MeanWithInterval(Displayed):
     """A mean of verdicts with Student's interval over prompts."""
 
     mean: float
@@ -24,9 +25,13 @@ class MeanWithInterval:
     """None, as `high`, where all verdicts are alike, which does not tell how uncertain they are."""
     high: float | None
 
+    def summary(self) -> str:
+        """Return the mean with its interval."""
+        return estimated(self.mean, self.low, self.high)
+
 
 @dataclass(frozen=True, slots=True)
-class HumanCorrectedWinRate:
+class HumanCorrectedWinRate(Displayed):
     """The first side's win rate in people's eyes: the human mean, corrected by what the model tells beyond.
 
     `mean` is human mean + weight x (model's mean on its comparisons - model's mean where people judged too),
@@ -70,6 +75,16 @@ class HumanCorrectedWinRate:
         if self.standard_error == 0:
             return None
         return (self.human_only.standard_error / self.standard_error) ** 2
+
+    def summary(self) -> str:
+        """Return the corrected win rate beside that of the model and of people alone."""
+        gain = "" if self.gain is None else f"; as good as {decimal(self.gain)} times as many human verdicts"
+        return (
+            f"win rate {estimated(self.mean, self.low, self.high)}, corrected by "
+            f"{counted(self.human, 'human verdict')} of {counted(self.prompts, 'prompt')}{gain}\n"
+            f"model alone {decimal(self.model_mean, 3)} of {counted(self.n, 'verdict')}, people alone "
+            f"{self.human_only}"
+        )
 
     def more_labels(self, half_width: float) -> int:
         """Return how many more human verdicts bring the interval to mean +- half_width, judging alike.

@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from judges.statistics.pair_sums import Contests, Floats, Label, Places, read_contests
+from rewards.display import Columns, Tabular, counted
 from rewards.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Elo:
+class Elo(Tabular):
     """Elo ratings; they depend on the order of the games, which for verdicts means nothing.
 
     `ratings` are those after the last game in the order given. `mean` averages over shuffled orders, and
@@ -37,6 +38,22 @@ class Elo:
     scale: float
     seed: int
     permutations: int
+
+    def summary(self) -> str:
+        """Return how many systems and games there are."""
+        size = f"{counted(len(self.systems), 'system')}, {counted(self.n, 'game')}"
+        return f"Elo ratings of {size}, {counted(self.permutations, 'shuffled order')}"
+
+    def columns(self) -> Columns:
+        """Return the ratings, the highest first: after the last game, and over shuffled orders."""
+        order = np.argsort(-self.ratings, kind="stable")
+        return {
+            "system": [self.systems[place] for place in order],
+            "rating": self.ratings[order].tolist(),
+            "mean": self.mean[order].tolist(),
+            "low": self.low[order].tolist(),
+            "high": self.high[order].tolist(),
+        }
 
 
 def elo(

@@ -10,6 +10,7 @@ from scipy.special import expit, logit, stdtrit
 from judges.statistics.difference_design import DifferenceDesign, design_of, fit_design
 from judges.statistics.logistic import LogisticFit, NotEstimableError, leave_one_out
 from judges.statistics.win_rate import WinRate, win_rate
+from rewards.display import Displayed, counted, estimated
 from rewards.errors import ConfigError
 
 Floats = NDArray[np.float64]
@@ -40,7 +41,7 @@ class Coefficient:
 
 
 @dataclass(frozen=True, slots=True)
-class LengthControlled:
+class LengthControlled(Displayed):
     """The share of comparisons that `first` would win if both responses were equally long.
 
     `low`, `high` and `standard_error` are None where they cannot be told: there is one prompt only, or
@@ -70,6 +71,12 @@ class LengthControlled:
     penalty: float
     seed: int
     """Of the intervals of the two plain win rates; the controlled one has no chance in it."""
+
+    def summary(self) -> str:
+        """Return the win rate at equal length beside the plain one, and what speaks against it."""
+        size = f"{counted(self.n, 'verdict')} of {counted(self.prompts, 'prompt')}"
+        first = f"win rate at equal length {estimated(self.mean, self.low, self.high)}, {size}"
+        return "\n".join([first, f"uncontrolled: {self.uncontrolled}", *self.warnings])
 
     @property
     def equal_length_inside(self) -> bool:

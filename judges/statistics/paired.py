@@ -11,12 +11,13 @@ from scipy.special import stdtr
 
 from judges.statistics.bootstrap import Floats, codes_of, mean_interval, prompt_totals
 from judges.statistics.significance import holm, sign_flip_test, sign_test
+from rewards.display import Columns, Displayed, Tabular, columns_of, counted, decimal, estimated
 from rewards.errors import ConfigError
 from rewards.intervals import Resampling
 
 
 @dataclass(frozen=True, slots=True)
-class PairedDifference:
+class PairedDifference(Displayed):
     """One system's mean minus another's, over the rows for which both have a value."""
 
     first: str
@@ -49,6 +50,12 @@ class PairedDifference:
     seed: int
     resamples: int
 
+    def summary(self) -> str:
+        """Return `a - b: 0.120 (0.060 to 0.180), p 0.004, 500 rows of 250 prompts`."""
+        size = f"{counted(self.n, 'row')} of {counted(self.prompts, 'prompt')}"
+        difference = estimated(self.difference, self.low, self.high)
+        return f"{self.first} - {self.second}: {difference}, p {decimal(self.p_value, 4)}, {size}"
+
 
 @dataclass(frozen=True, slots=True)
 class SystemPlace:
@@ -67,7 +74,7 @@ class SystemPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class PairedRanking:
+class PairedRanking(Tabular):
     """Systems from the highest mean to the lowest, with every pair compared."""
 
     places: tuple[SystemPlace, ...]
@@ -78,6 +85,16 @@ class PairedRanking:
     tied, and B and C, while A and C are not."""
     alpha: float
     """Pairs with an `adjusted` p-value of at most this differ significantly."""
+
+    def summary(self) -> str:
+        """Return how many systems there are and how many pairs differ."""
+        different = sum(pair.adjusted <= self.alpha for pair in self.pairs)
+        size = f"{counted(len(self.places), 'system')}, {counted(len(self.pairs), 'pair')}"
+        return f"{size}, of which {different} differ at {self.alpha:g}"
+
+    def columns(self) -> Columns:
+        """Return the systems' places, the highest mean first."""
+        return columns_of(self.places)
 
 
 def paired_difference(

@@ -18,6 +18,7 @@ from judges.statistics.win_rate import (
     unit_values,
     win_rate,
 )
+from rewards.display import Columns, Tabular, counted
 from rewards.errors import ConfigError
 from rewards.intervals import Resampling
 
@@ -65,11 +66,31 @@ class PolicyReadout:
 
 
 @dataclass(frozen=True, slots=True)
-class PositionBias:
+class PositionBias(Tabular):
     """Position bias of verdicts in both orders; each of its figures carries level, seed and resamples."""
 
     counts: OrderCounts
     policies: Mapping[TiePolicy, PolicyReadout]
+
+    def summary(self) -> str:
+        """Return how often both orders agree and the side shown first wins."""
+        lines = [f"{counted(self.counts.comparisons, 'comparison')}, {self.counts.consistent:,} consistent"]
+        if self.shown_first is not None:
+            lines.append(f"shown first: {self.shown_first}")
+        if self.consistency is not None:
+            lines.append(f"both orders agree: {self.consistency}")
+        return "\n".join(lines)
+
+    def columns(self) -> Columns:
+        """Return for each tie policy the win rate, that of the position shown first, and the agreement."""
+        readouts = list(self.policies.values())
+        return {
+            "ties": list(self.policies),
+            "win_rate": [None if one.win_rate is None else one.win_rate.mean for one in readouts],
+            "shown_first": [None if one.shown_first is None else one.shown_first.mean for one in readouts],
+            "consistency": [None if one.consistency is None else one.consistency.mean for one in readouts],
+            "left_out": [one.left_out for one in readouts],
+        }
 
     @property
     def shown_first(self) -> WinRate | None:

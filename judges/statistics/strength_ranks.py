@@ -14,6 +14,7 @@ from judges.statistics.pair_sums import Contests, Floats, Label, sum_pairs
 from judges.statistics.paired import tied_runs
 from judges.statistics.significance import holm
 from judges.statistics.ties import TIE_MODELS
+from rewards.display import Columns, Tabular, columns_of, counted
 from rewards.errors import ConfigError
 
 SMALLEST = 1e-12
@@ -54,7 +55,7 @@ class RankRange:
 
 
 @dataclass(frozen=True, slots=True)
-class StrengthRanks:
+class StrengthRanks(Tabular):
     """Systems from the strongest to the weakest, with every pair compared."""
 
     places: tuple[RankRange, ...]
@@ -62,6 +63,16 @@ class StrengthRanks:
     groups: tuple[tuple[Label, ...], ...]
     """Longest runs of neighbours of which no two differ significantly; runs may overlap."""
     alpha: float
+
+    def summary(self) -> str:
+        """Return how many systems there are and how many pairs differ."""
+        different = sum(pair.differs for pair in self.pairs)
+        size = f"{counted(len(self.places), 'system')}, {counted(len(self.pairs), 'pair')}"
+        return f"{size}, of which {different} differ at {self.alpha:g}"
+
+    def columns(self) -> Columns:
+        """Return the systems' ranks, the strongest first."""
+        return columns_of(self.places)
 
 
 def rank_strengths(

@@ -13,6 +13,7 @@ from scipy.special import stdtrit
 from judges.statistics.bradley_terry import BradleyTerrySettings, NotIdentifiedError, identified_sums
 from judges.statistics.logistic import LogisticFit, NotEstimableError, fit_logistic, redundant_column
 from judges.statistics.pair_sums import Contests, Floats, Label, read_contests
+from rewards.display import Columns, Tabular, counted, estimated
 from rewards.errors import ConfigError
 
 _CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
@@ -64,7 +65,7 @@ def count_differences(first: ArrayLike, second: ArrayLike) -> dict[str, Floats]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StyleControlled:
+class StyleControlled(Tabular):
     """Bradley-Terry strengths at equal style, with what style is worth to the judge.
 
     Intervals are Student's with the sandwich covariance over prompts; NaN where there is one prompt only.
@@ -102,6 +103,29 @@ class StyleControlled:
     level: float
     prior: float | None
     covariate_prior: float | None
+
+    def summary(self) -> str:
+        """Return how many systems and verdicts there are, and what each covariate is worth."""
+        size = f"{counted(self.n, 'verdict')} of {counted(self.prompts, 'prompt')}"
+        rows = zip(
+            self.covariates, self.coefficients, self.coefficient_low, self.coefficient_high, strict=True
+        )
+        worth = "".join(f"\n{name}: {estimated(*numbers)}" for name, *numbers in rows)
+        return (
+            f"strengths of {counted(len(self.systems), 'system')} at equal style (natural log, mean 0), "
+            f"{size}{worth}"
+        )
+
+    def columns(self) -> Columns:
+        """Return the strengths with errors and intervals, the strongest system first."""
+        order = np.argsort(-self.strengths, kind="stable")
+        return {
+            "system": [self.systems[place] for place in order],
+            "strength": self.strengths[order].tolist(),
+            "standard_error": self.standard_errors[order].tolist(),
+            "low": self.low[order].tolist(),
+            "high": self.high[order].tolist(),
+        }
 
 
 def style_controlled(

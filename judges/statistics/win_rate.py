@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from judges.statistics.bootstrap import Codes, Floats, codes_of, mean_interval, prompt_totals
+from rewards.display import Displayed, counted, estimated
 from rewards.errors import ConfigError
 from rewards.intervals import Resampling
 
@@ -17,7 +18,7 @@ TIE_POLICIES: tuple[TiePolicy, ...] = get_args(TiePolicy)
 
 
 @dataclass(frozen=True, slots=True)
-class WinRate:
+class WinRate(Displayed):
     """A mean over verdicts in [0, 1], where 1 is a win, 0.5 a tie and 0 a loss."""
 
     mean: float
@@ -46,6 +47,12 @@ class WinRate:
     level: float
     seed: int
     resamples: int
+
+    def summary(self) -> str:
+        """Return `win rate 0.613 (0.584 to 0.640), 1,000 verdicts of 500 prompts, 3 missing`."""
+        size = f"{counted(self.n, 'verdict')} of {counted(self.prompts, 'prompt')}"
+        missing = f", {self.missing:,} missing" if self.missing else ""
+        return f"win rate {estimated(self.mean, self.low, self.high)}, {size}{missing}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

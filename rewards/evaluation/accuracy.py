@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from rewards.display import Columns, Tabular, counted, decimal
 from rewards.errors import ConfigError
 from rewards.evaluation.votes import VoteAccuracy, vote_accuracy
 from rewards.intervals import Resampling, percentile_interval, resampled_sums
@@ -65,7 +66,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AccuracyCurve:
+class AccuracyCurve(Tabular):
     """Accuracy against N for every method; every prompt counts alike."""
 
     n: tuple[int, ...]
@@ -82,6 +83,21 @@ class AccuracyCurve:
     samples: int
     subsets: int
     resampling: Resampling
+
+    def summary(self) -> str:
+        """Return how many samples there are and how good one is."""
+        size = f"{counted(self.samples, 'sample')} to {counted(self.prompts, 'prompt')}"
+        return f"accuracy {decimal(self.mean, 3)} of one sample; {size}"
+
+    def columns(self) -> Columns:
+        """Return the accuracy of each method at each N, one method after the other."""
+        return {
+            "method": [one.name for one in self.methods for _ in self.n],
+            "n": [n for _ in self.methods for n in self.n],
+            "accuracy": [x for one in self.methods for x in one.accuracy.tolist()],
+            "low": [x for one in self.methods for x in one.low.tolist()],
+            "high": [x for one in self.methods for x in one.high.tolist()],
+        }
 
 
 def accuracy_curve(

@@ -8,6 +8,7 @@ from itertools import combinations, product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rewards.display import Displayed, counted
 from rewards.errors import ConfigError
 from rewards.intervals import Estimate, Floats, Resampling, percentile_interval, resampled_sums
 
@@ -45,7 +46,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class AspectReport:
+class AspectReport(Displayed):
     """How well the scores of one aspect tell its labels; an entry is None where it is undefined."""
 
     aspect: str
@@ -71,6 +72,14 @@ class AspectReport:
     """With ddof 0, as the scores'."""
     score_mean: float
     score_sd: float
+
+    def summary(self) -> str:
+        """Return what is defined of the aspect, a line each."""
+        size = f"{counted(self.n, 'response')} to {counted(self.prompts, 'prompt')}"
+        names = ("accuracy", "pearson", "spearman", "mean_squared_error", "r2")
+        estimates = (self.accuracy, self.pearson, self.spearman, self.mean_squared_error, self.r2)
+        told = [f"{name}: {one}" for name, one in zip(names, estimates, strict=True) if one is not None]
+        return "\n".join([f"{self.aspect}, {size}", *told])
 
 
 def report_aspect(

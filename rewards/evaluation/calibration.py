@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import expit
 
+from rewards.display import Columns, Tabular, columns_of, counted, decimal
 from rewards.errors import ConfigError
 
 Floats = NDArray[np.float64]
@@ -41,7 +42,7 @@ class Temperature:
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class Calibration(Tabular):
     """How far P(chosen is better) = sigmoid(difference) agrees with how often chosen is better.
 
     - `error` is the expected calibration error (Guo et al. 1706.04599, equation 3): the mean over pairs of
@@ -58,6 +59,17 @@ class Calibration:
     """The bins that hold a pair."""
     number_of_bins: int
     n: int
+
+    def summary(self) -> str:
+        """Return the three measures."""
+        return (
+            f"calibration error {decimal(self.error, 3)}, log loss {decimal(self.log_loss, 3)} nats, Brier "
+            f"score {decimal(self.brier, 3)}, {counted(self.n, 'pair')}"
+        )
+
+    def columns(self) -> Columns:
+        """Return the bins."""
+        return columns_of(self.bins)
 
 
 def calibrate(differences: ArrayLike, bins: int = 10) -> Calibration:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rewards.display import Displayed, decimal
 from rewards.errors import ConfigError
 from rewards.intervals import Estimate, Resampling, clustered_mean, percentile_interval, resampled_sums
 
@@ -20,7 +21,7 @@ RIGHT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class FirstErrorF1:
+class FirstErrorF1(Displayed):
     """How often the first wrong step is found (ProcessBench, 2412.06559, section 4).
 
     A share of solutions of which there are none is None, and so is then F1.
@@ -38,6 +39,13 @@ class FirstErrorF1:
     correct_accuracy: float | None
     f1: float | None
     """Harmonic mean of the two accuracies; 0 where both are 0."""
+
+    def summary(self) -> str:
+        """Return F1 and the two accuracies behind it."""
+        return (
+            f"F1 {decimal(self.f1, 3)}: first error found in {self.found:,} of {self.erroneous:,} erroneous "
+            f"solutions, none in {self.passed:,} of {self.correct:,} correct ones"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rewards.display import Displayed, decimal
 from rewards.errors import ConfigError
 from rewards.intervals import Estimate, Floats, Resampling, clustered_mean
 
@@ -25,7 +26,7 @@ class RankedPairs:
 
 
 @dataclass(frozen=True, slots=True)
-class RankingReport:
+class RankingReport(Displayed):
     """Results over the rankings whose ranks are not all equal and whose scores are all there."""
 
     top_1: Estimate
@@ -43,6 +44,11 @@ class RankingReport:
     """Rankings left out, for their ranks are all equal."""
     missing: int
     """Rankings left out, for a score is missing."""
+
+    def summary(self) -> str:
+        """Return the accuracies and the rank correlation, a line each."""
+        lines = [f"top 1: {self.top_1}", f"best of K: {self.best_of_k}; by chance {decimal(self.chance, 3)}"]
+        return "\n".join(lines + ([] if self.kendall_tau is None else [f"Kendall's tau: {self.kendall_tau}"]))
 
 
 def ranked_pairs(ranks: Sequence[Sequence[int]]) -> RankedPairs:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
+from rewards.display import Columns, Tabular, counted, decimal
 from rewards.errors import ConfigError
 from rewards.evaluation.calibration import Calibration, calibrate
 from rewards.evaluation.length_bias import (
@@ -76,7 +77,7 @@ class ScoredRanking:
 
 
 @dataclass(frozen=True, slots=True)
-class ReportCard:
+class ReportCard(Tabular):
     """All that is known about a scorer on preferences, with the settings it was found with."""
 
     rows: int
@@ -98,6 +99,31 @@ class ReportCard:
     rankings: RankingReport | None
     """None where every row is a pair."""
     resampling: Resampling
+
+    def summary(self) -> str:
+        """Return the accuracy and the calibration, a line each."""
+        pairs, calibration = self.pairs, self.calibration
+        ties = f", {counted(pairs.ties, 'tie')} counted as wrong" if pairs.ties else ""
+        missing = f", {pairs.missing:,} without scores" if pairs.missing else ""
+        return (
+            f"accuracy {pairs.accuracy}{ties}{missing}\n"
+            f"calibration error {decimal(calibration.error, 3)}, log loss {decimal(calibration.log_loss, 3)} "
+            f"nats, Brier score {decimal(calibration.brier, 3)}"
+        )
+
+    def columns(self) -> Columns:
+        """Return the accuracy of the scorer and of each baseline, with the scorer's advantage over it."""
+        accuracies = [self.pairs.accuracy, *(one.accuracy for one in self.baselines)]
+        advantages = [None, *(one.advantage for one in self.baselines)]
+        return {
+            "name": ["scorer", *(one.name for one in self.baselines)],
+            "accuracy": [one.mean for one in accuracies],
+            "low": [one.low for one in accuracies],
+            "high": [one.high for one in accuracies],
+            "advantage": [None if one is None else one.mean for one in advantages],
+            "advantage_low": [None if one is None else one.low for one in advantages],
+            "advantage_high": [None if one is None else one.high for one in advantages],
+        }
 
 
 def report_card(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rewards.display import Columns, Displayed, Tabular, columns_of, counted, decimal, estimated
 from rewards.errors import ConfigError
 from rewards.evaluation.calibration import ReliabilityBin, calibration_error
 from rewards.evaluation.first_errors import RIGHT
@@ -14,7 +15,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class StepRoc:
+class StepRoc(Displayed):
     """How step scores part wrong steps from right ones, whatever the threshold.
 
     A label of 0.5 or more counts as right. `auc` is the probability that a right step scores above a wrong
@@ -38,9 +39,14 @@ class StepRoc:
     detections: tuple[float, ...]
     """Share of the wrong steps that are marked at each threshold."""
 
+    def summary(self) -> str:
+        """Return the area under the curve with its interval."""
+        area = "undefined" if self.auc is None else estimated(self.auc, self.low, self.high)
+        return f"area under the ROC curve {area}, {self.right:,} right and {self.wrong:,} wrong steps"
+
 
 @dataclass(frozen=True, slots=True)
-class StepCalibration:
+class StepCalibration(Tabular):
     """How far step scores, read as the probability that a step is right, agree with the labels.
 
     A soft label l is taken as a probability too: `brier` is the mean of (p - l)^2, `log_loss` that of
@@ -58,6 +64,19 @@ class StepCalibration:
     """The bins that hold a step; `confidence` is their mean score, `accuracy` their mean label."""
     number_of_bins: int
     n: int
+
+    def summary(self) -> str:
+        """Return the three measures."""
+        loss = "infinite" if self.log_loss is None else f"{decimal(self.log_loss, 3)} nats"
+        return (
+            f"calibration error {decimal(self.error, 3)}, log loss {loss}, Brier score "
+            f"{decimal(self.brier, 3)}, {counted(self.n, 'step')}"
+        )
+
+    def columns(self) -> Columns:
+        """Return the bins."""
+        return columns_of(self.bins)
+
     """Labelled steps."""
 
 

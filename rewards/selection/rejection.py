@@ -6,6 +6,7 @@ from operator import index
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rewards.display import Displayed, counted, decimal
 from rewards.errors import ConfigError
 
 NEGLIGIBLE = 800.0
@@ -13,7 +14,7 @@ NEGLIGIBLE = 800.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RejectionSample:
+class RejectionSample(Displayed):
     """What rejection sampling chose, and how hard that was.
 
     `acceptance` is the part of all N candidates whose draw in the first pass was low enough to be
@@ -34,6 +35,15 @@ class RejectionSample:
     """(sum w)^2 / sum w^2 of w = exp((r - r_max) / beta), in [1, N]."""
     beta: float
     """The temperature it was drawn at, in units of reward."""
+
+    def summary(self) -> str:
+        """Return how many were accepted, and how hard that was."""
+        return (
+            f"{counted(len(self.indices), 'candidate')} accepted at temperature {self.beta:g} in "
+            f"{counted(self.passes, 'pass', 'passes')} and {counted(self.tried, 'try', 'tries')}: acceptance "
+            f"{decimal(self.acceptance, 3)} ({decimal(self.expected_acceptance, 3)} expected), effective "
+            f"sample size {decimal(self.effective_sample_size, 1)}"
+        )
 
 
 def rejection_sample(
