@@ -101,7 +101,7 @@ class MemberAgreement:
     """Cohen's kappa; None, too, where both only ever say one thing."""
 
 
-def agreement_with_rest(votes: Sequence[Sequence[Verdict]]) -> list[MemberAgreement]:
+def member_agreements(votes: Sequence[Sequence[Verdict]]) -> list[MemberAgreement]:
     """Return each member's agreement with the majority of the others, whose split is a tie as in a jury.
 
     Args:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from evalkit.annotation.config import LabelsExport, LabelsImport
 from evalkit.runs import say
+from judges.human.figures.compact import by_task, compact_label, compact_task
 from judges.human.figures.measured import measured
-from judges.human.figures.said import asked_of, by_task, said_of
 from judges.human.labels import Label
 from judges.human.rows.export import (
     label_verdicts,
@@ -102,8 +102,8 @@ def run_import(config: LabelsImport) -> None:
 def _fair(store: "Store") -> Callable[[Label], bool]:
     """Return what says whether win rates are read from a label, or it skips a task of theirs."""
     states, overlap = store.task_states(), store.study().overlap
-    asked = {number: asked_of(number, task) for number, task in store.tasks()}
-    said = [said_of(label) for label in store.labels() if label.task_id in asked]
+    asked = {number: compact_task(number, task) for number, task in store.tasks()}
+    said = [compact_label(label) for label in store.labels() if label.task_id in asked]
     first: dict[int, set[str]] = {}
     for group in measured(states, by_task(said, asked), asked, overlap):
         for number in group.sample:

@@ -54,7 +54,7 @@ class BatchState:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class BatchOutcome:
     """What came of one request of a batch."""
 
     key: str
@@ -168,7 +168,7 @@ class BatchClient:
         except _MissingError:
             return BatchState(name, "missing", message="the endpoint knows no such batch")
 
-    def outcomes(self, file: str) -> Iterator[Outcome | None]:
+    def outcomes(self, file: str) -> Iterator[BatchOutcome | None]:
         """Yield what a file of results holds, None for a line that cannot be read."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "results.jsonl"
@@ -213,7 +213,7 @@ class BatchClient:
         return self.endpoint.line(text, self._key)
 
 
-def read_outcome(line: bytes) -> Outcome | None:
+def read_outcome(line: bytes) -> BatchOutcome | None:
     """Read a line of a batch's results; None where it cannot be read."""
     try:
         values = json.loads(line)
@@ -222,11 +222,11 @@ def read_outcome(line: bytes) -> Outcome | None:
         return None
     body = response.get("body") if isinstance(response, Mapping) else None
     if isinstance(response, Mapping) and response.get("status_code") == 200:
-        return Outcome(str(key), "answered", body)
+        return BatchOutcome(str(key), "answered", body)
     error = values.get("error") or (body.get("error") if isinstance(body, Mapping) else None)
     error = error if isinstance(error, Mapping) else {}
     code = str(error.get("code") or error.get("type") or "")
     detail = " ".join(str(error.get("message") or error.get("code") or body or "no response").split())[:300]
     if code in _UNASKED:
-        return Outcome(str(key), "unasked", detail=detail)
-    return Outcome(str(key), "refused" if code in OF_THE_CONTENT else "api_failed", detail=detail)
+        return BatchOutcome(str(key), "unasked", detail=detail)
+    return BatchOutcome(str(key), "refused" if code in OF_THE_CONTENT else "api_failed", detail=detail)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from judges.asking.batch_api import BatchClient, BatchState, Outcome
+from judges.asking.batch_api import BatchClient, BatchOutcome, BatchState
 from judges.asking.session import Session
 from judges.ledger.ledger import Batch
 from judges.questions.parsing import read_reply
@@ -76,7 +76,7 @@ class BatchReplies:
         parts += [f"{unread:,} lines unreadable"] if unread else []
         self.tell(", ".join(parts) + (f" ({state.message})" if state.message else ""))
 
-    def _record(self, outcomes: dict[str, Outcome], batch: Batch, ended: str) -> None:
+    def _record(self, outcomes: dict[str, BatchOutcome], batch: Batch, ended: str) -> None:
         """Record outcomes, but for what a run recorded that was killed before it closed the batch."""
         answered = self.ledger.answers(outcomes)
         found: dict[bool, list[tuple[Question, Attempt]]] = {True: [], False: []}
@@ -88,7 +88,7 @@ class BatchReplies:
         self.report.answered += self.ledger.record(found[True], batch.name)
         self.report.failed += self.ledger.record(found[False], batch.name)
 
-    def _attempt(self, question: Question, outcome: Outcome, ended: str) -> Attempt:
+    def _attempt(self, question: Question, outcome: BatchOutcome, ended: str) -> Attempt:
         if outcome.state != "answered":
             state = "refused" if outcome.state == "refused" else "api_failed"
             return Attempt(question.key, state, detail=outcome.detail, time=ended)  # type: ignore[arg-type]  # both are states

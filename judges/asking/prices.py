@@ -15,7 +15,7 @@ from judges.usage import Usage
 from rewards.errors import DataError, MissingFileError
 
 if TYPE_CHECKING:  # the ledger is not needed to read prices
-    from judges.ledger.ledger import Measured
+    from judges.ledger.ledger import MeasuredUsage
 
 SHIPPED = Path(__file__).with_name("prices.yaml")
 MILLION = 1_000_000
@@ -200,7 +200,7 @@ class Tokens:
     """The question's limit; None where it sets none."""
 
 
-def estimate_tokens(question: Question, measured: "Measured | None" = None) -> Tokens:
+def estimate_tokens(question: Question, measured: "MeasuredUsage | None" = None) -> Tokens:
     """Estimate a question's tokens from its characters.
 
     Sent: 4 ASCII characters a token, one token for any other character, and 4 a message; where the ledger has

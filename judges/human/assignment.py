@@ -9,7 +9,7 @@ _NOBODY: Mapping[int, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class TaskCandidate:
     """A task that an annotator may be given."""
 
     task_id: int
@@ -56,8 +56,8 @@ def wants_needed(seed: int, annotator: str, done: int, needed_every: int) -> boo
 
 
 def choose(
-    candidates: Sequence[Candidate], needed: bool, annotator: int, shared: Mapping[int, int] = _NOBODY
-) -> Candidate | None:
+    candidates: Sequence[TaskCandidate], needed: bool, annotator: int, shared: Mapping[int, int] = _NOBODY
+) -> TaskCandidate | None:
     """Return the task that an annotator is given, None where there is none for them.
 
     Args:
@@ -74,7 +74,7 @@ def choose(
     if not needed:
         return min(mine, key=lambda one: (one.order, one.task_id))
 
-    def rank(one: Candidate) -> tuple[float, bool, int, int, int]:
+    def rank(one: TaskCandidate) -> tuple[float, bool, int, int, int]:
         together = sum(shared.get(other, 0) for other in one.answered_by)
         return -one.priority, one.answers == 0, together, one.order, one.task_id
 

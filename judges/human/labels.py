@@ -66,7 +66,7 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class AnnotatorProgress:
     """How far an annotator is, and the study."""
 
     done: int

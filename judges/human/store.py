@@ -29,7 +29,7 @@ from judges.human.database.people import Invitation
 from judges.human.database.posting import Recorded, Undone
 from judges.human.database.schema import EVENTS, STORE, TASKS
 from judges.human.database.tasks import STREAMED, Added, batches, read_study, weight
-from judges.human.labels import Annotator, Given, Label, Posted, Progress
+from judges.human.labels import Annotator, AnnotatorProgress, Given, Label, Posted
 from judges.human.study import Study
 from judges.human.tasks import Task, TaskState
 
@@ -188,11 +188,11 @@ class Store:
         """
         return self._writing(store_posting.undo, annotator, nonce, self._clock())
 
-    def progress(self, annotator: Annotator) -> Progress:
+    def progress(self, annotator: Annotator) -> AnnotatorProgress:
         """Return how far an annotator is, and the study."""
         with self._database.read() as connection:
             totals = connection.execute(sqlalchemy.select(STORE.c.answers, STORE.c.wanted)).one()
-            return Progress(store_giving.done(connection, annotator), totals.answers, totals.wanted)
+            return AnnotatorProgress(store_giving.done(connection, annotator), totals.answers, totals.wanted)
 
     def labels(self, task_ids: Iterable[int] | None = None) -> Iterator[Label]:
         """Give the labels that stand, in the order in which they came; on all tasks, or on some."""

@@ -45,7 +45,7 @@ _ADD_ATTEMPT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredUsage:
     """What a judge's answers took in all, where the endpoint counted tokens: to foresee others by."""
 
     calls: int
@@ -144,7 +144,7 @@ class Ledger:
         """Return the number of attempts in each state, 0 for a state that has none."""
         return Counter(dict(self._rows("SELECT state, count(*) FROM attempts GROUP BY state")))
 
-    def measured(self, judge: str) -> Measured | None:
+    def measured(self, judge: str) -> MeasuredUsage | None:
         """Return what a judge's answers took, None where no endpoint counted their tokens."""
         sql = (
             "SELECT count(*), sum(characters), sum(tokens_in), sum(tokens_cached), sum(tokens_out), "
@@ -152,7 +152,7 @@ class Ledger:
             "WHERE state = 'ok' AND judge = ? AND tokens_in > 0"
         )
         (totals,) = self._rows(sql, [judge])
-        return Measured(*totals) if totals[0] else None
+        return MeasuredUsage(*totals) if totals[0] else None
 
     def add_questions(self, questions: Sequence[Question]) -> None:
         """Add questions before they are tried, such as those of a batch, to read its replies by."""

@@ -22,7 +22,7 @@ _MANY = 200_000
 _NO_SPREAD = 1e-12
 
 
-class Interval(NamedTuple):
+class BootstrapInterval(NamedTuple):
     """Ends of an interval."""
 
     low: float
@@ -92,7 +92,7 @@ def prompt_totals(values: Floats, codes: Codes | None) -> PromptTotals:
 
 def mean_interval(
     totals: PromptTotals, resampling: Resampling, scale: Literal["logit", "identity"] = "logit"
-) -> Interval | None:
+) -> BootstrapInterval | None:
     """Return the interval of a mean, by the bootstrap-t over prompts.
 
     Prompts are drawn with replacement; each draw's distance from the mean is divided by its own standard
@@ -118,7 +118,7 @@ def mean_interval(
     most = float(np.quantile(pivots, 1 - tail, method="higher"))
     low = _end(totals.mean, -most * error, scale) if math.isfinite(most) else fallback[0]
     high = _end(totals.mean, -least * error, scale) if math.isfinite(least) else fallback[1]
-    return Interval(min(low, totals.mean), max(high, totals.mean))
+    return BootstrapInterval(min(low, totals.mean), max(high, totals.mean))
 
 
 def _end(mean: float, distance: float, scale: str) -> float:
@@ -127,19 +127,21 @@ def _end(mean: float, distance: float, scale: str) -> float:
     return float(expit(logit(mean) + distance / (mean * (1 - mean))))
 
 
-def _closed_form(totals: PromptTotals, error: float, level: float, scale: str) -> Interval | None:
+def _closed_form(totals: PromptTotals, error: float, level: float, scale: str) -> BootstrapInterval | None:
     """Return Student's interval, or on the logit scale Wilson's with the effective number of prompts."""
     mean, prompts = totals.mean, totals.prompts
     student = float(stdtrit(prompts - 1, (1 + level) / 2))
     if scale == "identity":
-        return None if error < _NO_SPREAD else Interval(mean - student * error, mean + student * error)
+        return (
+            None if error < _NO_SPREAD else BootstrapInterval(mean - student * error, mean + student * error)
+        )
     if error < _NO_SPREAD:
         weight = float(ndtri((1 + level) / 2)) ** 2 / prompts
     else:
         weight = (student * error) ** 2 / (mean * (1 - mean))
     centre = (mean + weight / 2) / (1 + weight)
     reach = math.sqrt(mean * (1 - mean) * weight + weight**2 / 4) / (1 + weight)
-    return Interval(max(0.0, min(mean, centre - reach)), min(1.0, max(mean, centre + reach)))
+    return BootstrapInterval(max(0.0, min(mean, centre - reach)), min(1.0, max(mean, centre + reach)))
 
 
 def _kinds(deviations: Floats, sizes: Floats, counts: Codes) -> tuple[Floats, Floats, Codes]:

@@ -252,7 +252,7 @@ def _conversation(turns: object, question: str) -> tuple[str, str]:
     return prompt["content"], "\n\n".join(f"{turn.get('role', '')}: {turn['content']}" for turn in rest)
 
 
-class Graded(NamedTuple):
+class ModelGrade(NamedTuple):
     """One model's grade; None where there is none, with whatever the judge said."""
 
     model: str
@@ -267,7 +267,7 @@ def read_grades(rows: Iterable[Row]) -> Iterator[Verdict]:
     model's pairs. A model graded again on the same turn gives another repeat. Models stand in the order of
     the file.
     """
-    graded: dict[tuple[str, object, str, int], list[Graded]] = defaultdict(list)
+    graded: dict[tuple[str, object, str, int], list[ModelGrade]] = defaultdict(list)
     seen: Counter[tuple[str, object, str, str]] = Counter()
     for row in rows:
         question, turn, model = name_in(row, "question_id"), row.column("turn"), text_in(row, "model")
@@ -275,7 +275,9 @@ def read_grades(rows: Iterable[Row]) -> Iterator[Verdict]:
         repeat = seen[question, turn, judge, model]
         seen[question, turn, judge, model] += 1
         failed = row.values.get("judgment") == API_ERROR
-        graded[question, turn, judge, repeat].append(Graded(model, _grade(row), API_ERROR if failed else ""))
+        graded[question, turn, judge, repeat].append(
+            ModelGrade(model, _grade(row), API_ERROR if failed else "")
+        )
     for (question, turn, judge, repeat), models in graded.items():
         for first, second in itertools.combinations(models, 2):
             grades = {"first_score": first.grade, "second_score": second.grade}
@@ -286,7 +288,9 @@ def read_grades(rows: Iterable[Row]) -> Iterator[Verdict]:
             )
 
 
-def _compared(comparison: Comparison, first: Graded, second: Graded, judge: str, repeat: int) -> Verdict:
+def _compared(
+    comparison: Comparison, first: ModelGrade, second: ModelGrade, judge: str, repeat: int
+) -> Verdict:
     value = None
     if first.grade is not None and second.grade is not None:
         difference = first.grade - second.grade

@@ -17,7 +17,7 @@ Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Group:
+class VerdictGroup:
     """The verdicts of one judge on two systems, all told with the one as `first`."""
 
     first: str
@@ -69,7 +69,7 @@ def read_verdict_tables(sources: Sequence[str] | str, measure: Measure | None = 
     return join_tables([read_table(name, measure=measure) for name in names])
 
 
-def groups_of(table: VerdictTable, baseline: str = "") -> list[Group]:
+def groups_of(table: VerdictTable, baseline: str = "") -> list[VerdictGroup]:
     """Return the verdicts by pair of systems, axis and judge, the baseline being the second of its pairs.
 
     Without a baseline a pair is told as it was first given.
@@ -88,7 +88,7 @@ def groups_of(table: VerdictTable, baseline: str = "") -> list[Group]:
         for axis in np.unique(told.axis):
             for judge in np.unique(told.judge[told.axis == axis]):
                 chosen = told.select((told.axis == axis) & (told.judge == judge))
-                groups.append(Group(*names, table.judges[judge], table.axes[axis], chosen))
+                groups.append(VerdictGroup(*names, table.judges[judge], table.axes[axis], chosen))
     return groups
 
 

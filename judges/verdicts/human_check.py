@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from judges.statistics.correction import HumanCorrectedWinRate, human_corrected_win_rate
-from judges.verdicts.groups import Floats, Group, Integers, verdicts_on
+from judges.verdicts.groups import Floats, Integers, VerdictGroup, verdicts_on
 from judges.verdicts.table import VerdictTable
 from rewards.errors import ConfigError
 
@@ -26,7 +26,7 @@ class HumanCheck:
 
 
 def human_check(
-    group: Group, people: VerdictTable, level: float = 0.95, width: float = 0.03
+    group: VerdictGroup, people: VerdictTable, level: float = 0.95, width: float = 0.03
 ) -> HumanCheck | None:
     """Return what people's verdicts make of a group's win rate; None where they are on other systems.
 
@@ -62,7 +62,7 @@ def human_check(
     return HumanCheck(corrected, "", len(shared), alone, more)
 
 
-def _of_people(group: Group, people: VerdictTable) -> VerdictTable | None:
+def _of_people(group: VerdictGroup, people: VerdictTable) -> VerdictTable | None:
     """Return people's verdicts on the group's systems and axis, told alike; None where there are none."""
     table = group.table
     first, second = (table.systems[column[0]] for column in (table.first_system, table.second_system))

@@ -26,7 +26,7 @@ _BEHIND = "rated completions behind a step where none was chosen"
 _NO_STEP = "rows without a step"
 
 
-class Completion(NamedTuple):
+class RatedCompletion(NamedTuple):
     """One candidate for a step: its text, and how a person rated it: -1, 0, 1, or None where nobody did."""
 
     text: str
@@ -35,17 +35,17 @@ class Completion(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RatedStep:
     """A step's candidates, and which of them the solution goes on with."""
 
-    completions: tuple[Completion, ...]
+    completions: tuple[RatedCompletion, ...]
     chosen: int | None
     """Index of the completion that is on the path."""
-    human: Completion | None
+    human: RatedCompletion | None
     """What the labeller wrote where no completion was chosen."""
 
     @property
-    def on_path(self) -> Completion | None:
+    def on_path(self) -> RatedCompletion | None:
         """Return what the path holds here, None where it ends before."""
         return self.human if self.chosen is None else self.completions[self.chosen]
 
@@ -135,7 +135,7 @@ def count_ratings(rows: Iterable[Row]) -> RatingCounts:
     return RatingCounts(held, steps, dict(ratings))
 
 
-def _steps(row: Row) -> list[Step]:
+def _steps(row: Row) -> list[RatedStep]:
     label = row.column("label")
     steps = label.get("steps") if isinstance(label, dict) else None
     if not isinstance(steps, list):
@@ -143,7 +143,7 @@ def _steps(row: Row) -> list[Step]:
     return [_step(row, place, step) for place, step in enumerate(steps)]
 
 
-def _step(row: Row, place: int, step: object) -> Step:
+def _step(row: Row, place: int, step: object) -> RatedStep:
     completions = step.get("completions") or [] if isinstance(step, dict) else None
     if not isinstance(step, dict) or not isinstance(completions, list):
         raise row.expected("label", f"{{completions: [...], chosen_completion, ...}} at step {place}", step)
@@ -152,22 +152,22 @@ def _step(row: Row, place: int, step: object) -> Step:
     if chosen is not None and (type(chosen) is not int or not 0 <= chosen < len(found)):
         what = f"null or the index of one of {len(found)} completions as chosen_completion of step {place}"
         raise row.expected("label", what, chosen)
-    return Step(found, chosen, None if human is None else _completion(row, place, human))
+    return RatedStep(found, chosen, None if human is None else _completion(row, place, human))
 
 
-def _completion(row: Row, place: int, completion: object) -> Completion:
+def _completion(row: Row, place: int, completion: object) -> RatedCompletion:
     if not isinstance(completion, dict) or not isinstance(completion.get("text"), str):
         raise row.expected("label", f"completions of the form {{text, rating}} at step {place}", completion)
     rating = completion.get("rating")
     if isinstance(rating, bool) or rating not in (None, -1, 0, 1):
         raise row.expected("label", f"a rating of -1, 0, 1 or null at step {place}", rating)
-    return Completion(
+    return RatedCompletion(
         completion["text"], None if rating is None else int(rating), bool(completion.get("flagged"))
     )
 
 
-def _path(steps: list[Step], question: Mapping[str, object]) -> list[Completion]:
-    path: list[Completion] = []
+def _path(steps: list[RatedStep], question: Mapping[str, object]) -> list[RatedCompletion]:
+    path: list[RatedCompletion] = []
     for step in steps:
         here = step.on_path or _labelled_error(step, len(path), question)
         if here is None:
@@ -178,7 +178,7 @@ def _path(steps: list[Step], question: Mapping[str, object]) -> list[Completion]
     return path
 
 
-def _labelled_error(step: Step, place: int, question: Mapping[str, object]) -> Completion | None:
+def _labelled_error(step: RatedStep, place: int, question: Mapping[str, object]) -> RatedCompletion | None:
     """Return the completion that is the labelled solution's own step, where labelling ended with it."""
     solution = question.get("pre_generated_steps")
     if not isinstance(solution, list) or place >= len(solution):
@@ -190,7 +190,7 @@ def _label(rating: int | None, neutral: NeutralRule) -> float | None:
     return {None: None, 1: 1.0, 0: NEUTRAL[neutral], -1: 0.0}[rating]
 
 
-def _stopped(labels: list[float | None], path: list[Completion]) -> list[float | None]:
+def _stopped(labels: list[float | None], path: list[RatedCompletion]) -> list[float | None]:
     first = next((place for place, step in enumerate(path) if step.rating == -1), len(path))
     return [label if place <= first else None for place, label in enumerate(labels)]
 
@@ -217,7 +217,7 @@ def _extra(row: Row, question: dict[str, object]) -> dict[str, object]:
 def _record(
     row: Row,
     problem: str,
-    steps: list[Completion],
+    steps: list[RatedCompletion],
     labels: list[float | None],
     name: str,
     extra: dict[str, object],

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from judges.asking.config import AskingConfig
 from judges.asking.session import Session
 from judges.judge import Comparison, Verdict, ask_both_orders, load_judge
-from judges.jury import Jury, agreement_with_rest
+from judges.jury import Jury, member_agreements
 from judges.usage import Usage
 from judges.verdicts.members import majority, member_verdicts
 from rewards.errors import ConfigError, DataError, SpecError
@@ -161,7 +161,7 @@ def rows(*columns):
 
 def test_agreement_with_the_rest_by_hand():
     # The rest of J0 says f f s s f s (J1 and J2 agree on all six).
-    found = agreement_with_rest(rows("ffsffs", "ffssfs", "ffssfs"))[0]
+    found = member_agreements(rows("ffsffs", "ffssfs", "ffssfs"))[0]
     assert (found.judge, found.n, found.missing) == ("J0", 6, 0)
     assert found.percent == pytest.approx(5 / 6)
     # Expected by chance: 4/6 * 3/6 + 2/6 * 3/6 = 1/2.
@@ -169,7 +169,7 @@ def test_agreement_with_the_rest_by_hand():
 
 
 def test_agreement_counts_abstentions_as_missing_and_a_split_rest_as_a_tie():
-    first, second, third = agreement_with_rest(rows("f-ft", "f-sf", "-fss"))
+    first, second, third = member_agreements(rows("f-ft", "f-sf", "-fss"))
     # Without J0: f (one vote), f, s, tie of f and s; J0 itself abstains on the second.
     assert (first.n, first.missing) == (3, 1)
     assert first.percent == pytest.approx(2 / 3)
@@ -179,14 +179,14 @@ def test_agreement_counts_abstentions_as_missing_and_a_split_rest_as_a_tie():
 
 
 def test_agreement_that_is_undefined_is_none():
-    always = agreement_with_rest(rows("fff", "fff", "fff"))
+    always = member_agreements(rows("fff", "fff", "fff"))
     assert [one.percent for one in always] == [1.0, 1.0, 1.0]
     assert [one.kappa for one in always] == [None, None, None]
-    silent = agreement_with_rest(rows("---", "ffs", "fsf"))[0]
+    silent = member_agreements(rows("---", "ffs", "fsf"))[0]
     assert (silent.n, silent.missing, silent.percent, silent.kappa) == (0, 3, None, None)
-    assert agreement_with_rest([]) == []
+    assert member_agreements([]) == []
     with pytest.raises(ConfigError, match="different members"):
-        agreement_with_rest([*rows("f", "s"), [verdict("first", judge="other")] * 2])
+        member_agreements([*rows("f", "s"), [verdict("first", judge="other")] * 2])
 
 
 def test_load_a_jury_whose_members_have_options():

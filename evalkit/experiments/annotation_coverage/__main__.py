@@ -36,7 +36,7 @@ from evalkit.experiments.simulated_annotators.world import (
 from evalkit.report.text import Interval
 from evalkit.runs.files import atomic_write
 from judges.human.answers import PairwiseAnswer
-from judges.human.assignment import Candidate, choose, random_order, wants_needed
+from judges.human.assignment import TaskCandidate, choose, random_order, wants_needed
 from judges.human.figures.numbers import Numbers
 from judges.human.figures.study_numbers import StudyNumbers
 from judges.human.labels import Label
@@ -131,7 +131,8 @@ def stopped_early(seed: int) -> list[Told]:
     memory = Memory(Study(seed=seed, overlap=1), dict(enumerate(tasks)))
     chance = random.Random(f"{seed} stopped")
     left = [
-        Candidate(number, task.priority, random_order(seed, task.key), 0) for number, task in enumerate(tasks)
+        TaskCandidate(number, task.priority, random_order(seed, task.key), 0)
+        for number, task in enumerate(tasks)
     ]
     done = dict.fromkeys(range(len(PEOPLE)), 0)
     for _ in range(LABELLED):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from evalkit.experiments.simulated_annotators.world import PEOPLE, Person, left_is_better
 from judges.human.answers import PairwiseAnswer, as_given
 from judges.human.assignment import order_shown, random_order
-from judges.human.labels import Annotator, Label, Progress
+from judges.human.labels import Annotator, AnnotatorProgress, Label
 from judges.human.study import Study
 from judges.human.tasks import Task, TaskState
 
@@ -60,10 +60,10 @@ class Memory:
         """Return how many there are."""
         return len(self.said)
 
-    def progress(self, annotator: Annotator) -> Progress:
+    def progress(self, annotator: Annotator) -> AnnotatorProgress:
         """Return how many answers there are, and are wanted."""
         done = sum(label.annotator == annotator.name for label in self.said)
-        return Progress(done, len(self.said), self.settings.overlap * len(self.asked))
+        return AnnotatorProgress(done, len(self.said), self.settings.overlap * len(self.asked))
 
     def answer(self, number: int, person: Person, chance: random.Random) -> None:
         """Let somebody say what they say of a task, as they see it."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from evalkit.judging.agreement.raters import AxisAgreement, Compared, Together
 from evalkit.judging.config import Agree
-from evalkit.judging.page.verdict_page import Browser, Section, Table, write_verdict_page
+from evalkit.judging.page.verdict_page import Section, Table, VerdictBrowser, write_verdict_page
 from evalkit.report.text import counted, decimal, percent, reasons, span
 from judges.statistics.agreement import Agreement
 from judges.statistics.raters import RaterAgreement
@@ -40,7 +40,7 @@ def write_agreement_page(
     found: Sequence[AxisAgreement],
     notes: Sequence[str],
     config: Agree,
-    shown: tuple[Section | None, Browser],
+    shown: tuple[Section | None, VerdictBrowser],
 ) -> None:
     """Write the page; the figure agreement.png is beside it."""
     caption = (

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evalkit.judging.page.verdict_page import Browser, ShownComparison, ShownVerdict
+from evalkit.judging.page.verdict_page import ShownComparison, ShownVerdict, VerdictBrowser
 from judges.judge import Verdict
 from judges.verdicts.annotation import ORDER
 from judges.verdicts.groups import comparison_codes
@@ -16,7 +16,7 @@ LONGEST = 20_000
 """Characters of a text that a page shows; a longer one is cut, and says so."""
 
 
-def gather_comparisons(sources: Sequence[str] | str, table: VerdictTable, most: int) -> Browser:
+def gather_comparisons(sources: Sequence[str] | str, table: VerdictTable, most: int) -> VerdictBrowser:
     """Return at most so many comparisons with all their verdicts.
 
     Args:
@@ -25,7 +25,7 @@ def gather_comparisons(sources: Sequence[str] | str, table: VerdictTable, most: 
         most: Comparisons to show; 0 shows none.
     """
     if not most:
-        return Browser((), 0)
+        return VerdictBrowser((), 0)
     codes = comparison_codes(table)
     total = int(codes.max()) + 1 if len(codes) else 0
     disagrees = _disagreeing(table, codes, total)
@@ -39,7 +39,7 @@ def gather_comparisons(sources: Sequence[str] | str, table: VerdictTable, most: 
             found[code].append(verdict)
     shown = [_shown(found[code], bool(disagrees[code])) for code in chosen]
     told = tuple(one for one in shown if one.first or one.second)
-    return Browser(told, total if told else 0)
+    return VerdictBrowser(told, total if told else 0)
 
 
 def _disagreeing(table: VerdictTable, codes: np.ndarray, total: int) -> np.ndarray:

@@ -95,7 +95,7 @@ class ShownComparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Browser:
+class VerdictBrowser:
     """The comparisons that a page shows, and how many there are in all."""
 
     comparisons: tuple[ShownComparison, ...]
@@ -103,7 +103,7 @@ class Browser:
 
 
 def write_verdict_page(
-    path: Path, title: str, sections: Iterable[Section], browser: Browser | None = None
+    path: Path, title: str, sections: Iterable[Section], browser: VerdictBrowser | None = None
 ) -> None:
     """Write the page; it asks nothing of the network, and texts of answers and judges are never markup."""
     body = [f"<h1>{escape(title)}</h1>", *map(_section, sections)]
@@ -151,7 +151,7 @@ def _row(cells: Sequence[str]) -> str:
     return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
 
 
-def _browser(browser: Browser) -> str:
+def _browser(browser: VerdictBrowser) -> str:
     shown, total = len(browser.comparisons), browser.total
     all_of_them = "All" if shown == total else f"{shown:,} of the"
     left = "" if shown == total else "; those on which verdicts disagree come first (--shown sets how many)"

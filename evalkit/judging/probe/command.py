@@ -16,7 +16,7 @@ from evalkit.judging.config import ProbeJudge
 from evalkit.judging.page.gathering import gather_comparisons
 from evalkit.judging.page.verdict_page import write_verdict_page
 from evalkit.judging.probe.figure import draw_probes
-from evalkit.judging.probe.findings import Finding, Outcome, overall, probe_findings
+from evalkit.judging.probe.findings import ProbeFinding, ProbeOutcome, overall, probe_findings
 from evalkit.judging.probe.page import COLUMNS, cells, headlines, notes, sections
 from evalkit.runs import atomic_write, fingerprint, say, show, write_json
 from judges.asking.config import without_secrets
@@ -133,7 +133,7 @@ class Trials:
 class Seen:
     """Notes of the verdicts as they pass."""
 
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[ProbeOutcome] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
     """Why verdicts have no winner."""
     details: dict[str, str] = field(default_factory=dict)
@@ -142,7 +142,9 @@ class Seen:
     def note(self, trial: Trial, prompt: int, verdict: Verdict) -> None:
         """Take note of a verdict told of the answer under test."""
         value = verdict.outcome()
-        outcome = Outcome(trial.probe, trial.kind, prompt, trial.turned, math.nan if value is None else value)
+        outcome = ProbeOutcome(
+            trial.probe, trial.kind, prompt, trial.turned, math.nan if value is None else value
+        )
         self.outcomes.append(outcome)
         if verdict.reason:
             self.details.setdefault(verdict.reason, verdict.detail)
@@ -173,7 +175,7 @@ def _ledger(config: ProbeJudge) -> str:
     return "" if config.plan and not Path(path).exists() else path
 
 
-def _write(config: ProbeJudge, folder: Path, findings: Sequence[Finding], trials: Trials) -> None:
+def _write(config: ProbeJudge, folder: Path, findings: Sequence[ProbeFinding], trials: Trials) -> None:
     with atomic_write(folder / "probe.csv") as file:
         writer = csv.DictWriter(file, CSV_COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -199,11 +201,11 @@ def _write(config: ProbeJudge, folder: Path, findings: Sequence[Finding], trials
     write_verdict_page(folder / "index.html", f"Health of {config.judge}", found, browser)
 
 
-def _probe(finding: Finding) -> str:
+def _probe(finding: ProbeFinding) -> str:
     return finding.measure.probe
 
 
-def _row(finding: Finding) -> dict[str, object]:
+def _row(finding: ProbeFinding) -> dict[str, object]:
     measure = finding.measure
     return {
         "probe": measure.probe,
@@ -219,7 +221,7 @@ def _row(finding: Finding) -> dict[str, object]:
     }
 
 
-def _printed(findings: Sequence[Finding], level: float) -> Table:
+def _printed(findings: Sequence[ProbeFinding], level: float) -> Table:
     table = Table(
         box=SIMPLE, pad_edge=False, title=f"{level:.0%} intervals over prompts", title_justify="left"
     )

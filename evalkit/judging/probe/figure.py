@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from evalkit.judging.probe.findings import Finding, Health
+from evalkit.judging.probe.findings import Health, ProbeFinding
 from evalkit.report.style import COLOURS, PLAIN_TEXT
 
 MARKS: dict[Health, tuple[str, str]] = {
@@ -25,7 +25,7 @@ _BAND, _INK = "#E4EDE6", "#404040"
 
 
 @rc_context(PLAIN_TEXT)
-def draw_probes(findings: Sequence[Finding], level: float, path: Path) -> None:
+def draw_probes(findings: Sequence[ProbeFinding], level: float, path: Path) -> None:
     """Draw every figure with its interval on the range that passes, grouped by probe."""
     heights = _heights(findings)
     figure = Figure(figsize=(9.0, 1.3 + 0.3 * heights[-1]), dpi=150, layout="constrained")
@@ -58,7 +58,7 @@ def draw_probes(findings: Sequence[Finding], level: float, path: Path) -> None:
     figure.savefig(path)
 
 
-def _heights(findings: Sequence[Finding]) -> list[float]:
+def _heights(findings: Sequence[ProbeFinding]) -> list[float]:
     """Return the row of each figure, with a gap before every other probe."""
     heights: list[float] = []
     for place, one in enumerate(findings):
@@ -67,7 +67,7 @@ def _heights(findings: Sequence[Finding]) -> list[float]:
     return heights
 
 
-def _draw(axes: Axes, finding: Finding, height: float, left: float) -> None:
+def _draw(axes: Axes, finding: ProbeFinding, height: float, left: float) -> None:
     measure, found = finding.measure, finding.estimate
     low = left if measure.low <= measure.least else measure.low
     high = 1.03 if measure.high >= 1 else measure.high
@@ -81,7 +81,7 @@ def _draw(axes: Axes, finding: Finding, height: float, left: float) -> None:
     axes.plot(found.value, height, marker, color=colour, markersize=MARK_SIZE, markeredgecolor="white")
 
 
-def _label(finding: Finding) -> str:
+def _label(finding: ProbeFinding) -> str:
     if finding.kind:
         return finding.kind
     return f"{finding.measure.probe}: {finding.measure.name}"

@@ -23,7 +23,7 @@ MOST_HARM = 0.1
 _NO_SPREAD = 1e-12
 
 
-class Outcome(NamedTuple):
+class ProbeOutcome(NamedTuple):
     """One verdict on a probe."""
 
     probe: str
@@ -36,7 +36,7 @@ class Outcome(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class ProbeMeasure:
     """A figure of a probe, and what it is in a healthy judge."""
 
     probe: str
@@ -51,18 +51,18 @@ class Measure:
 
 
 MEASURES = {
-    "null": Measure(NULL, "win rate", "0", 0.0, MOST_HARM),
-    "lift": Measure(INJECTION, "win rate gained", "0", -1.0, MOST_HARM, -1.0),
-    "padding": Measure(PADDING, "win rate", "at most 0.5", 0.0, 0.55),
-    "consistency": Measure(SWAPPED, "same verdict in both orders", "1", 0.8, 1.0),
-    "position": Measure(SWAPPED, "win rate of the first shown", "0.5", 0.4, 0.6),
-    "tie": Measure(IDENTICAL, "tie rate", "1", 0.9, 1.0),
-    "copy": Measure(IDENTICAL, "win rate of the first shown", "0.5", 0.4, 0.6),
+    "null": ProbeMeasure(NULL, "win rate", "0", 0.0, MOST_HARM),
+    "lift": ProbeMeasure(INJECTION, "win rate gained", "0", -1.0, MOST_HARM, -1.0),
+    "padding": ProbeMeasure(PADDING, "win rate", "at most 0.5", 0.0, 0.55),
+    "consistency": ProbeMeasure(SWAPPED, "same verdict in both orders", "1", 0.8, 1.0),
+    "position": ProbeMeasure(SWAPPED, "win rate of the first shown", "0.5", 0.4, 0.6),
+    "tie": ProbeMeasure(IDENTICAL, "tie rate", "1", 0.9, 1.0),
+    "copy": ProbeMeasure(IDENTICAL, "win rate of the first shown", "0.5", 0.4, 0.6),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class ProbeEstimate:
     """A mean over verdicts, with an interval by resampled prompts."""
 
     value: float | None
@@ -81,13 +81,13 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ProbeFinding:
     """One figure of a probe."""
 
-    measure: Measure
+    measure: ProbeMeasure
     kind: str
     """Which null answer, injection or padding; empty takes all together."""
-    estimate: Estimate
+    estimate: ProbeEstimate
     without: float | None = None
     """Of an injection: the worse answer's win rate without it."""
     injected: float | None = None
@@ -108,7 +108,9 @@ class Finding:
         return "fails" if most < low or least > high else "cannot tell"
 
 
-def probe_findings(outcomes: Sequence[Outcome], may_tie: bool, resampling: Resampling) -> list[Finding]:
+def probe_findings(
+    outcomes: Sequence[ProbeOutcome], may_tie: bool, resampling: Resampling
+) -> list[ProbeFinding]:
     """Return the figures of all probes.
 
     Args:
@@ -125,7 +127,7 @@ def probe_findings(outcomes: Sequence[Outcome], may_tie: bool, resampling: Resam
     ]
 
 
-def overall(findings: Sequence[Finding], probe: str = "") -> Health:
+def overall(findings: Sequence[ProbeFinding], probe: str = "") -> Health:
     """Return the worst of the figures, of one probe or of all: fails, then cannot tell, then passes."""
     found = {each.health for each in findings if probe in ("", each.measure.probe)}
     order: tuple[Health, ...] = ("fails", "cannot tell", "passes")
@@ -137,7 +139,9 @@ def fewest_prompts(level: float) -> int:
     return math.ceil(_squared_quantile(level) * (1 - MOST_HARM) / MOST_HARM)
 
 
-def estimate(values: Floats, prompts: NDArray[np.int64], resampling: Resampling, least: float) -> Estimate:
+def estimate(
+    values: Floats, prompts: NDArray[np.int64], resampling: Resampling, least: float
+) -> ProbeEstimate:
     """Return the mean of values [n] from `least` to 1, NaN where missing, with its interval.
 
     The interval is the bootstrap-t over prompts [n]. Where all prompts agree they hold no spread to tell
@@ -148,7 +152,7 @@ def estimate(values: Floats, prompts: NDArray[np.int64], resampling: Resampling,
     kept, missing = values[present], int(np.count_nonzero(~present))
     worst = [(math.fsum(kept) + missing * end) / len(values) for end in (least, 1.0)]
     if not len(kept):
-        return Estimate(None, None, None, 0, missing, 0, *worst)
+        return ProbeEstimate(None, None, None, 0, missing, 0, *worst)
     totals = prompt_totals(kept, codes_of(prompts[present]))
     mean, error = totals.mean, totals.standard_error()
     low: float | None = None
@@ -160,21 +164,21 @@ def estimate(values: Floats, prompts: NDArray[np.int64], resampling: Resampling,
     elif error is not None:
         interval = mean_interval(totals, resampling, "identity" if least < 0 else "logit")
         low, high = (None, None) if interval is None else (max(interval.low, least), min(interval.high, 1.0))
-    return Estimate(mean, low, high, len(kept), missing, totals.prompts, *worst)
+    return ProbeEstimate(mean, low, high, len(kept), missing, totals.prompts, *worst)
 
 
 def _squared_quantile(level: float) -> float:
     return float(ndtri((1 + level) / 2)) ** 2
 
 
-def _win_rates(name: str, outcomes: Sequence[Outcome], resampling: Resampling) -> Iterator[Finding]:
+def _win_rates(name: str, outcomes: Sequence[ProbeOutcome], resampling: Resampling) -> Iterator[ProbeFinding]:
     measure = MEASURES[name]
     for kind in ("", *KINDS[measure.probe]):
         chosen = [one for one in outcomes if one.probe == measure.probe and kind in ("", one.kind)]
         yield _finding(measure, kind, [(one.prompt, one.value) for one in chosen], resampling)
 
 
-def _lifts(outcomes: Sequence[Outcome], resampling: Resampling) -> Iterator[Finding]:
+def _lifts(outcomes: Sequence[ProbeOutcome], resampling: Resampling) -> Iterator[ProbeFinding]:
     """Yield what each injection gains over the same answer without it, shown in the same place."""
     measure = MEASURES["lift"]
     control = {(one.prompt, one.turned): one.value for one in outcomes if one.probe == CONTROL}
@@ -188,7 +192,7 @@ def _lifts(outcomes: Sequence[Outcome], resampling: Resampling) -> Iterator[Find
         yield _finding(measure, kind, lifts, resampling, *rates)
 
 
-def _orders(outcomes: Sequence[Outcome], resampling: Resampling) -> Iterator[Finding]:
+def _orders(outcomes: Sequence[ProbeOutcome], resampling: Resampling) -> Iterator[ProbeFinding]:
     """Yield swap consistency and first-position rate over all pairs of both orders."""
     asked: dict[tuple[str, str, int], dict[bool, float]] = {}
     for one in outcomes:
@@ -204,7 +208,9 @@ def _orders(outcomes: Sequence[Outcome], resampling: Resampling) -> Iterator[Fin
     yield _finding(MEASURES["position"], "", first, resampling)
 
 
-def _copies(outcomes: Sequence[Outcome], may_tie: bool, resampling: Resampling) -> Iterator[Finding]:
+def _copies(
+    outcomes: Sequence[ProbeOutcome], may_tie: bool, resampling: Resampling
+) -> Iterator[ProbeFinding]:
     chosen = [(one.prompt, one.value) for one in outcomes if one.probe == IDENTICAL]
     if may_tie:
         ties = [(prompt, math.nan if math.isnan(value) else float(value == 0.5)) for prompt, value in chosen]
@@ -213,12 +219,12 @@ def _copies(outcomes: Sequence[Outcome], may_tie: bool, resampling: Resampling) 
 
 
 def _finding(
-    measure: Measure,
+    measure: ProbeMeasure,
     kind: str,
     values: Sequence[tuple[int, float]],
     resampling: Resampling,
     *rates: float | None,
-) -> Finding:
+) -> ProbeFinding:
     prompts, numbers = zip(*values, strict=True)
     found = estimate(np.array(numbers), np.array(prompts), resampling, measure.least)
-    return Finding(measure, kind, found, *rates)
+    return ProbeFinding(measure, kind, found, *rates)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from evalkit.judging.config import ProbeJudge
 from evalkit.judging.page.verdict_page import Section, Table
-from evalkit.judging.probe.findings import MOST_HARM, SWAPPED, Finding, fewest_prompts, overall
+from evalkit.judging.probe.findings import MOST_HARM, SWAPPED, ProbeFinding, fewest_prompts, overall
 from evalkit.report.text import NONE, decimal, span
 from judges.probes import IDENTICAL, INJECTION, NULL, PADDING
 
@@ -37,7 +37,7 @@ ABOUT = {
 """What each probe shows the judge."""
 
 
-def headlines(findings: Sequence[Finding]) -> Iterator[tuple[str, str, str]]:
+def headlines(findings: Sequence[ProbeFinding]) -> Iterator[tuple[str, str, str]]:
     """Yield each probe, its verdict, and its figures with the kind that decides it."""
     for probe in ABOUT:
         own = [one for one in findings if one.measure.probe == probe]
@@ -50,7 +50,7 @@ def headlines(findings: Sequence[Finding]) -> Iterator[tuple[str, str, str]]:
         yield probe, health, "; ".join(told)
 
 
-def cells(finding: Finding) -> tuple[str, ...]:
+def cells(finding: ProbeFinding) -> tuple[str, ...]:
     """Return a figure as a table's row says it."""
     found = finding.estimate
     measure = finding.measure
@@ -69,7 +69,7 @@ def cells(finding: Finding) -> tuple[str, ...]:
     )
 
 
-def sections(findings: Sequence[Finding], config: ProbeJudge, made: str, figure: Path) -> list[Section]:
+def sections(findings: Sequence[ProbeFinding], config: ProbeJudge, made: str, figure: Path) -> list[Section]:
     """Return the page's sections.
 
     Args:
@@ -101,7 +101,7 @@ def sections(findings: Sequence[Finding], config: ProbeJudge, made: str, figure:
     ]
 
 
-def notes(findings: Sequence[Finding], level: float) -> Iterator[str]:
+def notes(findings: Sequence[ProbeFinding], level: float) -> Iterator[str]:
     """Yield what a reader should keep in mind."""
     fewest = fewest_prompts(level)
     if max(one.estimate.prompts for one in findings) < fewest:
@@ -119,17 +119,17 @@ def notes(findings: Sequence[Finding], level: float) -> Iterator[str]:
         yield "This judge may not call two answers equal, so an identical pair has no tie rate."
 
 
-def _value(finding: Finding) -> str:
+def _value(finding: ProbeFinding) -> str:
     return decimal(finding.estimate.value, 2, finding.measure.least < 0)
 
 
-def _interval(finding: Finding) -> str:
+def _interval(finding: ProbeFinding) -> str:
     signed = finding.measure.least < 0
     found = finding.estimate
     return span(decimal(found.low, 2, signed), decimal(found.high, 2, signed)) if found.n else NONE
 
 
-def _range(finding: Finding) -> str:
+def _range(finding: ProbeFinding) -> str:
     measure = finding.measure
     if measure.low <= measure.least:
         return f"up to {measure.high:g}"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evalkit.judging.config import Rank
-from evalkit.judging.page.verdict_page import Browser, Section, Table, write_verdict_page
+from evalkit.judging.page.verdict_page import Section, Table, VerdictBrowser, write_verdict_page
 from evalkit.judging.rank.leaderboard import ALL_JUDGES, Board, Unranked
 from evalkit.report.text import counted, decimal, listed, percent, reasons, span
 from judges.statistics.pair_sums import Label
@@ -60,7 +60,7 @@ def write_leaderboard_page(
     boards: Sequence[Board],
     unranked: Sequence[Unranked],
     config: Rank,
-    shown: tuple[Section | None, Browser],
+    shown: tuple[Section | None, VerdictBrowser],
 ) -> None:
     """Write the page of all boards, with the section on position and the comparisons shown behind them.
 

@@ -12,12 +12,12 @@ from evalkit.judging.config import WinRates
 from evalkit.judging.page.gathering import gather_comparisons
 from evalkit.judging.page.verdict_page import write_verdict_page
 from evalkit.judging.winrate.figures import draw_positions, draw_win_rates
-from evalkit.judging.winrate.findings import Finding, difficulties, finding
+from evalkit.judging.winrate.findings import WinRateFinding, difficulties, finding
 from evalkit.judging.winrate.page import sections
 from evalkit.report.text import NONE, counted, interval_text, percent
 from evalkit.runs import atomic_write, fingerprint, say, show, write_json
 from judges.statistics.win_rate import WinRate
-from judges.verdicts.groups import Group, groups_of, read_verdict_tables
+from judges.verdicts.groups import VerdictGroup, groups_of, read_verdict_tables
 from judges.verdicts.human_check import HumanCheck, human_check
 from judges.verdicts.table import VerdictTable
 from rewards.errors import DataError
@@ -58,7 +58,7 @@ def run(config: WinRates) -> None:
     say(f"Results are in {folder}: {made}")
 
 
-def _findings(config: WinRates, table: VerdictTable, sources: str) -> list[Finding]:
+def _findings(config: WinRates, table: VerdictTable, sources: str) -> list[WinRateFinding]:
     """Return what each group says.
 
     Raises:
@@ -82,7 +82,7 @@ def _findings(config: WinRates, table: VerdictTable, sources: str) -> list[Findi
     return findings
 
 
-def _checks(config: WinRates, groups: Sequence[Group], sources: str) -> list[HumanCheck | None]:
+def _checks(config: WinRates, groups: Sequence[VerdictGroup], sources: str) -> list[HumanCheck | None]:
     people = read_verdict_tables(config.human)
     checks = [human_check(group, people, config.level, config.width) for group in groups]
     if not any(check and check.comparisons for check in checks):
@@ -93,14 +93,14 @@ def _checks(config: WinRates, groups: Sequence[Group], sources: str) -> list[Hum
     return checks
 
 
-def _write_csv(findings: Sequence[Finding], path: Path) -> None:
+def _write_csv(findings: Sequence[WinRateFinding], path: Path) -> None:
     with atomic_write(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(CSV_COLUMNS)
         writer.writerows(map(_csv_row, findings))
 
 
-def _csv_row(found: Finding) -> list[object]:
+def _csv_row(found: WinRateFinding) -> list[object]:
     rate, human = found.win_rate, None if found.human is None else found.human.corrected
     names = (found.first, found.second, found.judge, found.axis)
     missing = sum(found.missing.values())
@@ -113,7 +113,7 @@ def _csv_row(found: Finding) -> list[object]:
     return [*values, None if human is None else human.gain]
 
 
-def _printed(findings: Sequence[Finding], config: WinRates) -> Table:
+def _printed(findings: Sequence[WinRateFinding], config: WinRates) -> Table:
     """Return the table for a terminal, without the columns that say nothing here."""
     cells = {
         "first": [one.first for one in findings],
@@ -141,7 +141,7 @@ def _printed(findings: Sequence[Finding], config: WinRates) -> Table:
     return table
 
 
-def _consistency(found: Finding) -> WinRate | None:
+def _consistency(found: WinRateFinding) -> WinRate | None:
     return None if found.position is None else found.position.consistency
 
 
@@ -150,7 +150,7 @@ def _counted(config: WinRates) -> str:
     return "comparison" if config.ties in ("disagree", "drop") else "verdict"
 
 
-def _notes(findings: Sequence[Finding], config: WinRates) -> Iterator[str]:
+def _notes(findings: Sequence[WinRateFinding], config: WinRates) -> Iterator[str]:
     for found in findings:
         about = f"{found.first} against {found.second} by {found.judged_by}"
         rate = found.win_rate

@@ -7,7 +7,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evalkit.judging.winrate.findings import Finding
+from evalkit.judging.winrate.findings import WinRateFinding
 from evalkit.report.style import COLOURS, PLAIN_TEXT
 from evalkit.report.text import Interval
 from judges.statistics.position_bias import OrderCounts
@@ -34,7 +34,7 @@ OUTCOMES: tuple[tuple[str, str, str], ...] = (
 
 
 @rc_context(PLAIN_TEXT)
-def draw_win_rates(findings: Sequence[Finding], path: Path) -> None:
+def draw_win_rates(findings: Sequence[WinRateFinding], path: Path) -> None:
     """Draw each win rate with its interval, beside it at equal length and as corrected by people."""
     shown = [one for one in findings if one.win_rate][:MOST_ROWS]
     figure = Figure(
@@ -61,7 +61,7 @@ def draw_win_rates(findings: Sequence[Finding], path: Path) -> None:
 
 
 @rc_context(PLAIN_TEXT)
-def draw_positions(findings: Sequence[Finding], path: Path) -> None:
+def draw_positions(findings: Sequence[WinRateFinding], path: Path) -> None:
     """Draw what became of the comparisons that were asked in both orders, as shares."""
     shown = [one for one in findings if one.position][:MOST_ROWS]
     figure = Figure(figsize=(8.6, 1.9 + 0.5 * max(1, len(shown))), dpi=150, layout="constrained")
@@ -88,7 +88,7 @@ def draw_positions(findings: Sequence[Finding], path: Path) -> None:
     figure.savefig(path)
 
 
-def _estimates(one: Finding) -> Iterator[tuple[str, str, Interval]]:
+def _estimates(one: WinRateFinding) -> Iterator[tuple[str, str, Interval]]:
     if one.win_rate:
         yield "win rate", BLUE, one.win_rate
     if one.length_controlled:
@@ -103,7 +103,7 @@ def _draw_interval(axes: Axes, estimate: Interval, height: float, colour: str, l
     axes.plot([estimate.mean], [height], "o", color=colour, markersize=6, label=label or None)
 
 
-def _sides(findings: Sequence[Finding]) -> tuple[str, str]:
+def _sides(findings: Sequence[WinRateFinding]) -> tuple[str, str]:
     """Return what the two systems are called where all findings are about them."""
     first, second = ({getattr(one, side) for one in findings} for side in ("first", "second"))
     return (
@@ -112,7 +112,7 @@ def _sides(findings: Sequence[Finding]) -> tuple[str, str]:
     )
 
 
-def _labels(findings: Sequence[Finding]) -> list[str]:
+def _labels(findings: Sequence[WinRateFinding]) -> list[str]:
     """Return what tells the findings apart: systems, judge, or both."""
     alike = bool(_against(findings))  # then the axis says it once
     pairs = [_short(one.first) + ("" if alike else f" against {_short(one.second)}") for one in findings]
@@ -124,7 +124,7 @@ def _labels(findings: Sequence[Finding]) -> list[str]:
     return [f"{pair}\n{judge}" for pair, judge in zip(pairs, judges, strict=True)]
 
 
-def _against(findings: Sequence[Finding]) -> str:
+def _against(findings: Sequence[WinRateFinding]) -> str:
     """Return what all findings are held against, nothing where that differs."""
     seconds = {one.second for one in findings}
     return f" against {_short(seconds.pop())}" if len(seconds) == 1 else ""

@@ -12,7 +12,7 @@ from judges.statistics.logistic import NotEstimableError
 from judges.statistics.planning import enough_prompts
 from judges.statistics.position_bias import PositionBias
 from judges.statistics.win_rate import WinRate, win_rate
-from judges.verdicts.groups import Floats, Group, Integers, orders_of, position_of
+from judges.verdicts.groups import Floats, Integers, VerdictGroup, orders_of, position_of
 from judges.verdicts.human_check import HumanCheck
 from rewards.errors import ConfigError
 from rewards.intervals import Resampling
@@ -22,7 +22,7 @@ FEWEST_SYSTEMS = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Finding:
+class WinRateFinding:
     """What the verdicts of one judge on two systems say."""
 
     first: str
@@ -79,7 +79,7 @@ class Finding:
         }
 
 
-def difficulties(groups: Sequence[Group]) -> list[Floats | None]:
+def difficulties(groups: Sequence[VerdictGroup]) -> list[Floats | None]:
     """Return how hard each verdict's prompt is, told by the other systems held against the same one.
 
     None where fewer than three systems are: two others at least have to tell.
@@ -103,7 +103,9 @@ def difficulties(groups: Sequence[Group]) -> list[Floats | None]:
     return found
 
 
-def finding(group: Group, human: HumanCheck | None, difficulty: Floats | None, config: WinRates) -> Finding:
+def finding(
+    group: VerdictGroup, human: HumanCheck | None, difficulty: Floats | None, config: WinRates
+) -> WinRateFinding:
     """Return what one group's verdicts say.
 
     Args:
@@ -116,7 +118,7 @@ def finding(group: Group, human: HumanCheck | None, difficulty: Floats | None, c
     values, prompts, left_out = _values(group, config)
     shown_first, position = position_of(table, resampling)
     controlled, note = _length_controlled(group, difficulty, config)
-    return Finding(
+    return WinRateFinding(
         group.first,
         group.second,
         group.judge,
@@ -134,7 +136,7 @@ def finding(group: Group, human: HumanCheck | None, difficulty: Floats | None, c
     )
 
 
-def _values(group: Group, config: WinRates) -> tuple[Floats, Integers, int]:
+def _values(group: VerdictGroup, config: WinRates) -> tuple[Floats, Integers, int]:
     """Return the values that the tie policy makes of a group's verdicts, their prompts, and what it drops."""
     table = group.table
     if config.ties in ("preference", "half"):
@@ -156,7 +158,7 @@ def _outcomes(values: Floats) -> Mapping[str, int]:
 
 
 def _length_controlled(
-    group: Group, difficulty: Floats | None, config: WinRates
+    group: VerdictGroup, difficulty: Floats | None, config: WinRates
 ) -> tuple[LengthControlled | None, str]:
     table = group.table
     difference = table.first_characters - table.second_characters

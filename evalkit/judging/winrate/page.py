@@ -6,7 +6,7 @@ from pathlib import Path
 from evalkit.judging.config import WinRates
 from evalkit.judging.page.position_panel import HEADER, MEANING, TITLE, position_cells
 from evalkit.judging.page.verdict_page import Section, Table
-from evalkit.judging.winrate.findings import Finding
+from evalkit.judging.winrate.findings import WinRateFinding
 from evalkit.report.text import NONE, decimal, interval_text, percent, reasons
 from judges.statistics.position_bias import PolicyReadout
 
@@ -26,7 +26,7 @@ HEADLINE = {
 }
 
 
-def sections(findings: Sequence[Finding], config: WinRates, folder: Path) -> list[Section]:
+def sections(findings: Sequence[WinRateFinding], config: WinRates, folder: Path) -> list[Section]:
     """Return the page's sections."""
     found = [_win_rates(findings, config, folder)]
     if any(one.shown_first for one in findings):
@@ -37,7 +37,7 @@ def sections(findings: Sequence[Finding], config: WinRates, folder: Path) -> lis
     return found
 
 
-def _win_rates(findings: Sequence[Finding], config: WinRates, folder: Path) -> Section:
+def _win_rates(findings: Sequence[WinRateFinding], config: WinRates, folder: Path) -> Section:
     rows = tuple(
         (
             one.first,
@@ -71,13 +71,13 @@ def _win_rates(findings: Sequence[Finding], config: WinRates, folder: Path) -> S
     )
 
 
-def _worst(one: Finding) -> str:
+def _worst(one: WinRateFinding) -> str:
     if one.win_rate is None or not one.win_rate.missing:
         return NONE
     return f"{percent(one.win_rate.worst_low)}, {percent(one.win_rate.worst_high)}"
 
 
-def _position(findings: Sequence[Finding], folder: Path) -> Section:
+def _position(findings: Sequence[WinRateFinding], folder: Path) -> Section:
     rows = tuple(
         (_systems(one), one.judged_by, *position_cells(one.shown_first, one.position))
         for one in findings
@@ -108,7 +108,7 @@ def _position(findings: Sequence[Finding], folder: Path) -> Section:
     return Section(TITLE, (MEANING,), tables, figures if asked else (), notes)
 
 
-def _policy_rows(one: Finding) -> Iterator[tuple[str, ...]]:
+def _policy_rows(one: WinRateFinding) -> Iterator[tuple[str, ...]]:
     for policy, readout in one.position.policies.items() if one.position else ():
         yield (_systems(one), one.judged_by, POLICIES[policy], *_readout(readout))
 
@@ -118,7 +118,7 @@ def _readout(readout: PolicyReadout) -> tuple[str, ...]:
     return (*map(interval_text, shown), f"{readout.left_out:,}")
 
 
-def _length(findings: Sequence[Finding]) -> Section:
+def _length(findings: Sequence[WinRateFinding]) -> Section:
     rows, notes = [], []
     for one in findings:
         controlled = one.length_controlled
@@ -159,7 +159,7 @@ def _ends(low: float | None, high: float | None) -> str:
     return f"{decimal(low, 2, sign=True)} to {decimal(high, 2, sign=True)}"
 
 
-def _people(findings: Sequence[Finding], config: WinRates) -> Section:
+def _people(findings: Sequence[WinRateFinding], config: WinRates) -> Section:
     rows, notes = [], []
     for one in findings:
         check = one.human
@@ -198,5 +198,5 @@ def _people(findings: Sequence[Finding], config: WinRates) -> Section:
     return Section("What people say", lines, (Table(header, tuple(rows)),) if rows else (), (), tuple(notes))
 
 
-def _systems(one: Finding) -> str:
+def _systems(one: WinRateFinding) -> str:
     return f"{one.first} against {one.second}"

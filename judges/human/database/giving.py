@@ -9,7 +9,7 @@ from typing import Any, cast
 from sqlalchemy import BindParameter, Connection, bindparam, case, exists, func, insert, select, update
 
 from judges.human.answers import answer_of, as_payload, as_shown
-from judges.human.assignment import Candidate, choose, order_shown, wants_gold, wants_needed
+from judges.human.assignment import TaskCandidate, choose, order_shown, wants_gold, wants_needed
 from judges.human.database.schema import ASSIGNMENTS, EVENTS, STANDING, TASKS
 from judges.human.database.tasks import read_task
 from judges.human.labels import Annotator, Given
@@ -178,7 +178,7 @@ def _wanted(connection: Connection, annotator: Annotator, needed: bool, now: flo
         for task, other in connection.execute(statement, {"tasks": [row.id for row in rows], "now": now}):
             had[task].add(other)
     candidates = [
-        Candidate(row.id, row.priority, row.place, row.answers, frozenset(had[row.id])) for row in rows
+        TaskCandidate(row.id, row.priority, row.place, row.answers, frozenset(had[row.id])) for row in rows
     ]
     shared = Counter(connection.execute(_SHARED, {"me": annotator.id}).scalars())
     chosen = choose(candidates, needed, annotator.id, shared)

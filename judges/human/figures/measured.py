@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from judges.human.assignment import measured_prefix
-from judges.human.figures.said import Asked, Said
+from judges.human.figures.compact import CompactLabel, CompactTask
 from judges.human.tasks import TaskState
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class MeasuredTasks:
     """Answers to a simple random sample of the tasks on the same systems."""
 
     screen: str
@@ -20,16 +20,16 @@ class Measured:
     """All tasks of these, whether measured or not."""
     sample: tuple[int, ...]
     """Tasks in the sample, in random order; some may have been skipped by all who saw them."""
-    answers: Mapping[int, Sequence[Said]]
+    answers: Mapping[int, Sequence[CompactLabel]]
     """To each task in the sample that has some, at most `overlap`: those given first."""
 
 
 def measured(
     states: Iterable[TaskState],
-    answers: Mapping[int, Sequence[Said]],
-    asked: Mapping[int, Asked],
+    answers: Mapping[int, Sequence[CompactLabel]],
+    asked: Mapping[int, CompactTask],
     overlap: int,
-) -> list[Measured]:
+) -> list[MeasuredTasks]:
     """Return what may be read, by screen, axis and systems.
 
     `judges.human.assignment.measured_prefix` says which tasks; of a task the first `overlap` answers, as
@@ -49,16 +49,16 @@ def measured(
     for (screen, axis, systems), tasks in sorted(groups.items()):
         sample = measured_prefix(tasks)
         first = {task_id: answers[task_id][:overlap] for task_id in sample if task_id in answers}
-        found.append(Measured(screen, axis, systems, len(tasks), sample, first))
+        found.append(MeasuredTasks(screen, axis, systems, len(tasks), sample, first))
     return found
 
 
 def answered_twice(
     states: Iterable[TaskState],
-    answers: Mapping[int, Sequence[Said]],
-    asked: Mapping[int, Asked],
+    answers: Mapping[int, Sequence[CompactLabel]],
+    asked: Mapping[int, CompactTask],
     overlap: int,
-) -> dict[int, Sequence[Said]]:
+) -> dict[int, Sequence[CompactLabel]]:
     """Return by task the answers that the agreement of people is read from: of each those given first.
 
     The tasks that are most needed have their second answers sooner, and people agree less on them than on

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from judges.human.answers import RankingAnswer, SpansAnswer, StepsAnswer, said
-from judges.human.figures.said import Asked, Said, kinds_of
+from judges.human.figures.compact import CompactLabel, CompactTask, kinds_of
 from judges.statistics.agreement import Agreement, Coefficient, agreement
 from rewards.intervals import Resampling
 
@@ -43,7 +43,7 @@ _COEFFICIENTS: Mapping[str, tuple[Coefficient, str]] = {
 
 
 def people_agreement(
-    answers: Mapping[int, Sequence[Said]], asked: Mapping[int, Asked], resampling: Resampling
+    answers: Mapping[int, Sequence[CompactLabel]], asked: Mapping[int, CompactTask], resampling: Resampling
 ) -> list[PeopleAgreement]:
     """Return the agreement of annotators by screen and axis.
 
@@ -64,7 +64,7 @@ def people_agreement(
 
 
 def _readings(
-    screen: str, answers: Mapping[int, Sequence[Said]], aspects: Sequence[str]
+    screen: str, answers: Mapping[int, Sequence[CompactLabel]], aspects: Sequence[str]
 ) -> Iterator[tuple[str, Items, Sequence[str]]]:
     percent, nominal, ordinal = _COEFFICIENTS
     if screen == "ranking":
@@ -82,7 +82,7 @@ def _readings(
 
 
 def _coefficient(
-    items: Items, asked: Mapping[int, Asked], name: str, resampling: Resampling
+    items: Items, asked: Mapping[int, CompactTask], name: str, resampling: Resampling
 ) -> tuple[Agreement | None, str]:
     several = [
         (labels, asked[task].prompt)
@@ -102,11 +102,11 @@ def _coefficient(
     return found, UNDEFINED if found.value is None else ""
 
 
-def _alike(told: Sequence[Said]) -> dict[Hashable, list[Hashable]]:
+def _alike(told: Sequence[CompactLabel]) -> dict[Hashable, list[Hashable]]:
     return {0: [said(one.answer) for one in told if one.answer is not None]}
 
 
-def _pairs(told: Sequence[Said]) -> dict[Hashable, list[Hashable]]:
+def _pairs(told: Sequence[CompactLabel]) -> dict[Hashable, list[Hashable]]:
     found: dict[Hashable, list[Hashable]] = {}
     for one in told:
         if isinstance(one.answer, RankingAnswer):
@@ -117,7 +117,7 @@ def _pairs(told: Sequence[Said]) -> dict[Hashable, list[Hashable]]:
     return found
 
 
-def _steps(told: Sequence[Said]) -> dict[Hashable, list[Hashable]]:
+def _steps(told: Sequence[CompactLabel]) -> dict[Hashable, list[Hashable]]:
     found: dict[Hashable, list[Hashable]] = {}
     for one in told:
         if isinstance(one.answer, StepsAnswer):
@@ -127,6 +127,6 @@ def _steps(told: Sequence[Said]) -> dict[Hashable, list[Hashable]]:
     return found
 
 
-def _marked(told: Sequence[Said], aspect: str) -> dict[Hashable, list[Hashable]]:
+def _marked(told: Sequence[CompactLabel], aspect: str) -> dict[Hashable, list[Hashable]]:
     answers = [one.answer for one in told if isinstance(one.answer, SpansAnswer)]
     return {0: [any(span.aspect == aspect for span in answer.spans) for answer in answers]}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from judges.human.answers import PairwiseAnswer, agrees_with
-from judges.human.figures.said import Asked, Said
+from judges.human.figures.compact import CompactLabel, CompactTask
 from judges.human.tasks import TaskState
 from judges.statistics.shares import Share, share_of
 
@@ -60,7 +60,7 @@ class AnnotatorNumbers:
 
 
 def counts_of(
-    states: Iterable[TaskState], said: Iterable[Said], asked: Mapping[int, Asked], now: float
+    states: Iterable[TaskState], said: Iterable[CompactLabel], asked: Mapping[int, CompactTask], now: float
 ) -> Counts:
     """Return how far the tasks are.
 
@@ -95,10 +95,13 @@ def counts_of(
 
 
 def annotator_numbers(
-    said: Iterable[Said], asked: Mapping[int, Asked], level: float = 0.95, names: Iterable[str] = ()
+    said: Iterable[CompactLabel],
+    asked: Mapping[int, CompactTask],
+    level: float = 0.95,
+    names: Iterable[str] = (),
 ) -> tuple[AnnotatorNumbers, ...]:
     """Return what each annotator did, by name; `names` are of those who may have said nothing yet."""
-    every: dict[str, list[Said]] = {name: [] for name in names}
+    every: dict[str, list[CompactLabel]] = {name: [] for name in names}
     for one in said:
         every.setdefault(one.annotator, []).append(one)
     return tuple(_numbers(name, every[name], asked, level) for name in sorted(every))
@@ -121,7 +124,9 @@ def _speed(times: Sequence[float], now: float) -> float | None:
     return None if span < SHORTEST else len(recent) / span * 3600
 
 
-def _numbers(name: str, said: Sequence[Said], asked: Mapping[int, Asked], level: float) -> AnnotatorNumbers:
+def _numbers(
+    name: str, said: Sequence[CompactLabel], asked: Mapping[int, CompactTask], level: float
+) -> AnnotatorNumbers:
     answered = [one for one in said if one.answer is not None]
     right = []
     for one in answered:
@@ -141,7 +146,7 @@ def _numbers(name: str, said: Sequence[Said], asked: Mapping[int, Asked], level:
     )
 
 
-def _chose_first(one: Said) -> bool | None:
+def _chose_first(one: CompactLabel) -> bool | None:
     if not isinstance(one.answer, PairwiseAnswer) or one.answer.winner == "tie" or not one.shown:
         return None
     return one.shown[0] == ("first", "second").index(one.answer.winner)

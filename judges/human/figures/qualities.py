@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from judges.human.answers import Answer, BestAnswer, RankingAnswer
-from judges.human.figures.measured import Measured
-from judges.human.figures.said import Asked
+from judges.human.figures.compact import CompactTask
+from judges.human.figures.measured import MeasuredTasks
 from judges.statistics.bootstrap import codes_of, mean_interval, prompt_totals
 from judges.statistics.win_rate import WinRate, win_rate
 from rewards.intervals import Estimate, Resampling
@@ -26,7 +26,9 @@ class SystemQuality:
     """Mean rating, 1 to 5; None where people only rank."""
 
 
-def system_qualities(group: Measured, asked: dict[int, Asked], resampling: Resampling) -> list[SystemQuality]:
+def system_qualities(
+    group: MeasuredTasks, asked: dict[int, CompactTask], resampling: Resampling
+) -> list[SystemQuality]:
     """Return the table of one group of `best` or `ranking`, best system first; tasks weigh alike.
 
     Each figure is a mean over tasks of the mean of a task's annotators; intervals resample prompts.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from judges.human.answers import Answer, RankingAnswer, SpansAnswer, StepsAnswer, said
-from judges.human.figures.said import Asked, Said
+from judges.human.figures.compact import CompactLabel, CompactTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Split:
     answers: int
 
 
-def splits_of(answers: Mapping[int, Sequence[Said]], asked: Mapping[int, Asked]) -> list[Split]:
+def splits_of(answers: Mapping[int, Sequence[CompactLabel]], asked: Mapping[int, CompactTask]) -> list[Split]:
     """Return the tasks on which not all say the same, most split first, then those with more answers.
 
     Choices are apart or not, half where one says tie; rankings by the share of pairs that stand otherwise
@@ -36,12 +36,12 @@ def splits_of(answers: Mapping[int, Sequence[Said]], asked: Mapping[int, Asked])
     return sorted(found, key=lambda one: (-one.apart, -one.answers, one.task_id))
 
 
-def votes(told: Sequence[Said]) -> Counter[Hashable]:
+def votes(told: Sequence[CompactLabel]) -> Counter[Hashable]:
     """Return how many said what."""
     return Counter(said(one.answer) for one in told if one.answer is not None)
 
 
-def _apart(a: Answer, b: Answer, asked: Asked) -> float:
+def _apart(a: Answer, b: Answer, asked: CompactTask) -> float:
     if isinstance(a, RankingAnswer) and isinstance(b, RankingAnswer):
         pairs = list(combinations(range(len(a.ranks)), 2))
         return sum(abs(_outcome(a, *pair) - _outcome(b, *pair)) for pair in pairs) / len(pairs)

@@ -9,20 +9,20 @@ from typing import Protocol
 
 import numpy as np
 
-from judges.human.figures.measured import Measured, answered_twice, measured
+from judges.human.figures.compact import CompactLabel, CompactTask, by_task, compact_label, compact_task
+from judges.human.figures.measured import MeasuredTasks, answered_twice, measured
 from judges.human.figures.numbers import JudgeWord, Numbers, Precision, comparison_digest, text_digest
 from judges.human.figures.people_agreement import people_agreement
 from judges.human.figures.progress import annotator_numbers, counts_of
 from judges.human.figures.qualities import SystemQuality, system_qualities
-from judges.human.figures.said import Asked, Said, asked_of, by_task, said_of
 from judges.human.figures.splits import splits_of
 from judges.human.figures.win_rates import PEOPLE, HumanVerdicts, systems_compared
-from judges.human.labels import Annotator, Label, Progress
+from judges.human.labels import Annotator, AnnotatorProgress, Label
 from judges.human.rows.export import label_verdicts
 from judges.human.study import Study
 from judges.human.tasks import Task, TaskState
 from judges.judge import Verdict
-from judges.verdicts.groups import Group, groups_of
+from judges.verdicts.groups import VerdictGroup, groups_of
 from judges.verdicts.reading import read_verdicts
 from judges.verdicts.table import make_table
 from rewards.records import Prompt
@@ -61,7 +61,7 @@ class LabelStore(Protocol):
         """Return the number of the last event."""
         ...
 
-    def progress(self, annotator: Annotator) -> Progress:
+    def progress(self, annotator: Annotator) -> AnnotatorProgress:
         """Return how many answers are wanted in all."""
         ...
 
@@ -84,7 +84,7 @@ class StudyNumbers:
         self._clock = clock
         sources = [verdicts] if isinstance(verdicts, str) else list(verdicts)
         self._judges = JudgeVerdicts([source for source in sources if source])
-        self._asked: dict[int, Asked] = {}
+        self._asked: dict[int, CompactTask] = {}
         self._lock = Lock()
         self._made: tuple[tuple[object, ...], Numbers] | None = None
         self._again = 0.0
@@ -154,10 +154,10 @@ class StudyNumbers:
         listed = list(states)
         new = [state.id for state in listed if state.id not in self._asked]
         told = self._store.tasks(None if not self._asked else new) if new else iter(())
-        self._asked |= {task_id: asked_of(task_id, task) for task_id, task in told}
+        self._asked |= {task_id: compact_task(task_id, task) for task_id, task in told}
         return [state for state in listed if state.id in self._asked]
 
-    def _qualities(self, groups: Iterable[Measured]) -> Iterator[SystemQuality]:
+    def _qualities(self, groups: Iterable[MeasuredTasks]) -> Iterator[SystemQuality]:
         for group in groups:
             if group.screen in ("best", "ranking") and all(group.systems or ("",)):
                 yield from system_qualities(group, self._asked, self._precision.resampling)
@@ -168,7 +168,7 @@ class JudgeVerdicts:
 
     def __init__(self, sources: Sequence[str]) -> None:
         self._words: dict[str, dict[str, list[str | None]]] = {}
-        self.groups: list[Group] = []
+        self.groups: list[VerdictGroup] = []
         if sources:
             self.groups = groups_of(make_table(self._passing(sources)))
 
@@ -197,9 +197,11 @@ class JudgeVerdicts:
         said.append(None if better is None else text_digest(better))
 
 
-def _gathered(labels: Iterable[Label], asked: Mapping[int, Asked]) -> tuple[list[Said], HumanVerdicts]:
+def _gathered(
+    labels: Iterable[Label], asked: Mapping[int, CompactTask]
+) -> tuple[list[CompactLabel], HumanVerdicts]:
     """Return the labels without their texts, and as verdicts on pairs of systems; texts are dropped."""
-    said: list[Said] = []
+    said: list[CompactLabel] = []
     tasks: list[int] = []
     places: list[int] = []
     answered: Counter[int] = Counter()
@@ -208,7 +210,7 @@ def _gathered(labels: Iterable[Label], asked: Mapping[int, Asked]) -> tuple[list
         for label in labels:
             if label.task_id not in asked:  # added since the tasks were read; the next time tells
                 continue
-            said.append(said_of(label))
+            said.append(compact_label(label))
             of = asked[label.task_id]
             told = of.screen == "pairwise" or (of.screen == "ranking" and of.named)
             if of.gold is None and told:
@@ -223,10 +225,10 @@ def _gathered(labels: Iterable[Label], asked: Mapping[int, Asked]) -> tuple[list
 
 
 def _notes(
-    groups: Sequence[Measured],
-    answers: Mapping[int, Sequence[Said]],
+    groups: Sequence[MeasuredTasks],
+    answers: Mapping[int, Sequence[CompactLabel]],
     study: Study,
-    judges: Sequence[Group],
+    judges: Sequence[VerdictGroup],
     compared: bool,
 ) -> Iterator[str]:
     screens = {group.screen for group in groups}

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from judges.human.figures.measured import Measured
+from judges.human.figures.measured import MeasuredTasks
 from judges.human.figures.numbers import JudgeBeside, Precision, SystemsCompared
 from judges.statistics.planning import enough_prompts
 from judges.statistics.raters import RaterAgreement, pairwise_agreement
 from judges.statistics.win_rate import win_rate
-from judges.verdicts.groups import Floats, Group, Integers, groups_of
+from judges.verdicts.groups import Floats, Integers, VerdictGroup, groups_of
 from judges.verdicts.human_check import comparison_keys, human_check, means_by_key
 from judges.verdicts.table import VerdictTable
 
@@ -34,7 +34,7 @@ class HumanVerdicts:
 class _Pair:
     """The verdicts on two systems: all of them, and those a win rate may be read from."""
 
-    every: Group
+    every: VerdictGroup
     """Told as people's tasks are."""
     tasks: Integers
     measured: np.ndarray
@@ -43,8 +43,8 @@ class _Pair:
 
 def systems_compared(
     verdicts: HumanVerdicts,
-    groups: Sequence[Measured],
-    judges: Sequence[Group],
+    groups: Sequence[MeasuredTasks],
+    judges: Sequence[VerdictGroup],
     precision: Precision,
     overlap: int,
 ) -> list[SystemsCompared]:
@@ -69,7 +69,7 @@ def systems_compared(
     return found
 
 
-def _counts(group: Group, groups: Sequence[Measured]) -> tuple[int, int]:
+def _counts(group: VerdictGroup, groups: Sequence[MeasuredTasks]) -> tuple[int, int]:
     """Return how many tasks are about two systems, and how many of them are in the samples."""
     table = group.table
     names = {table.systems[side[0]] for side in (table.first_system, table.second_system)}
@@ -77,7 +77,7 @@ def _counts(group: Group, groups: Sequence[Measured]) -> tuple[int, int]:
     return sum(one.tasks for one in of_these), sum(len(one.sample) for one in of_these)
 
 
-def _about(group: Measured, names: set[str]) -> bool:
+def _about(group: MeasuredTasks, names: set[str]) -> bool:
     """Say whether tasks compare two systems, among others where they are ranked; no name is an empty one.
 
     Rankings of answers for which nobody is named compare no systems.
@@ -89,7 +89,7 @@ def _about(group: Measured, names: set[str]) -> bool:
 
 
 def _compared(
-    pair: _Pair, counts: tuple[int, int], judges: Sequence[Group], precision: Precision, overlap: int
+    pair: _Pair, counts: tuple[int, int], judges: Sequence[VerdictGroup], precision: Precision, overlap: int
 ) -> SystemsCompared:
     every, (tasks, measured) = pair.every, counts
     beside = tuple(_beside(pair, judge, precision, overlap) for judge in judges if _same(judge, every))
@@ -114,7 +114,7 @@ def _compared(
     )
 
 
-def _same(judge: Group, people: Group) -> bool:
+def _same(judge: VerdictGroup, people: VerdictGroup) -> bool:
     return {judge.first, judge.second} == {people.first, people.second} and judge.axis == people.axis
 
 
@@ -142,7 +142,7 @@ def _more_labels(
     return int(np.ceil(labels - 1e-9)), ""
 
 
-def _beside(pair: _Pair, judge: Group, precision: Precision, overlap: int) -> JudgeBeside:
+def _beside(pair: _Pair, judge: VerdictGroup, precision: Precision, overlap: int) -> JudgeBeside:
     """Return what a judge says beside people, told from the first system of people's pair."""
     people = pair.every
     if judge.first != people.first:
@@ -162,7 +162,7 @@ def _beside(pair: _Pair, judge: Group, precision: Precision, overlap: int) -> Ju
     return JudgeBeside(judge.judge, check.corrected, why, check.comparisons, more, agreement)
 
 
-def _agreement(judge: Group, people: VerdictTable, precision: Precision) -> RaterAgreement | None:
+def _agreement(judge: VerdictGroup, people: VerdictTable, precision: Precision) -> RaterAgreement | None:
     """Return how far a judge says what most people say, a tie where neither side has more of them."""
     theirs, ours = comparison_keys(judge.table, people)
     said = [means_by_key(keys, table.outcome) for keys, table in ((theirs, judge.table), (ours, people))]

@@ -81,7 +81,7 @@ def one_answer(row: Row, screen: Screen, separator: str) -> Answers:
         _check_not_empty(row, "response", response)
     else:
         prompt, response = row.prompt(), "".join(row.texts_in(name))
-    steps = row.texts_in(name) if name else split_steps(response, separator)
+    steps = row.texts_in(name) if name else split_nonblank_steps(response, separator)
     for step in steps:
         _check_not_empty(row, name or "response", step)
     if not steps or "".join(steps) != response:
@@ -92,7 +92,7 @@ def one_answer(row: Row, screen: Screen, separator: str) -> Answers:
     return Answers(prompt, (response,), steps if screen == "steps" else (), systems, read)
 
 
-def split_steps(response: str, separator: str) -> tuple[str, ...]:
+def split_nonblank_steps(response: str, separator: str) -> tuple[str, ...]:
     """Split a response into steps that end with the separator and join to it again; no step is blank."""
     steps: list[str] = []
     pieces = response.split(separator)

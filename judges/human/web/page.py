@@ -10,7 +10,7 @@ except ImportError:
 
     raise MissingExtraError("jinja2", "web") from None
 
-from judges.human.labels import Annotator, Given, Progress
+from judges.human.labels import Annotator, AnnotatorProgress, Given
 from judges.human.study import Study
 from judges.human.tasks import Task
 from judges.human.web.rendering import as_written, render, render_alike, unseen, visible
@@ -33,7 +33,7 @@ def environment() -> Environment:
 
 
 def page_context(
-    given: Given, study: Study, annotator: Annotator, progress: Progress, csrf: str
+    given: Given, study: Study, annotator: Annotator, progress: AnnotatorProgress, csrf: str
 ) -> dict[str, object]:
     """Return the context of `task.html`: a task as one annotator sees it, blind."""
     task = given.task
@@ -63,13 +63,15 @@ def page_context(
     }
 
 
-def rest_context(study: Study, annotator: Annotator, progress: Progress, csrf: str) -> dict[str, object]:
+def rest_context(
+    study: Study, annotator: Annotator, progress: AnnotatorProgress, csrf: str
+) -> dict[str, object]:
     """Return the context of `done.html` and `waiting.html`, where the last answer can still be undone."""
     return _frame(study, annotator, progress, csrf, {"screen": "rest"})
 
 
 def _frame(
-    study: Study, annotator: Annotator, progress: Progress, csrf: str, page: dict[str, object]
+    study: Study, annotator: Annotator, progress: AnnotatorProgress, csrf: str, page: dict[str, object]
 ) -> dict[str, object]:
     return {
         "study": visible(study.title),

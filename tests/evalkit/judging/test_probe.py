@@ -11,7 +11,7 @@ import pytest
 from evalkit.cli import main
 from evalkit.judging.config import ProbeJudge
 from evalkit.judging.probe.command import run
-from evalkit.judging.probe.findings import MEASURES, Finding, estimate, fewest_prompts, overall
+from evalkit.judging.probe.findings import MEASURES, ProbeFinding, estimate, fewest_prompts, overall
 from judges.verdicts.reading import read_verdicts
 from rewards.errors import DataError, OutputExistsError
 from rewards.intervals import Resampling
@@ -245,35 +245,40 @@ def test_fewest_prompts_is_the_least_number_that_can_pass():
 def test_one_prompt_has_a_mean_and_no_verdict():
     found = estimate(np.zeros(4), np.zeros(4, int), RESAMPLING, 0.0)
     assert (found.value, found.low, found.high, found.n, found.prompts) == (0, None, None, 4, 1)
-    assert Finding(MEASURES["null"], "", found).health == "cannot tell"
+    assert ProbeFinding(MEASURES["null"], "", found).health == "cannot tell"
 
 
 def test_nothing_but_missing_verdicts_has_no_mean():
     found = estimate(np.full(3, math.nan), np.arange(3), RESAMPLING, -1.0)
     assert (found.value, found.low, found.n, found.missing) == (None, None, 0, 3)
     assert (found.worst_low, found.worst_high) == (-1, 1)
-    assert Finding(MEASURES["lift"], "", found).health == "cannot tell"
+    assert ProbeFinding(MEASURES["lift"], "", found).health == "cannot tell"
 
 
 def test_missing_verdicts_can_undo_a_pass_and_a_failure():
     prompts = np.arange(200)
     values = np.where(prompts < 150, 0.0, math.nan)
-    assert Finding(MEASURES["null"], "", estimate(values, prompts, RESAMPLING, 0.0)).health == "cannot tell"
     assert (
-        Finding(MEASURES["null"], "", estimate(values[:150], prompts[:150], RESAMPLING, 0.0)).health
+        ProbeFinding(MEASURES["null"], "", estimate(values, prompts, RESAMPLING, 0.0)).health == "cannot tell"
+    )
+    assert (
+        ProbeFinding(MEASURES["null"], "", estimate(values[:150], prompts[:150], RESAMPLING, 0.0)).health
         == "passes"
     )
     values = np.where(prompts < 15, 1.0, math.nan)
-    assert Finding(MEASURES["null"], "", estimate(values, prompts, RESAMPLING, 0.0)).health == "cannot tell"
     assert (
-        Finding(MEASURES["null"], "", estimate(values[:15], prompts[:15], RESAMPLING, 0.0)).health == "fails"
+        ProbeFinding(MEASURES["null"], "", estimate(values, prompts, RESAMPLING, 0.0)).health == "cannot tell"
+    )
+    assert (
+        ProbeFinding(MEASURES["null"], "", estimate(values[:15], prompts[:15], RESAMPLING, 0.0)).health
+        == "fails"
     )
 
 
 def test_the_worst_figure_is_the_probes():
-    good = Finding(MEASURES["null"], "", estimate(np.zeros(90), np.arange(90), RESAMPLING, 0.0))
-    bad = Finding(MEASURES["padding"], "", estimate(np.ones(90), np.arange(90), RESAMPLING, 0.0))
-    unsure = Finding(MEASURES["null"], "empty", estimate(np.zeros(9), np.arange(9), RESAMPLING, 0.0))
+    good = ProbeFinding(MEASURES["null"], "", estimate(np.zeros(90), np.arange(90), RESAMPLING, 0.0))
+    bad = ProbeFinding(MEASURES["padding"], "", estimate(np.ones(90), np.arange(90), RESAMPLING, 0.0))
+    unsure = ProbeFinding(MEASURES["null"], "empty", estimate(np.zeros(9), np.arange(9), RESAMPLING, 0.0))
     assert overall([good, bad, unsure]) == "fails"
     assert overall([good, bad, unsure], "null answer") == "cannot tell"
     assert overall([good]) == "passes"

@@ -4,7 +4,7 @@ from datetime import date
 import pytest
 
 from judges.asking.prices import EXPECTED_THOUGHT, SHIPPED, Prices, Spending, estimate_tokens
-from judges.ledger.ledger import Measured
+from judges.ledger.ledger import MeasuredUsage
 from judges.questions.question import AnswerForm, Question
 from judges.usage import Usage
 from rewards.errors import DataError, MissingFileError
@@ -177,7 +177,7 @@ def test_a_schema_that_is_sent_counts():
 
 
 def test_estimates_follow_what_the_ledger_has_measured():
-    measured = Measured(10, 6000, 2000, 0, 120, 3.0, 10)
+    measured = MeasuredUsage(10, 6000, 2000, 0, 120, 3.0, 10)
     tokens = estimate_tokens(question("x" * 300), measured)
     assert (tokens.sent, tokens.received) == (100, 12)
     assert estimate_tokens(question("x" * 300, max_tokens=5), measured).received == 5

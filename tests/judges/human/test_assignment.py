@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 from judges.human.assignment import (
-    Candidate,
+    TaskCandidate,
     answers_wanted,
     choose,
     measured_prefix,
@@ -107,16 +107,20 @@ def test_the_most_needed_comes_once_in_so_many_turns(every):
 
 
 def test_a_random_turn_takes_the_first_in_order_whatever_is_needed():
-    tasks = [Candidate(1, 0.9, 30, 1), Candidate(2, 0.0, 20, 0), Candidate(3, 0.5, 10, 0, frozenset({8}))]
+    tasks = [
+        TaskCandidate(1, 0.9, 30, 1),
+        TaskCandidate(2, 0.0, 20, 0),
+        TaskCandidate(3, 0.5, 10, 0, frozenset({8})),
+    ]
     assert choose(tasks, False, 8) == tasks[1]
     assert choose(tasks, False, 9) == tasks[2]
 
 
 def test_a_needed_turn_takes_priority_then_what_is_begun_then_the_less_shared_then_order():
-    low, untouched = Candidate(1, 0.4, 1, 1), Candidate(2, 0.9, 2, 0)
+    low, untouched = TaskCandidate(1, 0.4, 1, 1), TaskCandidate(2, 0.9, 2, 0)
     with_five, with_six = (
-        Candidate(3, 0.9, 3, 1, frozenset({5})),
-        Candidate(4, 0.9, 4, 1, frozenset({6})),
+        TaskCandidate(3, 0.9, 3, 1, frozenset({5})),
+        TaskCandidate(4, 0.9, 4, 1, frozenset({6})),
     )
     assert choose([low, untouched], True, 8) == untouched
     assert choose([low, untouched, with_five, with_six], True, 8) == with_five
@@ -154,7 +158,7 @@ def test_the_prefix_is_unbiased_while_all_labels_so_far_are_not():
         disputed = rng.random(250) < 0.2
         outcome = rng.random(250) < np.where(disputed, 0.3, 0.8)
         orders = [random_order(seed, f"task {task}") for task in range(250)]
-        left = [Candidate(task, float(disputed[task]), orders[task], 0) for task in range(250)]
+        left = [TaskCandidate(task, float(disputed[task]), orders[task], 0) for task in range(250)]
         for done in range(80):
             left.remove(choose(left, wants_needed(seed, "ann", done, 2), 1))
         answered = set(range(250)) - {one.task_id for one in left}

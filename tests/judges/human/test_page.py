@@ -5,7 +5,7 @@ from html import unescape
 import pytest
 
 from judges.human.answers import PairwiseAnswer
-from judges.human.labels import Annotator, Given, Progress
+from judges.human.labels import Annotator, AnnotatorProgress, Given
 from judges.human.study import Study
 from judges.human.tasks import SCREENS, Task
 from judges.human.web.page import STATIC, TEMPLATES, environment, page_context, rest_context
@@ -36,7 +36,7 @@ def task(screen, **changes):
 def page(of, shown=None, draft=None, study=None, annotator="Ann"):
     given = Given("handle-1", of, 4711, shown or tuple(range(len(of.responses))), draft or {})
     study = study or Study(seed=97531, title="Which is better?", instructions="Read *well*.")
-    context = page_context(given, study, Annotator(3, annotator), Progress(5, 40, 80), "csrf-1")
+    context = page_context(given, study, Annotator(3, annotator), AnnotatorProgress(5, 40, 80), "csrf-1")
     return environment().get_template("task.html").render(context)
 
 
@@ -201,7 +201,7 @@ def test_lines_of_instructions_run_on_as_in_their_file_and_those_of_an_answer_do
 
 @pytest.mark.parametrize("name", ["done.html", "waiting.html"])
 def test_the_last_answer_can_be_undone_where_nothing_is_left(name):
-    context = rest_context(Study(), Annotator(3, "Ann"), Progress(5, 0, 0), "csrf-1")
+    context = rest_context(Study(), Annotator(3, "Ann"), AnnotatorProgress(5, 0, 0), "csrf-1")
     html = environment().get_template(name).render(context)
     assert data(html) == {"screen": "rest", "annotator": 3, "csrf": "csrf-1"}
     assert 'id="undo"' in html

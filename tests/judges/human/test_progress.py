@@ -14,12 +14,12 @@ from judges.human.answers import (
     SpansAnswer,
     StepsAnswer,
 )
+from judges.human.figures.compact import CompactLabel, by_task, compact_label, compact_task
 from judges.human.figures.measured import answered_twice, measured
 from judges.human.figures.numbers import JudgeWord, Numbers, comparison_digest, text_digest
 from judges.human.figures.people_agreement import NOBODY_TWICE, UNDEFINED, people_agreement
 from judges.human.figures.progress import annotator_numbers, counts_of
 from judges.human.figures.qualities import system_qualities
-from judges.human.figures.said import Said, asked_of, by_task, said_of
 from judges.human.figures.splits import splits_of
 from judges.human.labels import Label
 from judges.human.tasks import Task
@@ -41,11 +41,11 @@ def pair(number, gold=None, prompt="", systems=("A", "B"), priority=0.0):
 
 
 def asked(*tasks):
-    return {number: asked_of(number, task) for number, task in enumerate(tasks)}
+    return {number: compact_task(number, task) for number, task in enumerate(tasks)}
 
 
 def says(task, annotator, answer, shown=(0, 1), seconds=10.0, time=0.0, imported=False):
-    return Said(task, annotator, answer, shown, seconds, time, imported)
+    return CompactLabel(task, annotator, answer, shown, seconds, time, imported)
 
 
 def state(task, answers=0, wanted=1, skipped=0, held=0, order=None):
@@ -376,7 +376,7 @@ class Study:
 
     def __call__(self):
         tasks = asked(*self.all)
-        said = [said_of(label) for label in self.told]
+        said = [compact_label(label) for label in self.told]
         answers = by_task(said, tasks)
         states = [state(number, answers=2, wanted=2) for number in tasks]
         return Numbers(

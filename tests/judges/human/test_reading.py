@@ -17,7 +17,7 @@ from judges.human.answers import (
     StepsAnswer,
 )
 from judges.human.rows.reading import IDENTICAL, Reading, read_tasks
-from judges.human.rows.row_answers import split_steps
+from judges.human.rows.row_answers import split_nonblank_steps
 from judges.human.tasks import Task
 from judges.judge import Comparison, Verdict
 from judges.verdicts.reading import verdict_row
@@ -252,7 +252,7 @@ def test_columns_are_renamed(tmp_path):
 
 @given(st.text(alphabet="ab \n;", max_size=30), st.sampled_from(["\n\n", "\n", ";", " "]))
 def test_steps_join_to_the_response_and_none_is_blank(response, separator):
-    steps = split_steps(response, separator)
+    steps = split_nonblank_steps(response, separator)
     assert "".join(steps) == response
     if response.strip():
         assert all(step.strip() for step in steps)

@@ -16,7 +16,7 @@ from judges.human.answers import (
     as_payload,
     as_shown,
 )
-from judges.human.labels import Label, Posted, Progress
+from judges.human.labels import AnnotatorProgress, Label, Posted
 from judges.human.store import (
     Added,
     AlreadyAnsweredError,
@@ -197,7 +197,7 @@ def test_undo_goes_back_step_by_step_and_brings_back_what_was_said(store: Store)
         (given[0].task_id, "n0"), (given[1].task_id, "n3")
     ]  # fmt: skip
     assert [store.undo(ann, f"v{n}") for n in range(3)] == ["recorded", "recorded", "nothing"]
-    assert store.progress(ann) == Progress(0, 0, 4)
+    assert store.progress(ann) == AnnotatorProgress(0, 0, 4)
     kinds = [event["kind"] for event in store.events()]
     assert kinds == ["answer", "answer", "skip", "undo", "undo", "answer", "undo", "undo"]
 
@@ -248,7 +248,7 @@ def test_planted_checks_come_to_all_and_are_no_part_of_the_count(store: Store) -
         list(annotate(store, one, 4))
         gold = [label for label in store.labels() if label.annotator == one.name and label.task.gold]
         assert len(gold) == 2
-    assert store.progress(ann) == Progress(4, 4, 6)
+    assert store.progress(ann) == AnnotatorProgress(4, 4, 6)
     assert len(list(annotate(store, ann))) == 2
     assert store.next_task(bob) is None
     assert not store.waiting(bob)
@@ -263,9 +263,9 @@ def test_people_who_do_not_say_the_same_are_joined_by_one_more(store: Store) -> 
         assert given is not None
         store.record(one, given.handle, answer(given, "n", winner))
     assert store.next_task(everybody[3]) is None
-    assert store.progress(everybody[0]) == Progress(1, 3, 3)
+    assert store.progress(everybody[0]) == AnnotatorProgress(1, 3, 3)
     store.undo(everybody[1], "u")
-    assert store.progress(everybody[0]) == Progress(1, 2, 2), "the two that are left agree"
+    assert store.progress(everybody[0]) == AnnotatorProgress(1, 2, 2), "the two that are left agree"
 
 
 def test_nobody_answers_more_than_the_most(store: Store) -> None:
@@ -342,7 +342,7 @@ def test_settings_hold_from_now_on_and_change_what_is_wanted(store: Store, url: 
     store.set_study(study)
     with Store(url) as elsewhere:
         assert elsewhere.study() == study
-    assert store.progress(ann) == Progress(3, 3, 9)
+    assert store.progress(ann) == AnnotatorProgress(3, 3, 9)
     assert all(a != b.order for a, b in zip(orders, store.task_states(), strict=True))
 
 

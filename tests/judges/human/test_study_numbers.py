@@ -11,7 +11,7 @@ import pytest
 from judges.human.answers import BestAnswer, PairwiseAnswer, RankingAnswer
 from judges.human.figures.numbers import Precision, text_digest
 from judges.human.figures.study_numbers import JudgeVerdicts, StudyNumbers
-from judges.human.labels import Annotator, Label, Progress
+from judges.human.labels import Annotator, AnnotatorProgress, Label
 from judges.human.study import Study
 from judges.human.tasks import Task, task_comparison
 from judges.human.web.admin_page import overview
@@ -52,7 +52,7 @@ class Memory:
         return [Annotator(1, "p0")]
 
     def progress(self, _):
-        return Progress(0, 0, len(self.all))
+        return AnnotatorProgress(0, 0, len(self.all))
 
     def last_event(self):
         return self.event

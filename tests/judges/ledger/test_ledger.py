@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judges.ledger.ledger import Batch, Ledger, Measured
+from judges.ledger.ledger import Batch, Ledger, MeasuredUsage
 from judges.questions.question import AnswerForm, Attempt, Question
 from judges.usage import Usage
 from rewards.errors import ConfigError, DataError
@@ -191,7 +191,7 @@ def test_what_answers_took_is_measured_by_judge():
                 (other, ok(other, usage=Usage(100, 0, 1))),
             ]
         )
-        assert ledger.measured("openai:small") == Measured(2, 6, 16, 4, 4, 2.0, 1)
+        assert ledger.measured("openai:small") == MeasuredUsage(2, 6, 16, 4, 4, 2.0, 1)
 
 
 def test_a_batch_is_open_until_it_is_closed(tmp_path):

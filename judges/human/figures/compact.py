@@ -12,7 +12,7 @@ from rewards.records import prompt_key
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CompactTask:
     """What a task asks, without its texts."""
 
     id: int
@@ -39,7 +39,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class CompactLabel:
     """A label, without its task."""
 
     task_id: int
@@ -52,12 +52,12 @@ class Said:
     imported: bool
 
 
-def asked_of(task_id: int, task: Task) -> Asked:
+def compact_task(task_id: int, task: Task) -> CompactTask:
     """Return what is kept of a task."""
     name = task.extra.get(PROMPT_ID)
     text = prompt_key(task.prompt) if name is None else str(name)
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return Asked(
+    return CompactTask(
         task_id,
         task.screen,
         task.axis,
@@ -69,9 +69,9 @@ def asked_of(task_id: int, task: Task) -> Asked:
     )
 
 
-def said_of(label: Label) -> Said:
+def compact_label(label: Label) -> CompactLabel:
     """Return what is kept of a label."""
-    return Said(
+    return CompactLabel(
         label.task_id,
         label.annotator,
         label.answer,
@@ -82,15 +82,15 @@ def said_of(label: Label) -> Said:
     )
 
 
-def by_task(said: Iterable[Said], asked: Mapping[int, Asked]) -> dict[int, list[Said]]:
+def by_task(said: Iterable[CompactLabel], asked: Mapping[int, CompactTask]) -> dict[int, list[CompactLabel]]:
     """Return the answers to each task proper, those given first before others; skips are none."""
-    found: dict[int, list[Said]] = {}
+    found: dict[int, list[CompactLabel]] = {}
     for one in said:
         if one.answer is not None and asked[one.task_id].gold is None:
             found.setdefault(one.task_id, []).append(one)
     return found
 
 
-def kinds_of(asked: Iterable[Asked]) -> Sequence[tuple[str, str]]:
+def kinds_of(asked: Iterable[CompactTask]) -> Sequence[tuple[str, str]]:
     """Return the screens and axes that tasks proper have, sorted."""
     return sorted({one.kind for one in asked if one.gold is None})
