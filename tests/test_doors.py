@@ -1,4 +1,4 @@
-"""The doors of the three packages: what they offer is there, is typed, and costs nothing until it is used."""
+"""The doors of the packages: what they offer is there, is typed, and costs nothing until it is used."""
 
 import ast
 import importlib
@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-DOORS = ("rewards", "judges", "evalkit")
+PACKAGES = ("rewards", "judges", "evalkit")
+DOORS = (*PACKAGES, "rewards.training")
 HEAVY = (
     "torch",
     "transformers",
@@ -33,6 +34,7 @@ CONTRACT = {
         "weighted_vote"
     ),
     "rewards.losses": "ranking_loss",
+    "rewards.training": "fit_outcome fit_process fit_correctness fit_aspects FitResult",
     "rewards.errors": "ScoringError",
     "evalkit.overoptimization.fits": "fit_best_of_n fit_rl ScalingFit",
     "evalkit.policies.losses": "dpo_loss generalized_advantages kl_estimate",
@@ -58,10 +60,10 @@ def test_every_name_at_a_door_is_there(door):
 def test_a_door_says_the_same_to_type_checkers_and_at_run_time(door):
     """Names stand in `__all__`, in the imports for type checkers, and by module for the first use."""
     package = importlib.import_module(door)
-    tree = ast.parse((ROOT / door / "__init__.py").read_text(encoding="utf-8"))
+    tree = ast.parse(Path(package.__file__).read_text(encoding="utf-8"))
     (typed,) = (node for node in tree.body if isinstance(node, ast.If))
     imported = {name.name: node.module for node in typed.body for name in node.names}
-    assert set(package.__all__) == {*imported, "__version__"}
+    assert set(package.__all__) == {*imported, *(["__version__"] if door in PACKAGES else [])}
     for name, module in imported.items():
         assert getattr(package, name) is getattr(importlib.import_module(module), name)
 
@@ -74,7 +76,7 @@ def test_opening_a_door_loads_nothing_heavy(door):
 
 
 def test_there_is_one_version():
-    assert {importlib.import_module(door).__version__ for door in DOORS} == {version("evalkit-rm")}
+    assert {importlib.import_module(door).__version__ for door in PACKAGES} == {version("evalkit-rm")}
 
 
 @pytest.mark.parametrize("module", CONTRACT)

@@ -5,23 +5,11 @@ from pathlib import Path
 
 from evalkit.runs import say
 from evalkit.training.config import TrainAspects
-from evalkit.training.run import (
-    encoder_for,
-    read_both,
-    report_counts,
-    report_place,
-    to_device,
-    train_in_folder,
-)
-from rewards.config import AspectsTrainingConfig
+from evalkit.training.run import read_both, report_counts, report_place, train_in_folder
 from rewards.data.spans import load_span_labels
 from rewards.files import Screen
-from rewards.models.bodies import make_classifier
-from rewards.models.outcome import AspectModel
-from rewards.models.tokens import TokenModel
 from rewards.records import SpanLabels
-from rewards.training.aspects import aspect_names, fit_aspects
-from rewards.training.fitting import FitResult
+from rewards.training import AspectsTrainingConfig, FitResult, aspect_names, fit_aspects, start_aspects
 
 
 def run(config: TrainAspects) -> None:
@@ -36,16 +24,11 @@ def run(config: TrainAspects) -> None:
 
     data, held_out = read_both(config, read)
     names = aspect_names(data, config.aspects)
-    by_span = config.aspects.level == "span"
+    fitting = AspectsTrainingConfig(config.aspects, config.training)
 
     def train(folder: Path) -> FitResult:
-        model, tokenizer = make_classifier(
-            config.body, config.training.seed, "spans" if by_span else "aspects", names
-        )
-        head = TokenModel if by_span else AspectModel
-        encoder = encoder_for(model, tokenizer, config.training, append_eos=not by_span)
-        fitting = AspectsTrainingConfig(config.aspects, config.training)
-        return fit_aspects(head(to_device(model)), encoder, data, held_out, fitting, folder)
+        model, encoder = start_aspects(config.body, fitting, names)
+        return fit_aspects(model, encoder, data, held_out, fitting, folder)
 
     result = train_in_folder(config, train)
     report_counts(result, config, "responses")

@@ -5,21 +5,11 @@ from pathlib import Path
 
 from evalkit.runs import say
 from evalkit.training.config import TrainOutcome
-from evalkit.training.run import (
-    encoder_for,
-    read_both,
-    report_counts,
-    report_place,
-    to_device,
-    train_in_folder,
-)
+from evalkit.training.run import read_both, report_counts, report_place, train_in_folder
 from rewards.data.preferences import load_preferences
 from rewards.files import Screen
-from rewards.models.bodies import make_classifier
-from rewards.models.outcome import RewardModel
 from rewards.records import Preference, Ranking
-from rewards.training.fitting import FitResult
-from rewards.training.outcome import fit_outcome
+from rewards.training import FitResult, fit_outcome, start_outcome
 
 
 def run(config: TrainOutcome) -> None:
@@ -35,9 +25,8 @@ def run(config: TrainOutcome) -> None:
     data, held_out = read_both(config, read)
 
     def train(folder: Path) -> FitResult:
-        model, tokenizer = make_classifier(config.body, config.training.seed)
-        encoder = encoder_for(model, tokenizer, config.training, append_eos=True)
-        return fit_outcome(RewardModel(to_device(model)), encoder, data, held_out, config.training, folder)
+        model, encoder = start_outcome(config.body, config.training)
+        return fit_outcome(model, encoder, data, held_out, config.training, folder)
 
     _report(train_in_folder(config, train), config)
 

@@ -8,11 +8,9 @@ from typing import Any, TypeVar
 
 from evalkit.runs import fingerprint, run, say, write_json
 from evalkit.training.config import TrainRewardModel
-from rewards.config import TrainingConfig
-from rewards.encoding.encoder import Encoder
 from rewards.errors import ConfigError
 from rewards.files import Screen
-from rewards.scorers.loading import context_length, device
+from rewards.scorers.loading import device
 from rewards.training.fitting import FitResult
 from rewards.training.labelled import Labelled
 
@@ -73,18 +71,6 @@ def train_in_folder(config: TrainRewardModel, fit: Callable[[Path], FitResult]) 
         result = fit(folder)
         write_json(folder / RESULT, asdict(result))
     return result
-
-
-def encoder_for(model: Any, tokenizer: Any, config: TrainingConfig, append_eos: bool) -> Encoder:  # noqa: ANN401  # Transformers' own
-    """Return the encoder that training and scoring of a model share.
-
-    Raises:
-        ConfigError: More tokens are asked for than the model takes.
-    """
-    length = context_length(model.config, tokenizer)
-    if config.max_length > length:
-        raise ConfigError(f"training.max_length {config.max_length}: the model takes {length} tokens")
-    return Encoder(tokenizer, append_eos=append_eos, max_length=config.max_length or length)
 
 
 def to_device(model: Any) -> Any:  # noqa: ANN401  # Transformers' own

@@ -9,26 +9,23 @@ from pathlib import Path
 
 from evalkit.runs import say
 from evalkit.training.config import TrainCorrectness, TrainProcess
-from evalkit.training.run import (
-    encoder_for,
-    read_both,
-    report_counts,
-    report_place,
-    to_device,
-    train_in_folder,
-)
-from rewards.config import CorrectnessTrainingConfig, ProcessTrainingConfig
+from evalkit.training.run import read_both, report_counts, report_place, train_in_folder
 from rewards.data.steps import load_step_labels
 from rewards.data.streams import screened
 from rewards.errors import DataError
 from rewards.files import Row, Screen, generations, read_rows
-from rewards.models.bodies import make_classifier
-from rewards.models.outcome import RewardModel
-from rewards.models.tokens import STEP_CLASSES, TokenModel
 from rewards.records import Generation, StepLabels
-from rewards.training.correctness import GradedSolution, fit_correctness
-from rewards.training.fitting import FitResult
-from rewards.training.process import UNCALIBRATED, fit_process
+from rewards.training import (
+    CorrectnessTrainingConfig,
+    FitResult,
+    GradedSolution,
+    ProcessTrainingConfig,
+    fit_correctness,
+    fit_process,
+    start_correctness,
+    start_process,
+)
+from rewards.training.process import UNCALIBRATED
 
 
 def run_process(config: TrainProcess) -> None:
@@ -43,12 +40,11 @@ def run_process(config: TrainProcess) -> None:
 
     data, held_out = read_both(config, read)
 
+    fitting = ProcessTrainingConfig(config.process, config.training)
+
     def train(folder: Path) -> FitResult:
-        added = [config.process.separator] if config.process.add_token else []
-        model, tokenizer = make_classifier(config.body, config.training.seed, "process", STEP_CLASSES, added)
-        encoder = encoder_for(model, tokenizer, config.training, append_eos=False)
-        fitting = ProcessTrainingConfig(config.process, config.training)
-        return fit_process(TokenModel(to_device(model)), encoder, data, held_out, fitting, folder)
+        model, encoder = start_process(config.body, fitting)
+        return fit_process(model, encoder, data, held_out, fitting, folder)
 
     result = train_in_folder(config, train)
     report_counts(result, config, "solutions")
@@ -90,12 +86,11 @@ def run_correctness(config: TrainCorrectness) -> None:
         EvalkitError: The data, the body or the settings cannot be used.
     """
     data, held_out = read_both(config, partial(_graded, config))
+    fitting = CorrectnessTrainingConfig(config.tokens, config.training)
 
     def train(folder: Path) -> FitResult:
-        model, tokenizer = make_classifier(config.body, config.training.seed)
-        encoder = encoder_for(model, tokenizer, config.training, append_eos=True)
-        fitting = CorrectnessTrainingConfig(config.tokens, config.training)
-        return fit_correctness(RewardModel(to_device(model)), encoder, data, held_out, fitting, folder)
+        model, encoder = start_correctness(config.body, fitting)
+        return fit_correctness(model, encoder, data, held_out, fitting, folder)
 
     result = train_in_folder(config, train)
     report_counts(result, config, "solutions")
