@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from evalkit.policies.config import Drawing
+from evalkit.runs.config import Limited, Renaming, Replacing, Resampled
 from evalkit.runs.files import refuse_own_input
 from judges.asking.config import AskingConfig
 from rewards.config import check_ranges
@@ -11,7 +12,7 @@ from rewards.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compare(AskingConfig):
+class Compare(AskingConfig, Renaming, Limited, Resampled, Replacing):
     """Compare policies that started from one: rewards, and win rates against the start with paired tests."""
 
     policies: dict[str, str]
@@ -35,14 +36,8 @@ class Compare(AskingConfig):
     both_orders: bool = True
     """Ask a judge about each pair in both orders, and take verdicts that contradict each other for a tie;
     else in one seeded order. People are asked once."""
-    rename: dict[str, str] = field(default_factory=dict)
-    """Columns of the data by our names, such as {"question": "prompt"}."""
-    limit: int = 0
-    """Use the first prompts only; 0 uses all."""
     level: float = 0.95
     """Level of the intervals; two policies differ significantly at one minus it."""
-    bootstrap: int = 1000
-    """Resamples of the prompts."""
     seed: int = 0
     """Seed of the samples, which all policies draw by the same random numbers, and of the resamples."""
     ledger: str = ""
@@ -54,7 +49,8 @@ class Compare(AskingConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_ranges(self, {"limit": "0 or more", "samples": "1 or more", "bootstrap": "1 or more"})
+        Limited.__post_init__(self)
+        check_ranges(self, {"samples": "1 or more", "bootstrap": "1 or more"})
         check_ranges(self, {"seed": "from 0 to 4294967295"})
         if not self.policies:
             raise ConfigError("policies names the policies to compare; none is given")

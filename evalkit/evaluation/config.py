@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from evalkit.runs.config import Renaming, Replacing, Resampled
 from evalkit.runs.files import refuse_own_input
 from rewards.config import check_ranges
 from rewards.data.preferences import PreferenceFormat
@@ -11,7 +12,7 @@ from rewards.data.steps import StepFormat
 
 
 @dataclass(frozen=True)
-class Evaluate:
+class Evaluate(Renaming, Resampled, Replacing):
     """A scorer's report card on preferences: accuracy beside null baselines, calibration, per source."""
 
     scorer: str
@@ -22,29 +23,19 @@ class Evaluate:
     """Folder for report.json, rows.jsonl and reliability.png."""
     format: PreferenceFormat = "auto"
     """Format of the data; auto recognises it by its columns."""
-    rename: dict[str, str] = field(default_factory=dict)
-    """Columns of the data by our names, such as {"question": "prompt"}."""
     source: str = ""
     """Column by which accuracy is split."""
     prompt_blind: bool = True
     """Also score responses without their prompts, as a baseline."""
     bins: int = 10
     """Bins of the calibration error."""
-    level: float = 0.95
-    """Level of the intervals."""
-    bootstrap: int = 1000
-    """Resamples of the prompts."""
-    seed: int = 0
-    """Seed of the resamples."""
-    overwrite: bool = False
-    """Replace a finished report."""
 
     def __post_init__(self) -> None:
         refuse_own_input(self.out, self.data, self.scorer)
 
 
 @dataclass(frozen=True)
-class AspectCard:
+class AspectCard(Renaming, Resampled, Replacing):
     """Report card of a scorer's aspects: each against its labels, and how they go together."""
 
     scorer: str
@@ -57,16 +48,6 @@ class AspectCard:
     """Format of the data; auto recognises it by its columns."""
     columns: list[str] = field(default_factory=list)
     """Columns that hold the aspects' labels, where they stand in columns."""
-    rename: dict[str, str] = field(default_factory=dict)
-    """Columns of the data by our names, such as {"question": "prompt"}."""
-    level: float = 0.95
-    """Level of the intervals."""
-    bootstrap: int = 1000
-    """Resamples of the prompts."""
-    seed: int = 0
-    """Seed of the resamples."""
-    overwrite: bool = False
-    """Replace a finished report."""
 
     def __post_init__(self) -> None:
         check_ranges(self, {"bootstrap": "1 or more", "seed": "0 or more"})
@@ -74,7 +55,7 @@ class AspectCard:
 
 
 @dataclass(frozen=True)
-class ProcessEval:
+class ProcessEval(Renaming, Resampled, Replacing):
     """Find the first wrong step of solutions (ProcessBench), with step-level ROC and calibration."""
 
     scorer: str
@@ -91,18 +72,8 @@ class ProcessEval:
     """Format of the data; auto recognises it by its columns."""
     neutral: NeutralRule = "right"
     """What a neutral step of PRM800K counts as; the paper says right."""
-    rename: dict[str, str] = field(default_factory=dict)
-    """Columns of the data by our names, such as {"question": "prompt"}."""
-    level: float = 0.95
-    """Level of the intervals."""
-    bootstrap: int = 1000
-    """Resamples of the prompts."""
     bins: int = 10
     """Bins of the calibration error."""
-    seed: int = 0
-    """Seed of the resamples."""
-    overwrite: bool = False
-    """Replace a finished report."""
 
     def __post_init__(self) -> None:
         check_ranges(self, {"bins": "1 or more", "bootstrap": "1 or more", "seed": "0 or more"})
@@ -111,7 +82,7 @@ class ProcessEval:
 
 
 @dataclass(frozen=True)
-class Accuracy:
+class Accuracy(Renaming, Resampled, Replacing):
     """Accuracy of the answer that is chosen from N samples, against N: by scores, by votes, by luck."""
 
     data: str
@@ -128,16 +99,8 @@ class Accuracy:
     """Sizes N; empty takes the powers of two."""
     subsets: int = 64
     """Random subsets of each size in which votes are counted; best-of-N is exact."""
-    rename: dict[str, str] = field(default_factory=dict)
-    """Columns of the data by our names, such as {"question": "prompt"}."""
-    level: float = 0.95
-    """Level of the intervals."""
-    bootstrap: int = 1000
-    """Resamples of the prompts."""
-    seed: int = 0
+    seed: int = field(default=0, kw_only=True)
     """Seed of the subsets and the resamples."""
-    overwrite: bool = False
-    """Replace a finished run."""
 
     def __post_init__(self) -> None:
         check_ranges(self, {"subsets": "1 or more", "bootstrap": "1 or more", "seed": "0 or more"})

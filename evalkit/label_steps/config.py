@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from evalkit.runs.config import Limited, Renaming, Replacing
 from evalkit.runs.files import refuse_own_input
 from rewards.config import check_ranges
 from rewards.errors import ConfigError
@@ -10,7 +11,7 @@ from rewards.solutions.answers import Grader
 
 
 @dataclass(frozen=True)
-class LabelSteps:
+class LabelSteps(Renaming, Limited, Replacing):
     """Label steps automatically: how often completions from each step prefix end in the right answer."""
 
     policy: str
@@ -53,16 +54,11 @@ class LabelSteps:
     """File that keeps every completion, to be shared by runs; empty is OUT.rollouts.sqlite."""
     chunk_rows: int = 32
     """Rows labelled and written at a time; their steps are sent to the policy together."""
-    rename: dict[str, str] = field(default_factory=dict)
-    """Columns of the data by our names, such as {"question": "prompt"}."""
-    limit: int = 0
-    """Use the first rows only; 0 uses all."""
-    overwrite: bool = False
-    """Replace a finished output."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_ranges(self, dict.fromkeys(("n", "batch", "chunk_rows"), "1 or more"))
-        check_ranges(self, {"width": "above 0", "limit": "0 or more", "seed": "from 0 to 4294967295"})
+        check_ranges(self, {"width": "above 0", "seed": "from 0 to 4294967295"})
         check_ranges(self, {"temperature": "above 0"})  # at 0 all completions of a step are one
         if not 0 < self.level < 1:
             raise ConfigError(f"level is between 0 and 1, got {self.level}")

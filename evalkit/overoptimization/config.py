@@ -3,11 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from evalkit.runs.config import Renaming, Replacing, Resampled
 from evalkit.runs.files import refuse_own_input
 
 
 @dataclass(frozen=True)
-class Overopt:
+class Overopt(Renaming, Resampled, Replacing):
     """Gold against proxy as best-of-n optimises the proxy harder, with a fitted curve."""
 
     data: str
@@ -18,18 +19,8 @@ class Overopt:
     """Scorer that tells the truth."""
     out: str
     """Folder for curve.png, curve.csv, fit.json and scores.jsonl."""
-    rename: dict[str, str] = field(default_factory=dict)
-    """Columns of the data by our names, such as {"question": "prompt"}."""
     n: list[int] = field(default_factory=list)
     """Sizes n; empty takes the powers of two."""
-    level: float = 0.95
-    """Level of the intervals."""
-    bootstrap: int = 1000
-    """Resamples of the prompts."""
-    seed: int = 0
-    """Seed of the resamples."""
-    overwrite: bool = False
-    """Replace a finished run."""
 
     def __post_init__(self) -> None:
         proxies = [self.proxy] if isinstance(self.proxy, str) else self.proxy
@@ -37,7 +28,7 @@ class Overopt:
 
 
 @dataclass(frozen=True)
-class Fit:
+class Fit(Renaming, Replacing):
     """Fit the scaling law to a table of measured points."""
 
     data: str
@@ -48,12 +39,8 @@ class Fit:
     """d(alpha - beta d), or d(alpha - beta ln d)."""
     group: str = ""
     """Column that splits the points into curves; if numeric, alpha and beta are fitted to its logarithm."""
-    rename: dict[str, str] = field(default_factory=dict)
-    """Columns of the data by our names, such as {"reward": "gold"}."""
     level: float = 0.95
     """Level of the intervals."""
-    overwrite: bool = False
-    """Replace a finished fit."""
 
     def __post_init__(self) -> None:
         refuse_own_input(self.out, self.data)

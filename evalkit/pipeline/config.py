@@ -4,12 +4,14 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from evalkit.runs.config import Limited, Renaming, Replacing
 from evalkit.runs.files import refuse_own_input
+from rewards.config import check_ranges
 from rewards.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Generate:
+class Generate(Renaming, Limited, Replacing):
     """Sample responses to prompts from a policy."""
 
     policy: str
@@ -36,19 +38,15 @@ class Generate:
     """Seed of the samples."""
     batch_size: int = 0
     """Responses sampled side by side; 0 takes what fits half a gibibyte."""
-    rename: dict[str, str] = field(default_factory=dict)
-    """Columns of the data by our names, such as {"question": "prompt"}."""
-    limit: int = 0
-    """Use the first prompts only; 0 uses all."""
-    overwrite: bool = False
-    """Replace a finished output."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ranges(self, {"n": "1 or more"})
         refuse_own_input(self.out, self.data, self.policy)
 
 
 @dataclass(frozen=True)
-class ScoreFile:
+class ScoreFile(Renaming, Replacing):
     """Score every row of a file."""
 
     scorer: str
@@ -59,12 +57,8 @@ class ScoreFile:
     """The same rows with `score` (or `scores`)."""
     column: str = "score"
     """Name of the new column, with an s where a row has several responses."""
-    rename: dict[str, str] = field(default_factory=dict)
-    """Columns of the data by our names, such as {"question": "prompt"}."""
     chunk_rows: int = 4096
     """Rows scored and written at a time; within them shared prefixes are found and a restart continues."""
-    overwrite: bool = False
-    """Replace a finished output."""
 
     def __post_init__(self) -> None:
         if self.chunk_rows < 1:
@@ -72,7 +66,7 @@ class ScoreFile:
 
 
 @dataclass(frozen=True)
-class Select:
+class Select(Renaming, Replacing):
     """Choose among scored responses: best of n, statistical rejection sampling, or a vote."""
 
     data: str
@@ -97,14 +91,10 @@ class Select:
     """Column of the answer that votes count; `responses` have it likewise."""
     vote_weight: Literal["score", "sigmoid", "tilted"] = "score"
     """Weight of a vote: the score (from 0 up), 1 / (1 + exp(-score)), or exp(score / beta)."""
-    rename: dict[str, str] = field(default_factory=dict)
-    """Columns of the data by our names, such as {"question": "prompt"}."""
     window: int = 0
     """Rows of one prompt lie within this many rows; 0 groups the whole file in memory."""
     seed: int = 0
     """Seed for ties, acceptance and matching."""
-    overwrite: bool = False
-    """Replace a finished output."""
 
     def __post_init__(self) -> None:
         if self.k < 1:
@@ -124,7 +114,7 @@ class Select:
 
 
 @dataclass(frozen=True)
-class Combine:
+class Combine(Renaming, Replacing):
     """Combine the aspects of scored rows to one score, by weights and under bounds, without scoring again."""
 
     data: str
@@ -147,10 +137,6 @@ class Combine:
     """Column whose aspects are combined."""
     column: str = "combined"
     """Name of the new column, with an s where a row has several responses."""
-    rename: dict[str, str] = field(default_factory=dict)
-    """Columns of the data by our names, such as {"question": "prompt"}."""
-    overwrite: bool = False
-    """Replace a finished output."""
 
     def __post_init__(self) -> None:
         if self.column == self.score or not self.column:

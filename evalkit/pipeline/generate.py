@@ -11,7 +11,7 @@ from evalkit.policies.policy import Policy, PromptCheck, SamplingConfig, load_po
 from evalkit.runs.files import fingerprint, spec_fingerprint
 from evalkit.runs.outputs import ResumableRows
 from evalkit.runs.terminal import progress, say
-from rewards.errors import ConfigError, DataError
+from rewards.errors import DataError
 from rewards.files import Row, read_rows
 from rewards.records import Generation, prompt_key
 
@@ -48,10 +48,6 @@ def run(config: Generate) -> None:
 
 
 def _sampling(config: Generate) -> SamplingConfig:
-    if config.n < 1:
-        raise ConfigError(f"n is 1 or more, got {config.n}")
-    if config.limit < 0:
-        raise ConfigError(f"limit is 0 (all prompts) or more, got {config.limit}")
     return SamplingConfig(
         temperature=config.temperature,
         top_p=config.top_p,

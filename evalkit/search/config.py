@@ -1,8 +1,9 @@
 """Configuration of `evalkit search`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
+from evalkit.runs.config import Limited, Renaming, Replacing
 from evalkit.runs.files import refuse_own_input
 from rewards.config import check_ranges
 from rewards.errors import ConfigError
@@ -10,7 +11,7 @@ from rewards.solutions.answers import Grader
 
 
 @dataclass(frozen=True)
-class Search:
+class Search(Renaming, Limited, Replacing):
     """Search for solutions with a policy, guided by a scorer of steps, under one budget for all methods."""
 
     policy: str
@@ -47,17 +48,11 @@ class Search:
     """Seed of the samples."""
     chunk_prompts: int = 16
     """Prompts searched and written at a time."""
-    rename: dict[str, str] = field(default_factory=dict)
-    """Columns of the data by our names, such as {"question": "prompt"}."""
-    limit: int = 0
-    """Use the first prompts only; 0 uses all."""
-    overwrite: bool = False
-    """Replace a finished output."""
 
     def __post_init__(self) -> None:
         names = ("n", "width", "max_steps", "max_new_tokens", "max_step_tokens", "chunk_prompts")
-        check_ranges(self, {**dict.fromkeys(names, "1 or more"), "limit": "0 or more"})
-        check_ranges(self, {"seed": "from 0 to 4294967295"})
+        super().__post_init__()
+        check_ranges(self, {**dict.fromkeys(names, "1 or more"), "seed": "from 0 to 4294967295"})
         if self.method in ("beam", "dvts") and self.n % self.width:
             raise ConfigError(f"n is a multiple of width for {self.method}, got {self.n} and {self.width}")
         if not self.separator:
