@@ -19,7 +19,7 @@ from evalkit.overoptimization.pool import (
     return_scores,
     score_pool,
 )
-from evalkit.overoptimization.tables import curve_table, interval, number
+from evalkit.overoptimization.tables import curve_table
 from evalkit.runs.files import atomic_write, spec_fingerprint
 from evalkit.runs.terminal import say, show
 from rewards.errors import ConfigError
@@ -64,7 +64,7 @@ def run(config: Overopt) -> None:
         _write(folder, curves, config.gold)
     for label, curve in zip(labels(list(curves)), curves.values(), strict=True):
         show(curve_table(curve, label))
-        say(f"{summary(curve, label, config.gold)}\n")
+        say(f"{curve.summary(label, config.gold)}\n")
     say("\n".join(f"{folder / name}" for name in (FIGURE, CURVE, REPORT, SCORES)))
     for name, spec in columns.items():
         if cut := truncated(scorers[name]):
@@ -118,42 +118,6 @@ def labels(specs: Sequence[str]) -> list[str]:
     return short if len(set(short)) == len(specs) else list(specs)
 
 
-def summary(curve: Curve, proxy: str, gold: str) -> str:
-    """Return in a few lines what a curve shows, for someone who sees the first one."""
-    most = f"n = {curve.n[-1]:,}"
-    lines = [
-        f"Best of n by {proxy}, judged by {gold}: {curve.prompts:,} prompts, {curve.samples:,} samples.",
-        f"The proxy climbs by {curve.proxy[-1]:.3g} up to {most}. {_turn(curve, most)}",
-    ]
-    if curve.fit is None:
-        lines.append("Two sizes above 1 are needed for a fit.")
-        return "\n".join(lines)
-    law, level = curve.fit.law, f"{curve.level:.0%}"
-    lines.append(
-        f"Fit: gold = d (alpha - beta d), alpha = {law.alpha:.3g} ({interval(law.alpha_interval)}), "
-        f"beta = {law.beta:.3g} ({interval(law.beta_interval)}), r2 = {number(law.r2)}."
-    )
-    if law.peak_d is None or law.peak_gold is None:
-        lines.append(f"The data determine no peak: {law.note}.")
-    else:
-        lines.append(
-            f"Fitted peak: n* = {curve.fit.peak_n:.3g} ({interval(curve.fit.peak_n_interval)}), "
-            f"d* = {law.peak_d:.3g} ({interval(curve.fit.peak_d_interval)}), "
-            f"gold {law.peak_gold:+.3g} ({interval(curve.fit.peak_gold_interval)}); beyond it gold falls."
-        )
-    lines.append(f"In brackets: {level} intervals over resampled prompts, the curve refitted each time.")
-    return "\n".join(lines)
-
-
-def _turn(curve: Curve, most: str) -> str:
-    best, last = curve.gold[curve.best], curve.gold[-1]
-    if curve.best == 0:
-        return f"Gold never rises above its start, and is at {last:+.3g} by {most}."
-    if curve.best == len(curve.n) - 1:
-        return f"Gold gains most there, {best:+.3g}: no turn was measured."
-    return f"Gold gains most at n = {curve.n[curve.best]:,}, {best:+.3g}, and is at {last:+.3g} by {most}."
-
-
 @contextmanager
 def _opened(config: Overopt, inputs: Mapping[str, object]) -> Iterator[Path]:
     """Open the run's folder; a replaced run's scores of the same inputs stay, also where it is refused."""
@@ -173,13 +137,12 @@ def _write(folder: Path, curves: Mapping[str, Curve], gold: str) -> None:
     """Write table, figure and fit; the fit last, since it says that the run is finished."""
     with atomic_write(folder / CURVE) as file:
         table = csv.writer(file, lineterminator="\n")
-        bands = ("proxy", "proxy_low", "proxy_high", "gold", "gold_low", "gold_high")
-        table.writerow(("scorer", "n", "d", "kl", *bands))
-        for proxy, curve in curves.items():
-            columns = [getattr(curve, name) for name in ("d", "kl", *bands)]
-            for index, n in enumerate(curve.n):
-                values = ("" if column is None else repr(float(column[index])) for column in columns)
-                table.writerow((proxy, n, *values))
+        for number, (proxy, curve) in enumerate(curves.items()):
+            columns = curve.columns()
+            if not number:
+                table.writerow(("scorer", *columns))
+            for row in zip(*columns.values(), strict=True):
+                table.writerow((proxy, *("" if value is None else repr(value) for value in row)))
     overoptimization_figure(dict(zip(labels(list(curves)), curves.values(), strict=True)), folder / FIGURE)
     records = [{"proxy": proxy, "gold": gold, **fit_record(curve)} for proxy, curve in curves.items()]
     with atomic_write(folder / REPORT) as file:

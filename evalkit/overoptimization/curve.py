@@ -12,9 +12,12 @@ from evalkit.overoptimization.fits import (
     ScalingFit,
     design,
     fit_best_of_n,
+    interval,
+    number,
     peak_distance,
 )
 from evalkit.overoptimization.kl import best_of_n_distance, n_at_distance
+from rewards.display import Columns, Tabular
 from rewards.errors import ConfigError
 from rewards.intervals import Resampling, percentile_interval, resampled_sums
 from rewards.selection.best_of_n import best_of_n_kl, expected_best_of_n_batch
@@ -45,7 +48,7 @@ class CurveFit:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Curve:
+class Curve(Tabular):
     """Mean proxy and gold of the best of n by proxy, less their means over the starting policy's samples.
 
     Arrays are [m], one value for each n. The bands are percentiles over resampled prompts of the gain over
@@ -87,6 +90,64 @@ class Curve:
     def best(self) -> int:
         """Position of the highest measured gold, the smallest n among equals."""
         return int(np.argmax(self.gold))
+
+    def columns(self) -> Columns:
+        """Return the columns of `curve.csv`; bands of a single prompt are None throughout."""
+        arrays = {
+            "d": self.d,
+            "kl": self.kl,
+            "proxy": self.proxy,
+            "proxy_low": self.proxy_low,
+            "proxy_high": self.proxy_high,
+            "gold": self.gold,
+            "gold_low": self.gold_low,
+            "gold_high": self.gold_high,
+        }
+        none = [None] * len(self.n)
+        return {
+            "n": self.n,
+            **{name: none if array is None else array.tolist() for name, array in arrays.items()},
+        }
+
+    def summary(self, proxy: str = "the proxy", gold: str = "gold") -> str:
+        """Return in a few lines what the curve shows, for someone who sees the first one.
+
+        Args:
+            proxy: Name of the scorer that is optimised.
+            gold: Name of the scorer that tells the truth.
+        """
+        most = f"n = {self.n[-1]:,}"
+        lines = [
+            f"Best of n by {proxy}, judged by {gold}: {self.prompts:,} prompts, {self.samples:,} samples.",
+            f"The proxy climbs by {self.proxy[-1]:.3g} up to {most}. {self._turn(most)}",
+        ]
+        if self.fit is None:
+            lines.append("Two sizes above 1 are needed for a fit.")
+            return "\n".join(lines)
+        law = self.fit.law
+        lines.append(
+            f"Fit: gold = d (alpha - beta d), alpha = {law.alpha:.3g} ({interval(law.alpha_interval)}), "
+            f"beta = {law.beta:.3g} ({interval(law.beta_interval)}), r2 = {number(law.r2)}."
+        )
+        if law.peak_d is None or law.peak_gold is None:
+            lines.append(f"The data determine no peak: {law.note}.")
+        else:
+            lines.append(
+                f"Fitted peak: n* = {self.fit.peak_n:.3g} ({interval(self.fit.peak_n_interval)}), "
+                f"d* = {law.peak_d:.3g} ({interval(self.fit.peak_d_interval)}), "
+                f"gold {law.peak_gold:+.3g} ({interval(self.fit.peak_gold_interval)}); beyond it gold falls."
+            )
+        level = f"{self.level:.0%}"
+        lines.append(f"In brackets: {level} intervals over resampled prompts, the curve refitted each time.")
+        return "\n".join(lines)
+
+    def _turn(self, most: str) -> str:
+        best, last = self.gold[self.best], self.gold[-1]
+        if self.best == 0:
+            return f"Gold never rises above its start, and is at {last:+.3g} by {most}."
+        if self.best == len(self.n) - 1:
+            return f"Gold gains most there, {best:+.3g}: no turn was measured."
+        return f"Gold gains most at n = {self.n[self.best]:,}, {best:+.3g}, and is at {last:+.3g} by {most}."
 
 
 def best_of_n_curve(

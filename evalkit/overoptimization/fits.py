@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student_t
 
+from rewards.display import NONE, Displayed
 from rewards.errors import ConfigError
 
 Array: TypeAlias = NDArray[np.float64]
@@ -16,7 +17,7 @@ Interval: TypeAlias = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class ScalingFit:
+class ScalingFit(Displayed):
     """A fitted curve of gold reward against distance (Gao et al. 2022, 2210.10760, section 3.1).
 
     Gold is the gain over the starting policy, so that it is 0 at d = 0; the fit passes through there.
@@ -46,6 +47,22 @@ class ScalingFit:
     points: int
     """Points that tell of the coefficients: those with d > 0 and a weight above 0."""
 
+    @property
+    def formula(self) -> str:
+        """The law's form in plain letters."""
+        return "d (alpha - beta d)" if self.form == "best-of-n" else "d (alpha - beta ln d)"
+
+    def summary(self) -> str:
+        """Return the coefficients with their intervals, and the peak or why there is none."""
+        fit = (
+            f"gold = {self.formula}: alpha = {self.alpha:.3g} ({interval(self.alpha_interval)}), "
+            f"beta = {self.beta:.3g} ({interval(self.beta_interval)}), r2 = {number(self.r2)}; "
+            f"{self.points} points, {100 * self.level:.4g} % intervals"
+        )
+        if self.peak_d is None or self.peak_gold is None:
+            return f"{fit}\nThe data determine no peak: {self.note}."
+        return f"{fit}\nPeak at d = {self.peak_d:.3g}, gold {self.peak_gold:+.3g}; beyond it gold falls."
+
     def predict(self, d: ArrayLike) -> Array:
         """Return the fitted gain at distances d, of any shape; 0 at d = 0.
 
@@ -56,6 +73,16 @@ class ScalingFit:
         _check_distances(distances.reshape(-1))
         prediction: Array = design(distances, self.form) @ np.array([self.alpha, self.beta])
         return prediction
+
+
+def interval(ends: Interval | None, digits: int = 3) -> str:
+    """Return `low to high`, or a dash where there is no interval."""
+    return NONE if ends is None else f"{ends[0]:.{digits}g} to {ends[1]:.{digits}g}"
+
+
+def number(value: float | None) -> str:
+    """Return a number in four digits, or a dash where there is none."""
+    return NONE if value is None else f"{value:.4g}"
 
 
 def fit_best_of_n(

@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evalkit.overoptimization.curve import Curve
-from evalkit.overoptimization.fits import Array, Interval, ScalingFit, SizeTrend
+from evalkit.overoptimization.fits import Array, Interval, ScalingFit, SizeTrend, number
 
 
 def curve_table(curve: Curve, title: str) -> Table:
@@ -32,7 +32,7 @@ def curve_table(curve: Curve, title: str) -> Table:
 def fit_table(labels: Sequence[str], laws: Sequence[ScalingFit]) -> Table:
     """Return coefficients, fit and peak, a row for each law with Student's t intervals."""
     level = f"{laws[0].level:.0%}"
-    title = f"gold = {formula(laws[0])}, with {level} intervals"
+    title = f"gold = {laws[0].formula}, with {level} intervals"
     table = _table(title, "", "points", "alpha", "beta", "r2", "peak d", "peak gold")
     for label, law in zip(labels, laws, strict=True):
         table.add_row(
@@ -58,21 +58,6 @@ def trend_table(alpha: SizeTrend, beta: SizeTrend) -> Table:
             _plus_minus(trend.intercept, trend.intercept_interval),
         )
     return table
-
-
-def formula(law: ScalingFit) -> str:
-    """Return the law's form in plain letters."""
-    return "d (alpha - beta d)" if law.form == "best-of-n" else "d (alpha - beta ln d)"
-
-
-def interval(ends: Interval | None, digits: int = 3) -> str:
-    """Return `low to high`, or a dash where there is no interval."""
-    return "-" if ends is None else f"{ends[0]:.{digits}g} to {ends[1]:.{digits}g}"
-
-
-def number(value: float | None) -> str:
-    """Return a number in four digits, or a dash where there is none."""
-    return "-" if value is None else f"{value:.4g}"
 
 
 def _plus_minus(centre: float, ends: Interval | None) -> str:

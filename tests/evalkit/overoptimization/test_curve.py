@@ -216,3 +216,28 @@ def test_a_large_pool_takes_seconds():
     started = time.perf_counter()
     best_of_n_curve(proxy, proxy, bootstrap=1000)
     assert time.perf_counter() - started < 2
+
+
+def test_a_curve_prints_what_it_shows_and_is_a_table_of_its_sizes():
+    proxy = [[0.0, 1.0, 2.0, 3.0]] * 3
+    gold = [[0.0, 2.0, 1.0, 0.0]] * 3
+    curve = best_of_n_curve(proxy, gold, bootstrap=20)
+    frame = curve.to_frame()
+    assert list(frame["n"]) == [1, 2, 4]
+    assert list(frame["gold_low"]) == curve.gold_low.tolist()
+    # The best of all four is the last sample, whose gold is 0: 0.75 below the mean that was subtracted.
+    assert frame["gold"].iloc[-1] == pytest.approx(-0.75)
+    assert frame["proxy"].iloc[-1] == pytest.approx(1.5)
+    words, _, table = str(curve).partition("\nn ")
+    assert words == curve.summary()
+    assert "Best of n by the proxy, judged by gold: 3 prompts, 12 samples." in words
+    assert "is at -0.75 by n = 4." in words
+    assert len(table.splitlines()) == 4
+    assert curve.summary("length", "people").startswith("Best of n by length, judged by people:")
+    assert curve._repr_html_().count("<tr>") == 4
+
+
+def test_a_curve_of_one_prompt_has_no_bands_in_its_table():
+    curve = best_of_n_curve([[0.0, 1.0]], [[0.0, 1.0]])
+    assert curve.to_frame()["gold_low"].isna().all()
+    assert "Two sizes above 1 are needed for a fit." in str(curve)

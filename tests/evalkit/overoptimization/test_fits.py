@@ -230,3 +230,16 @@ def test_distances():
 @given(st.integers(1, 10**9))
 def test_n_at_distance_inverts_the_bound(n):
     assert n_at_distance(math.sqrt(best_of_n_kl(n))) == pytest.approx(n, rel=1e-7)
+
+
+def test_a_fit_prints_its_law_its_coefficients_and_its_peak_or_why_there_is_none():
+    d = np.linspace(0, 4, 9)
+    law = fit_best_of_n(d, d * (2 - 0.5 * d))  # highest at 2 / (2 * 0.5) = 2, where it is 2
+    first, second = str(law).splitlines()
+    assert first.startswith("gold = d (alpha - beta d): alpha = 2 (2 to 2), beta = 0.5 (0.5 to 0.5), r2 = 1;")
+    assert "8 points, 95 % intervals" in first
+    assert second == "Peak at d = 2, gold +2; beyond it gold falls."
+    rising = fit_rl([1, 2], [1, 2])
+    assert "d (alpha - beta ln d)" in str(rising)
+    assert f"no peak: {rising.note}." in str(rising)
+    assert law._repr_html_() == f"<p>{first}<br>{second}</p>"
