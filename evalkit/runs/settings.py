@@ -36,7 +36,7 @@ def check_settings(folder: str | Path, settings: Mapping[str, object]) -> None:
     begun = json.loads(path.read_text(encoding="utf-8"))
     if other := [name for name in mine if begun.get(name) != mine[name]]:
         differing = ", ".join(f"{name} {begun.get(name)}, not {mine[name]}" for name in other)
-        raise ConfigError(f"{folder}: was begun with {differing}; name another --work")
+        raise ConfigError(f"{folder}: was made by other settings, {differing}; name another --work")
 
 
 def write_settings(out: str | Path, settings: Mapping[str, object], **found: object) -> None:

@@ -34,7 +34,7 @@ MAJORITY, PASS = Way("majority"), Way("pass")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pool:
+class SolutionPool:
     """The samples of one seed's P problems, N each."""
 
     correct: Floats
@@ -49,7 +49,7 @@ class Pool:
     """For each problem and sample the process model's step scores."""
 
 
-def read_pool(path: str, scorers: Sequence[str]) -> Pool:
+def read_pool(path: str, scorers: Sequence[str]) -> SolutionPool:
     """Read scored samples."""
     rows = list(read_rows(path))
 
@@ -57,7 +57,7 @@ def read_pool(path: str, scorers: Sequence[str]) -> Pool:
         return np.array([row.list_in(name) for row in rows], dtype=np.float64)
 
     answers = [[-1 if one is None else int(str(one)) for one in row.list_in("answers")] for row in rows]
-    return Pool(
+    return SolutionPool(
         correct=table("correct"),
         sound=table("sound"),
         answers=np.array(answers),
@@ -71,7 +71,7 @@ def sizes_up_to(samples: int) -> list[int]:
     return sorted({*(2**power for power in range(samples.bit_length())), samples})
 
 
-def accuracies(pool: Pool, seed: int) -> dict[Way, Floats]:
+def accuracies(pool: SolutionPool, seed: int) -> dict[Way, Floats]:
     """Return how right each problem's choice is on average, [P, m] for the m sizes, by the way to choose."""
     correct, count = pool.correct, pool.correct.shape[1]
     sizes = sizes_up_to(count)
@@ -88,7 +88,7 @@ def accuracies(pool: Pool, seed: int) -> dict[Way, Floats]:
     return found
 
 
-def by_aggregation(pool: Pool) -> dict[Aggregation, Floats]:
+def by_aggregation(pool: SolutionPool) -> dict[Aggregation, Floats]:
     """Return best-of-N accuracy [m] by each way to make one score of the process model's recorded steps."""
     sizes = sizes_up_to(pool.correct.shape[1])
     found: dict[Aggregation, Floats] = {}
@@ -116,7 +116,7 @@ class Curves:
         return [percentile_interval(values[:, place], LEVEL) for place in range(len(self.n))]
 
 
-def curves(size: int, pools: Mapping[int, Pool]) -> Curves:
+def curves(size: int, pools: Mapping[int, SolutionPool]) -> Curves:
     """Measure every way on every seed's samples."""
     means: dict[Way, list[Floats]] = {}
     sums: dict[Way, Floats] = {}
@@ -157,7 +157,7 @@ class Diagnosis:
     """Share of problems whose most frequent answer is right."""
 
 
-def diagnose(pool: Pool, name: str) -> Diagnosis:
+def diagnose(pool: SolutionPool, name: str) -> Diagnosis:
     """Look at what a scorer puts first."""
     scores, correct = pool.scores[name], pool.correct
     within = [

@@ -1,23 +1,19 @@
 """The steps of process_vs_outcome for one seed: each makes a file, most by a command that a user has too."""
 
-import json
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from time import perf_counter
 
 from evalkit.evaluation import accuracy
 from evalkit.evaluation import process as process_eval
 from evalkit.evaluation.config import Accuracy, ProcessEval
+from evalkit.experiments.process_vs_outcome.config import WIDTH
 from evalkit.experiments.process_vs_outcome.labels import write_variants
 from evalkit.experiments.process_vs_outcome.world import (
     EACH,
     GOLD,
     LEARNERS,
-    WIDTH,
-    Place,
+    ProcessTrial,
     grade_pool,
     label,
     train,
@@ -45,40 +41,40 @@ MOST_HELD_OUT = 1000
 METHODS = ("best-of-n", "beam", "dvts")
 
 
-def steps(place: Place) -> Iterator[Step]:
+def steps(trial: ProcessTrial) -> Iterator[Step]:
     """Yield the steps of a seed in order; each reads files of those before it."""
-    config = place.config
-    yield Step("draw problems", Path(place.at("label-prompts.jsonl")), lambda: write_prompts(place))
-    folder = Path(place.at("policy"))
+    config = trial.config
+    yield Step("draw problems", Path(trial.at("label-prompts.jsonl")), lambda: write_prompts(trial))
+    folder = Path(trial.at("policy"))
     yield Step(
-        "teach a policy", folder / WORLD_FILE, lambda: train(place), check=lambda: check_world(GOLD, folder)
+        "teach a policy", folder / WORLD_FILE, lambda: train(trial), check=lambda: check_world(GOLD, folder)
     )
-    yield _generate(place, "label-prompts", "label-samples", EACH, place.seed + 1_000)
-    yield _generate(place, "prompts", "samples", config.samples, place.seed)
-    yield Step("label by gold", Path(place.at("labelled.jsonl")), lambda: label(place))
-    yield Step("grade the samples by gold", Path(place.at("pool.jsonl")), lambda: grade_pool(place))
-    yield from _automatic_labels(place)
+    yield _generate(trial, "label-prompts", "label-samples", EACH, trial.seed + 1_000)
+    yield _generate(trial, "prompts", "samples", config.samples, trial.seed)
+    yield Step("label by gold", Path(trial.at("labelled.jsonl")), lambda: label(trial))
+    yield Step("grade the samples by gold", Path(trial.at("pool.jsonl")), lambda: grade_pool(trial))
+    yield from _automatic_labels(trial)
     for size, epochs in zip(config.sizes, config.epochs, strict=True):
-        for name in place.scorers(size):
-            yield _fit(place, name, size, epochs)
-        yield from _score(place, size)
-        yield _accuracy(place, size)
-        for name in place.scorers(size):
-            yield from _examine(place, name, size) if name != "orm" else ()
+        for name in trial.scorers(size):
+            yield _fit(trial, name, size, epochs)
+        yield from _score(trial, size)
+        yield _accuracy(trial, size)
+        for name in trial.scorers(size):
+            yield from _examine(trial, name, size) if name != "orm" else ()
     for size in config.search_sizes:
         for n in config.search_n:
-            yield from (_search(place, size, method, n) for method in METHODS)
+            yield from (_search(trial, size, method, n) for method in METHODS)
 
 
 def _command(title: str, name: str, config: object, made: str, run: Callable[[], None]) -> Step:
     return Step(title, Path(made), run, command_line(name, config))
 
 
-def _generate(place: Place, prompts: str, out: str, n: int, seed: int) -> Step:
+def _generate(trial: ProcessTrial, prompts: str, out: str, n: int, seed: int) -> Step:
     config = Generate(
-        policy=place.at("policy"),
-        data=place.at(f"{prompts}.jsonl"),
-        out=place.at(f"{out}.jsonl"),
+        policy=trial.at("policy"),
+        data=trial.at(f"{prompts}.jsonl"),
+        out=trial.at(f"{out}.jsonl"),
         n=n,
         top_p=TOP_P,
         max_new_tokens=ROOM,
@@ -88,31 +84,31 @@ def _generate(place: Place, prompts: str, out: str, n: int, seed: int) -> Step:
     return _command(f"sample {n} a problem", "generate", config, config.out, lambda: generating.run(config))
 
 
-def _automatic_labels(place: Place) -> Iterator[Step]:
+def _automatic_labels(trial: ProcessTrial) -> Iterator[Step]:
     """Label by rollouts twice: all of them, and again, from the cache, only as many as decide a label."""
-    config = place.config
+    config = trial.config
     for name, early in (("rollouts", False), ("rollouts-early", True)):
         labels = LabelSteps(
-            policy=place.at("policy"),
-            data=place.at("to-label.jsonl"),
-            out=place.at(f"{name}.jsonl"),
+            policy=trial.at("policy"),
+            data=trial.at("to-label.jsonl"),
+            out=trial.at(f"{name}.jsonl"),
             n=config.rollouts,
             stop_early=early,
             top_p=TOP_P,
             max_new_tokens=ROOM,
-            seed=place.seed,
-            cache=place.at("rollouts.sqlite"),
+            seed=trial.seed,
+            cache=trial.at("rollouts.sqlite"),
             chunk_rows=500,
         )
         yield _command(f"label by {name}", "label-steps", labels, labels.out, partial(labelling.run, labels))
     yield Step(
         "write the automatic labels",
-        Path(place.at("automatic-soft.jsonl")),
-        lambda: write_variants(place.at("rollouts.jsonl"), place.folder),
+        Path(trial.at("automatic-soft.jsonl")),
+        lambda: write_variants(trial.at("rollouts.jsonl"), trial.folder),
     )
 
 
-def _fit(place: Place, name: str, size: int, epochs: float) -> Step:
+def _fit(trial: ProcessTrial, name: str, size: int, epochs: float) -> Step:
     training = TrainingConfig(
         learning_rate=1e-3,
         weight_decay=0.05,
@@ -121,10 +117,10 @@ def _fit(place: Place, name: str, size: int, epochs: float) -> Step:
         early_stopping=10,  # evaluations, of which there are ten: all are made, and the best weights kept
         evaluation_share=min(0.1, MOST_HELD_OUT / size),
         tensorboard=False,
-        seed=place.seed,
+        seed=trial.seed,
     )
-    data = place.at("labelled.jsonl" if name in LEARNERS else f"automatic-{name}.jsonl")
-    out, body = place.at(f"{name}-{size}"), BodyConfig(name=place.at("policy"))
+    data = trial.at("labelled.jsonl" if name in LEARNERS else f"automatic-{name}.jsonl")
+    out, body = trial.at(f"{name}-{size}"), BodyConfig(name=trial.at("policy"))
     made = str(Path(out) / "result.json")
     title = f"train {name} on {size} solutions"
     if name == "orm":
@@ -138,14 +134,14 @@ def _fit(place: Place, name: str, size: int, epochs: float) -> Step:
     return _command(title, "train process", labelled, made, lambda: training_steps.run_process(labelled))
 
 
-def _score(place: Place, size: int) -> Iterator[Step]:
+def _score(trial: ProcessTrial, size: int) -> Iterator[Step]:
     """Add the models' scores one after another; the last file has them all."""
-    data = place.at("pool.jsonl")
-    for name in place.scorers(size):
+    data = trial.at("pool.jsonl")
+    for name in trial.scorers(size):
         config = ScoreFile(
-            scorer=place.at(f"{name}-{size}"),
+            scorer=trial.at(f"{name}-{size}"),
             data=data,
-            out=place.at(f"scored-{size}-{name}.jsonl"),
+            out=trial.at(f"scored-{size}-{name}.jsonl"),
             column=name,
             chunk_rows=16,
         )
@@ -159,75 +155,56 @@ def _score(place: Place, size: int) -> Iterator[Step]:
         data = config.out
     yield Step(
         f"make the outcome score of {size} a probability",
-        Path(place.scored(size)),
-        partial(write_probabilities, place, size, data),
+        Path(trial.scored(size)),
+        partial(write_probabilities, trial, size, data),
     )
 
 
-def _accuracy(place: Place, size: int) -> Step:
+def _accuracy(trial: ProcessTrial, size: int) -> Step:
     config = Accuracy(
-        data=place.scored(size),
-        out=place.at(f"accuracy-{size}"),
-        score=place.scorers(size),
+        data=trial.scored(size),
+        out=trial.at(f"accuracy-{size}"),
+        score=trial.scorers(size),
         correct="correct",
-        seed=place.seed,
+        seed=trial.seed,
     )
     made = str(Path(config.out) / accuracy.REPORT)
     return _command(f"accuracy at {size}", "accuracy", config, made, lambda: accuracy.run(config))
 
 
-def _examine(place: Place, name: str, size: int) -> Iterator[Step]:
+def _examine(trial: ProcessTrial, name: str, size: int) -> Iterator[Step]:
     """Seek first errors below 0.5, and below the threshold that training chose on its held-out solutions."""
     for how in ("plain", "calibrated"):
-        out = place.at(f"process-eval-{name}-{size}-{how}")
+        out = trial.at(f"process-eval-{name}-{size}-{how}")
 
         def run(how: str = how, out: str = out) -> None:
-            process_eval.run(_examination(place, name, size, how, out))
+            process_eval.run(_examination(trial, name, size, how, out))
 
         yield Step(f"first errors by {name} of {size}, {how}", Path(out) / process_eval.REPORT, run)
 
 
-def _examination(place: Place, name: str, size: int, how: str, out: str) -> ProcessEval:
-    model = place.at(f"{name}-{size}")
+def _examination(trial: ProcessTrial, name: str, size: int, how: str, out: str) -> ProcessEval:
+    model = trial.at(f"{name}-{size}")
     sidecar = read_sidecar(model)
     threshold = 0.5 if how == "plain" or sidecar is None else sidecar.threshold
     return ProcessEval(
-        scorer=model, data=place.at("examined.jsonl"), threshold=threshold, out=out, seed=place.seed
+        scorer=model, data=trial.at("examined.jsonl"), threshold=threshold, out=out, seed=trial.seed
     )
 
 
-def _search(place: Place, size: int, method: str, n: int) -> Step:
+def _search(trial: ProcessTrial, size: int, method: str, n: int) -> Step:
     config = Search(
-        policy=place.at("policy"),
-        scorer=place.at(f"prm-{size}"),
-        data=place.at("prompts.jsonl"),
-        out=place.at(f"search-{size}-{method}-{n}.jsonl"),
+        policy=trial.at("policy"),
+        scorer=trial.at(f"prm-{size}"),
+        data=trial.at("prompts.jsonl"),
+        out=trial.at(f"search-{size}-{method}-{n}.jsonl"),
         method=method,  # type: ignore[arg-type]  # one of METHODS
         n=n,
         width=WIDTH,
         top_p=TOP_P,
         max_new_tokens=ROOM,
-        seed=place.seed + 2_000,
+        seed=trial.seed + 2_000,
         chunk_prompts=max(1, 1024 // n),
     )
     title = f"search by {method} of {n} with prm of {size}"
     return _command(title, "search", config, config.out, lambda: searching.run(config))
-
-
-def make(todo: Sequence[Step], folder: Path) -> None:
-    """Do the steps that are not done; what the commands print goes to a log."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "log.txt").open("a", encoding="utf-8") as log:
-        for step in todo:
-            if step.made.exists():
-                step.check()
-                continue
-            began = perf_counter()
-            with redirect_stdout(log), redirect_stderr(log):
-                sys.stdout.write(f"\n# {step.title}\n{step.command}\n")
-                step.make()
-            seconds = perf_counter() - began
-            sys.stdout.write(f"{folder}: {step.title}: {seconds:.1f} s\n")
-            sys.stdout.flush()
-            with (folder / "seconds.jsonl").open("a", encoding="utf-8") as times:
-                times.write(json.dumps({"step": step.title, "seconds": round(seconds, 1)}) + "\n")

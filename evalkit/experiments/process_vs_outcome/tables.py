@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from evalkit.evaluation.process import REPORT
+from evalkit.experiments.process_vs_outcome.config import ProcessVsOutcome
 from evalkit.experiments.process_vs_outcome.labels import agreement
 from evalkit.experiments.process_vs_outcome.samples import (
     MAJORITY,
     PASS,
     Curves,
-    Pool,
+    SolutionPool,
     Way,
     by_aggregation,
     curves,
@@ -23,7 +24,7 @@ from evalkit.experiments.process_vs_outcome.samples import (
     sizes_up_to,
 )
 from evalkit.experiments.process_vs_outcome.steps import METHODS
-from evalkit.experiments.process_vs_outcome.world import LEARNERS, Place, ProcessVsOutcome
+from evalkit.experiments.process_vs_outcome.world import LEARNERS, ProcessTrial
 from evalkit.report.csv import write_csv
 from evalkit.search.budget import Budget
 from rewards.files import read_rows
@@ -37,10 +38,10 @@ MIDDLE = 16
 def write_tables(config: ProcessVsOutcome) -> list[Curves]:
     """Write every table of a finished run, and return the curves."""
     out = Path(config.out)
-    places = [Place(config, seed) for seed in config.seeds]
+    trials = [ProcessTrial(config, seed) for seed in config.seeds]
     measured, aggregations, diagnoses = [], [], []
     for size in config.sizes:
-        pools = {one.seed: read_pool(one.scored(size), one.scorers(size)) for one in places}
+        pools = {one.seed: read_pool(one.scored(size), one.scorers(size)) for one in trials}
         measured.append(curves(size, pools))
         aggregations += _aggregations(size, pools)
         diagnoses += _diagnoses(size, pools)
@@ -49,10 +50,10 @@ def write_tables(config: ProcessVsOutcome) -> list[Curves]:
         "differences": [row for one in measured for row in _difference_rows(one, config.seeds)],
         "aggregations": aggregations,
         "choices": diagnoses,
-        "first_errors": [row for place in places for row in _first_errors(place)],
-        "automatic_labels": [row for place in places for row in _agreements(place)],
-        "search": [row for place in places for row in _searches(place)],
-        "training": [row for place in places for row in _trainings(place)],
+        "first_errors": [row for trial in trials for row in _first_errors(trial)],
+        "automatic_labels": [row for trial in trials for row in _agreements(trial)],
+        "search": [row for trial in trials for row in _searches(trial)],
+        "training": [row for trial in trials for row in _trainings(trial)],
     }
     for name, rows in tables.items():
         write_csv(out / f"{name}.csv", [_rounded(row) for row in rows])
@@ -110,7 +111,7 @@ def _difference_rows(measured: Curves, seeds: Sequence[int]) -> Iterator[dict[st
             }
 
 
-def _aggregations(size: int, pools: Mapping[int, Pool]) -> Rows:
+def _aggregations(size: int, pools: Mapping[int, SolutionPool]) -> Rows:
     found = [(seed, by_aggregation(pool), sizes_up_to(pool.correct.shape[1])) for seed, pool in pools.items()]
     return [
         {"solutions": size, "seed": seed, "aggregation": how, "n": n, "accuracy": float(value)}
@@ -120,7 +121,7 @@ def _aggregations(size: int, pools: Mapping[int, Pool]) -> Rows:
     ]
 
 
-def _diagnoses(size: int, pools: Mapping[int, Pool]) -> Rows:
+def _diagnoses(size: int, pools: Mapping[int, SolutionPool]) -> Rows:
     return [
         {"solutions": size, "seed": seed, "scorer": name, **asdict(diagnose(pool, name))}
         for seed, pool in pools.items()
@@ -128,17 +129,17 @@ def _diagnoses(size: int, pools: Mapping[int, Pool]) -> Rows:
     ]
 
 
-def _first_errors(place: Place) -> Iterator[dict[str, object]]:
-    for size in place.config.sizes:
-        for name in place.scorers(size):
+def _first_errors(trial: ProcessTrial) -> Iterator[dict[str, object]]:
+    for size in trial.config.sizes:
+        for name in trial.scorers(size):
             if name == "orm":
                 continue
             for how in ("plain", "calibrated"):
-                report = _json(Path(place.at(f"process-eval-{name}-{size}-{how}")) / REPORT)
+                report = _json(Path(trial.at(f"process-eval-{name}-{size}-{how}")) / REPORT)
                 first, ends = report["first_error"], report["intervals"]
                 yield {
                     "solutions": size,
-                    "seed": place.seed,
+                    "seed": trial.seed,
                     "scorer": name,
                     "which": how,
                     "threshold": report["threshold"],
@@ -153,18 +154,18 @@ def _first_errors(place: Place) -> Iterator[dict[str, object]]:
                 }
 
 
-def _agreements(place: Place) -> Iterator[dict[str, object]]:
-    files = (place.at(f"{name}.jsonl") for name in ("rollouts", "rollouts-early", "labelled"))
-    yield from ({"seed": place.seed, **row} for row in agreement(*files))
+def _agreements(trial: ProcessTrial) -> Iterator[dict[str, object]]:
+    files = (trial.at(f"{name}.jsonl") for name in ("rollouts", "rollouts-early", "labelled"))
+    yield from ({"seed": trial.seed, **row} for row in agreement(*files))
 
 
-def _searches(place: Place) -> Iterator[dict[str, object]]:
+def _searches(trial: ProcessTrial) -> Iterator[dict[str, object]]:
     """Yield what a search found and spent, a problem on average."""
-    config = place.config
+    config = trial.config
     for size in config.search_sizes:
         for n in config.search_n:
             for method in METHODS:
-                rows = list(read_rows(place.at(f"search-{size}-{method}-{n}.jsonl")))
+                rows = list(read_rows(trial.at(f"search-{size}-{method}-{n}.jsonl")))
                 budget = Budget()
                 for row in rows:
                     budget.add(row.column("budget"))  # type: ignore[arg-type]  # the command wrote it
@@ -179,7 +180,7 @@ def _searches(place: Place) -> Iterator[dict[str, object]]:
                 }
                 yield {
                     "solutions": size,
-                    "seed": place.seed,
+                    "seed": trial.seed,
                     "method": method,
                     "n": n,
                     **chosen,
@@ -190,17 +191,17 @@ def _searches(place: Place) -> Iterator[dict[str, object]]:
                 }
 
 
-def _trainings(place: Place) -> Iterator[dict[str, object]]:
-    policy = _json(Path(place.at("policy")) / "world.json")["report"]
-    yield {"seed": place.seed, "model": "policy", "updates": policy["updates"], **{
+def _trainings(trial: ProcessTrial) -> Iterator[dict[str, object]]:
+    policy = _json(Path(trial.at("policy")) / "world.json")["report"]
+    yield {"seed": trial.seed, "model": "policy", "updates": policy["updates"], **{
         name: policy[name] for name in ("distance", "slips", "parameters")
     }}  # fmt: skip
-    for size in place.config.sizes:
-        for name in place.scorers(size):
-            result = _json(Path(place.at(f"{name}-{size}")) / "result.json")
+    for size in trial.config.sizes:
+        for name in trial.scorers(size):
+            result = _json(Path(trial.at(f"{name}-{size}")) / "result.json")
             held = result["evaluation"]
             yield {
-                "seed": place.seed,
+                "seed": trial.seed,
                 "model": name,
                 "solutions": size,
                 "updates": result["steps"],

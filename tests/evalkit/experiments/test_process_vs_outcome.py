@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evalkit.experiments.process_vs_outcome import __main__ as process_vs_outcome
+from evalkit.experiments.process_vs_outcome import experiment
 from evalkit.experiments.process_vs_outcome import steps as process_vs_outcome_steps
 from evalkit.experiments.process_vs_outcome import world as process_vs_outcome_world
+from evalkit.experiments.process_vs_outcome.config import ProcessVsOutcome
 from evalkit.experiments.process_vs_outcome.labels import agreement
-from evalkit.experiments.process_vs_outcome.samples import Pool, Way, accuracies, curves, diagnose
-from evalkit.experiments.process_vs_outcome.world import ProcessVsOutcome
+from evalkit.experiments.process_vs_outcome.samples import SolutionPool, Way, accuracies, curves, diagnose
 from evalkit.testbeds.world_models import Schooling
 from rewards.errors import ConfigError
 from rewards.files import read_rows, write_rows
@@ -47,8 +47,8 @@ def done(tmp_path_factory):
         with pytest.MonkeyPatch.context() as killing:
             killing.setattr(process_vs_outcome_steps.process_eval, "run", interrupted)
             with pytest.raises(KeyboardInterrupt):
-                process_vs_outcome.main(config)
-        process_vs_outcome.main(config)
+                experiment.run(config)
+        experiment.run(config)
     return config
 
 
@@ -108,7 +108,7 @@ def test_both_models_learn_from_the_same_solutions(done):
             assert prm["updates"] == orm["updates"]
 
 
-POOL = Pool(
+POOL = SolutionPool(
     correct=np.array([[1.0, 0, 0, 1], [0.0, 0, 0, 1]]),
     sound=np.array([[1.0, 0, 0, 0], [0.0, 0, 0, 1]]),
     answers=np.array([[3, 4, 4, 3], [5, 5, 5, 6]]),
@@ -174,4 +174,4 @@ def test_agreement_by_hand(tmp_path):
 )
 def test_settings_that_do_not_fit_are_refused(change, said):
     with pytest.raises(ConfigError, match=said):
-        process_vs_outcome.main(replace(SMALL, **change))
+        experiment.run(replace(SMALL, **change))

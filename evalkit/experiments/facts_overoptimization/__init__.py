@@ -1,0 +1,1 @@
+"""Overoptimization against reward model size and labels in the world of facts."""
