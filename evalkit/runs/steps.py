@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 
-from evalkit.runs.terminal import say
+from evalkit.runs.terminal import say, warn
 
 LOG, SECONDS = "log.txt", "seconds.jsonl"
 """In the folder of a run: what its steps print, and how long each took."""
@@ -43,9 +43,13 @@ def run_steps(steps: Iterable[Step], folder: Path) -> None:
             say(f"{folder}: {step.title}")
             sys.stdout.flush()
             began = perf_counter()
-            with redirect_stdout(log), redirect_stderr(log):
-                say(f"\n# {step.title}\n{step.command}")
-                step.make()
+            log.write(f"\n# {step.title}\n" + (f"$ {step.command}\n" if step.command else ""))
+            try:
+                with redirect_stdout(log), redirect_stderr(log):
+                    step.make()
+            except SystemExit as stop:
+                warn(f"{step.title}: stopped with {stop.code}; {folder / LOG} ends with the reason")
+                raise
             with (folder / SECONDS).open("a", encoding="utf-8") as times:
                 seconds = round(perf_counter() - began, 1)
                 times.write(json.dumps({"step": step.title, "seconds": seconds}) + "\n")

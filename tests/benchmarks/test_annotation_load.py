@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 import pytest
 
-from evalkit.experiments.simulated_annotators.__main__ import Deed, annotation_server
+from evalkit.experiments.simulated_annotators.annotators import Deed, annotation_server
 from rewards.files import read_rows
 from tests.benchmarks.conftest import write_results
 from tests.evalkit.annotation.annotation_crowd import check_accounts, server_options, write_tasks

@@ -3,7 +3,6 @@
 Win rates are the first system's.
 """
 
-import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from evalkit.experiments.simulated_annotators.world import (
     people_win_rate,
     votes,
 )
-from evalkit.runs.files import atomic_write
+from evalkit.report.csv import write_csv
 from rewards.files import read_rows
 
 PERSON = "human:"
@@ -136,46 +135,14 @@ def _known(
 
 def write_table(studies: Sequence[Sequence[Known]], seed: int, path: Path) -> None:
     """Write truth and interval side by side; `seed` is the first study's."""
-    with atomic_write(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["seed", "figure", "command", "truth", "estimate", "low", "high", "holds"])
-        for number, known in enumerate(studies, seed):
-            for one in known:
-                numbers = [
-                    "" if value is None else round(value, 4)
-                    for value in (one.truth, one.mean, one.low, one.high)
-                ]
-                writer.writerow([number, one.name, one.command, *numbers, _holds(one)])
-
-
-def draw(studies: Sequence[Sequence[Known]], level: float, path: Path) -> None:
-    """Draw each figure's interval in every study, and the truth that it is to hold."""
-    from matplotlib.figure import Figure
-
-    from evalkit.report.style import COLOURS
-
-    rows = [(told, truth) for told in zip(*studies, strict=True) if (truth := told[0].truth) is not None]
-    figure = Figure(figsize=(9.0, 1.4 + 0.42 * len(rows)), dpi=150, layout="constrained")
-    axes = figure.subplots()
-    for place, (told, truth) in enumerate(rows):
-        for number, one in enumerate(told):
-            height = place + 0.62 * ((number + 0.5) / len(told) - 0.5)
-            colour = COLOURS[0] if one.low <= truth <= one.high else COLOURS[1]
-            axes.plot([one.low, one.high], [height, height], color=colour, linewidth=1.6)
-            axes.plot(one.mean, height, "o", color=colour, markersize=3)
-        axes.plot([truth, truth], [place - 0.42, place + 0.42], color="black", linewidth=1.4)
-    axes.set_yticks(range(len(rows)), [told[0].name for told, _ in rows], fontsize=9)
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlim(-0.05, 1)
-    figure.supxlabel(
-        f"{level:.0%} intervals of {len(studies)} studies; the black stroke is the truth, orange misses it",
-        fontsize=10,
-    )
-    axes.grid(axis="x", color="#E0E0E0", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=0)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    figure.savefig(path)
+    rows = []
+    for number, known in enumerate(studies, seed):
+        for one in known:
+            numbers = {"truth": one.truth, "estimate": one.mean, "low": one.low, "high": one.high}
+            rounded = {name: None if value is None else round(value, 4) for name, value in numbers.items()}
+            named = {"seed": number, "figure": one.name, "command": one.command}
+            rows.append({**named, **rounded, "holds": _holds(one)})
+    write_csv(path, rows)
 
 
 def _holds(one: Known) -> str:

@@ -8,14 +8,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from evalkit.report.style import COLOURS
 from rewards.intervals import Resampling, percentile_interval
 from rewards.selection.best_of_n import expected_best_of_n_batch
 
@@ -219,26 +216,3 @@ def _ends(resampled: Floats, level: float) -> dict[str, float | None]:
     known = resampled[~np.isnan(resampled)]
     low, high = percentile_interval(known if len(known) else None, level)
     return {"low": low, "high": high}
-
-
-def draw(values: Sequence[Mapping[str, object]], learnt: Sequence[str], path: Path) -> None:
-    """Draw every figure of every scorer with its interval, learnt scorers in colour, baselines grey."""
-    names = list(dict.fromkeys(str(row["scorer"]) for row in values))
-    figure = Figure(figsize=(13.5, 1.6 + 0.3 * len(names)), dpi=110, layout="constrained")
-    panels = figure.subplots(1, len(FIGURES), sharey=True)
-    for axes, (name, title) in zip(panels, FIGURES.items(), strict=True):
-        rows = {str(row["scorer"]): row for row in values if row["figure"] == name}
-        for height, scorer in enumerate(names):
-            row = rows[scorer]
-            colour = COLOURS[0] if scorer in learnt else COLOURS[6]
-            if row["low"] is not None:
-                axes.plot([row["low"], row["high"]], [height, height], color=colour, linewidth=2)
-            axes.plot([row["value"]], [height], "o", color=colour, markersize=5)
-        chance = float(str(rows["constant"]["value"]))
-        axes.axvline(chance, color="#404040", linewidth=0.8, linestyle="dotted")
-        axes.set_title(title, fontsize=10)
-        axes.spines[["right", "top"]].set_visible(False)
-    panels[0].set_yticks(range(len(names)), names)
-    panels[0].invert_yaxis()
-    figure.supxlabel("share, with 95 % interval over problems; dotted: chance", fontsize=10)
-    figure.savefig(path)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
-PATIENCE = 60.0
-"""Seconds for which a server that is away is waited for."""
+from evalkit.experiments.simulated_annotators.config import PATIENCE
 
 _LATER = (502, 503, 504)
 
@@ -29,11 +28,11 @@ class Page:
     """The whole of it."""
 
 
-class RefusedError(RuntimeError):
+class PageRefusedError(RuntimeError):
     """The server did not do what an annotator asked."""
 
 
-class Browser:
+class PageBrowser:
     """One annotator's connection: keeps the cookie, and asks again where the server went away."""
 
     def __init__(self, link: str, patience: float = PATIENCE) -> None:
@@ -57,14 +56,14 @@ class Browser:
         """Open the personal link."""
         status, headers, _ = self._ask("GET", self._link)
         if status != 303:
-            raise RefusedError(f"signing in: {status}")
+            raise PageRefusedError(f"signing in: {status}")
         self._cookie = headers["Set-Cookie"].partition(";")[0]
 
     def page(self) -> Page:
         """Look at the task in hand."""
         status, _, body = self._ask("GET", "/")
         if status != 200:
-            raise RefusedError(f"the page: {status}")
+            raise PageRefusedError(f"the page: {status}")
         page = read_page(body.decode())
         self._csrf = str(page.data["csrf"])
         return page
@@ -80,7 +79,7 @@ class Browser:
         status, _, body = self._ask("POST", f"/{kind}", json.dumps(said).encode(), headers)
         told = json.loads(body)
         if status != 200:
-            raise RefusedError(f"{kind}: {status} {told}")
+            raise PageRefusedError(f"{kind}: {status} {told}")
         return str(told["state"])
 
     def _ask(
@@ -109,11 +108,11 @@ class Browser:
                     self.tries = 0
                     continue
             if time.monotonic() > end:
-                raise RefusedError(f"{method}: no answer within {self._patience} s")
+                raise PageRefusedError(f"{method}: no answer within {self._patience} s")
             time.sleep(0.1)
 
 
-class _Reader(HTMLParser):
+class _PageReader(HTMLParser):
     """Gathers the script's data, the prompt and the answers as they were written."""
 
     def __init__(self) -> None:
@@ -159,7 +158,7 @@ class _Reader(HTMLParser):
 
 def read_page(text: str) -> Page:
     """Read a page as a browser does: its data and what is to be seen."""
-    reader = _Reader()
+    reader = _PageReader()
     reader.feed(text)
     reader.close()
     answers = tuple(answer.strip() for answer in reader.answers)

@@ -131,7 +131,7 @@ JUDGE = Flattered()
 
 
 @dataclass(frozen=True)
-class Pair:
+class AnswerPair:
     """What two systems answered to one prompt."""
 
     id: str
@@ -142,7 +142,7 @@ class Pair:
     first_better: bool
 
 
-def pairs(seed: int, count: int, start: int = 0, kinds: Sequence[int] = (0, 1)) -> Iterator[Pair]:
+def pairs(seed: int, count: int, start: int = 0, kinds: Sequence[int] = (0, 1)) -> Iterator[AnswerPair]:
     """Yield comparisons, drawn independently of each other.
 
     Args:
@@ -166,7 +166,7 @@ def pairs(seed: int, count: int, start: int = 0, kinds: Sequence[int] = (0, 1)) 
             for one, system in zip(ordered, SYSTEMS, strict=True)
         ]
         prompt = f"Note {number}: what do you make of the {chance.choice(THINGS)}?"
-        yield Pair(f"n{number}", prompt, (answers[0], answers[1]), kind, first_better)
+        yield AnswerPair(f"n{number}", prompt, (answers[0], answers[1]), kind, first_better)
 
 
 def left_is_better(left: str, right: str) -> tuple[bool, int]:

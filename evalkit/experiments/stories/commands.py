@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evalkit.experiments.stories.config import Stories
 from rewards.errors import ConfigError
 
 GIRLS = ("Lily", "Mia", "Sara", "Anna", "Amy", "Sue", "Lucy", "Jane")
@@ -41,7 +42,7 @@ def _member(scorer: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class CommandLine:
     """One command line, which is done when a mark of its name says so."""
 
     name: str
@@ -55,7 +56,7 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
-class Reward:
+class StoryReward:
     """One of the two rewards that stories are improved by."""
 
     name: str
@@ -76,51 +77,36 @@ METHODS = {"dpo": "DPO", "rso": "RSO", "ppo": "PPO", "best-of-n": "best-of-n"}
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
-    """How much of everything."""
+class StoriesTrial:
+    """The whole experiment: its settings, its files and its rewards."""
 
-    reward_prompts: int
-    prompts: int
-    held_out: int
-    samples: int
-    tokens: int
-    episodes: int
-    rso_samples: int
-    rso_updates: int
-    rounds: int
-    epochs: int
-    reward_epochs: int
-    buffer: int
+    config: Stories
 
-
-@dataclass(frozen=True, slots=True)
-class Course:
-    """The whole experiment: which model, where, how much, by which random numbers."""
-
-    model: str
-    work: Path
-    sizes: Sizes
-    seed: int
+    @property
+    def work(self) -> Path:
+        """The folder of the run."""
+        return Path(self.config.work)
 
     def path(self, *parts: str) -> str:
         """Return a path in the folder of the run, as it stands in commands."""
         return str(self.work.joinpath(*parts))
 
     @property
-    def rewards(self) -> tuple[Reward, Reward]:
+    def rewards(self) -> tuple[StoryReward, StoryReward]:
         """The rule, which is its own truth, and the model, which learnt from labels by another rule."""
         return (
-            Reward("rule", "kind words", KINDNESS, KINDNESS, 0.5, 0.05, "tournament"),
-            Reward("model", "a trained reward model", self.path("reward"), tale(), 0.5, 0.1, "first-round"),
+            StoryReward("rule", "kind words", KINDNESS, KINDNESS, 0.5, 0.05, "tournament"),
+            StoryReward(
+                "model", "a trained reward model", self.path("reward"), tale(), 0.5, 0.1, "first-round"
+            ),
         )
 
 
-def write_prompts(sizes: Sizes, seed: int) -> dict[str, list[str]]:
+def write_prompts(config: Stories) -> dict[str, list[str]]:
     """Return beginnings of stories: for the reward models, to learn from, and held out; none twice.
 
     Args:
-        sizes: How many of each.
-        seed: Of their order; it is the same for all numbers.
+        config: How many of each, and the seed of their order, which is the same for all numbers.
 
     Raises:
         ConfigError: There are not so many.
@@ -133,67 +119,67 @@ def write_prompts(sizes: Sizes, seed: int) -> dict[str, list[str]]:
         beginnings.append(f"{name} and {friend} were at the {place}. It was a sunny day.")
     for (name, _), thing in product(names, THINGS):
         beginnings += [f"{name} had a {thing}.", f"{name} liked to play with a {thing}."]
-    order = np.random.default_rng([seed, 0]).permutation(len(beginnings))
+    order = np.random.default_rng([config.seed, 0]).permutation(len(beginnings))
     shuffled = [beginnings[place] for place in order]
-    ends = np.cumsum([0, sizes.held_out, sizes.reward_prompts, sizes.prompts])
+    ends = np.cumsum([0, config.held_out, config.reward_prompts, config.prompts])
     if ends[-1] > len(beginnings):
         raise ConfigError(f"there are {len(beginnings)} beginnings of stories, and {ends[-1]} are asked for")
     parts = ("held-out", "reward-prompts", "prompts")
     return {name: shuffled[ends[at] : ends[at + 1]] for at, name in enumerate(parts)}
 
 
-def commands(course: Course) -> Iterator[Command]:
+def commands(trial: StoriesTrial) -> Iterator[CommandLine]:
     """Yield all commands in order; each reads files of those before it."""
-    yield from _reward_model(course, "reward", course.seed)
-    yield from _reward_model(course, "judge", course.seed + 1)
-    yield _generate(course, "samples", "prompts", course.seed + 2)
-    for reward in course.rewards:
-        yield from _policies(course, reward)
-        yield _compare(course, reward)
+    yield from _reward_model(trial, "reward", trial.config.seed)
+    yield from _reward_model(trial, "judge", trial.config.seed + 1)
+    yield _generate(trial, "samples", "prompts", trial.config.seed + 2)
+    for reward in trial.rewards:
+        yield from _policies(trial, reward)
+        yield _compare(trial, reward)
 
 
-def _generate(course: Course, name: str, prompts: str, seed: int) -> Command:
-    sizes = course.sizes
-    arguments = ("generate", "--policy", course.model, "--data", course.path(f"{prompts}.jsonl"))
-    drawn = ("--n", str(sizes.samples), "--max_new_tokens", str(sizes.tokens), "--seed", str(seed))
-    out = ("--out", course.path(f"{name}.jsonl"))
-    return Command(f"{name}-drawn", "tell stories to the prompts", (*arguments, *drawn, *out))
+def _generate(trial: StoriesTrial, name: str, prompts: str, seed: int) -> CommandLine:
+    config = trial.config
+    arguments = ("generate", "--policy", trial.config.model, "--data", trial.path(f"{prompts}.jsonl"))
+    drawn = ("--n", str(config.samples), "--max_new_tokens", str(config.tokens), "--seed", str(seed))
+    out = ("--out", trial.path(f"{name}.jsonl"))
+    return CommandLine(f"{name}-drawn", "tell stories to the prompts", (*arguments, *drawn, *out))
 
 
-def _reward_model(course: Course, name: str, seed: int) -> Iterator[Command]:
+def _reward_model(trial: StoriesTrial, name: str, seed: int) -> Iterator[CommandLine]:
     """Yield the commands from stories to a reward model with its report card."""
-    yield _generate(course, f"{name}-samples", "reward-prompts", seed)
+    yield _generate(trial, f"{name}-samples", "reward-prompts", seed)
     noisy = tale(seed)
-    labels, test = course.path(f"{name}-labels.jsonl"), course.path("held-out-labels.jsonl")
-    yield _score(course, f"{name}-scored", noisy, f"{name}-samples")
-    yield _pair(course, f"{name}-labels", f"{name}-scored", seed)
+    labels, test = trial.path(f"{name}-labels.jsonl"), trial.path("held-out-labels.jsonl")
+    yield _score(trial, f"{name}-scored", noisy, f"{name}-samples")
+    yield _pair(trial, f"{name}-labels", f"{name}-scored", seed)
     if name == "reward":
-        yield _generate(course, "held-out-samples", "held-out", seed + 100)
-        yield _score(course, "held-out-scored", tale(), "held-out-samples")
-        yield _pair(course, "held-out-labels", "held-out-scored", seed)
-    training = _training(course.sizes.reward_epochs, 1e-3, seed)
-    body = ("--body.name", course.model, "--evaluation_data", test)
-    yield Command(
+        yield _generate(trial, "held-out-samples", "held-out", seed + 100)
+        yield _score(trial, "held-out-scored", tale(), "held-out-samples")
+        yield _pair(trial, "held-out-labels", "held-out-scored", seed)
+    training = _training(trial.config.reward_epochs, 1e-3, seed)
+    body = ("--body.name", trial.config.model, "--evaluation_data", test)
+    yield CommandLine(
         f"{name}-trained",
         "train a reward model on noisy labels",
-        ("train", "outcome", "--data", labels, "--out", course.path(name), *body, *training),
+        ("train", "outcome", "--data", labels, "--out", trial.path(name), *body, *training),
     )
-    yield Command(
+    yield CommandLine(
         f"{name}-evaluated",
         "its accuracy on held-out labels without noise",
-        ("evaluate", "--scorer", course.path(name), "--data", test, "--out", course.path(f"{name}-card")),
+        ("evaluate", "--scorer", trial.path(name), "--data", test, "--out", trial.path(f"{name}-card")),
     )
 
 
-def _score(course: Course, name: str, scorer: str, samples: str) -> Command:
-    data, out = course.path(f"{samples}.jsonl"), course.path(f"{name}.jsonl")
-    return Command(name, "score them", ("score", "--scorer", scorer, "--data", data, "--out", out))
+def _score(trial: StoriesTrial, name: str, scorer: str, samples: str) -> CommandLine:
+    data, out = trial.path(f"{samples}.jsonl"), trial.path(f"{name}.jsonl")
+    return CommandLine(name, "score them", ("score", "--scorer", scorer, "--data", data, "--out", out))
 
 
-def _pair(course: Course, name: str, scored: str, seed: int, pairs: str = "first-round") -> Command:
-    data, out = course.path(f"{scored}.jsonl"), course.path(f"{name}.jsonl")
-    how = ("--k", str(course.sizes.samples), "--pairs", pairs, "--seed", str(seed))
-    return Command(name, "pair them at random", ("select", "--data", data, *how, "--out", out))
+def _pair(trial: StoriesTrial, name: str, scored: str, seed: int, pairs: str = "first-round") -> CommandLine:
+    data, out = trial.path(f"{scored}.jsonl"), trial.path(f"{name}.jsonl")
+    how = ("--k", str(trial.config.samples), "--pairs", pairs, "--seed", str(seed))
+    return CommandLine(name, "pair them at random", ("select", "--data", data, *how, "--out", out))
 
 
 def _training(epochs: int, learning_rate: float, seed: int) -> tuple[str, ...]:
@@ -203,55 +189,55 @@ def _training(epochs: int, learning_rate: float, seed: int) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _policies(course: Course, reward: Reward) -> Iterator[Command]:
+def _policies(trial: StoriesTrial, reward: StoryReward) -> Iterator[CommandLine]:
     """Yield a command a method; DPO's pairs come before it, the others make their own."""
-    sizes, seed = course.sizes, course.seed
+    config, seed = trial.config, trial.config.seed
     scored, pairs = f"{reward.name}-scored", f"{reward.name}-pairs"
-    yield _score(course, scored, reward.scorer, "samples")
-    yield _pair(course, pairs, scored, seed, reward.pairs)
-    prompts = ("--data", course.path("prompts.jsonl"), "--scorer", reward.scorer)
-    drawing = ("--drawing.max_new_tokens", str(sizes.tokens))
-    fitted = _training(sizes.epochs, 1e-4, seed)
+    yield _score(trial, scored, reward.scorer, "samples")
+    yield _pair(trial, pairs, scored, seed, reward.pairs)
+    prompts = ("--data", trial.path("prompts.jsonl"), "--scorer", reward.scorer)
+    drawing = ("--drawing.max_new_tokens", str(config.tokens))
+    fitted = _training(config.epochs, 1e-4, seed)
     beta = ("--dpo.beta", "0.1")
     options: dict[str, tuple[str, ...]] = {
-        "dpo": ("--data", course.path(f"{pairs}.jsonl"), *beta, *fitted, "--probe.scorer", reward.scorer),
+        "dpo": ("--data", trial.path(f"{pairs}.jsonl"), *beta, *fitted, "--probe.scorer", reward.scorer),
         "rso": (
-            *prompts, "--n", str(sizes.rso_samples), "--k", "6", "--pairs", "all",
+            *prompts, "--n", str(config.rso_samples), "--k", "6", "--pairs", "all",
             "--beta", f"{reward.beta:g}", *drawing, *beta, *fitted,
-            "--training.max_steps", str(sizes.rso_updates),
+            "--training.max_steps", str(config.rso_updates),
         ),
         "ppo": (
-            *prompts, "--ppo.episodes", str(sizes.episodes), "--ppo.buffer", str(sizes.buffer),
-            "--ppo.batch", str(sizes.buffer // 4), "--ppo.learning_rate", "3e-4",
+            *prompts, "--ppo.episodes", str(config.episodes), "--ppo.buffer", str(config.buffer),
+            "--ppo.batch", str(config.buffer // 4), "--ppo.learning_rate", "3e-4",
             "--ppo.critic_learning_rate", "1e-3", "--ppo.epochs", "2",
             "--ppo.kl_coefficient", f"{reward.kl_coefficient:g}", "--ppo.max_gradient_norm", "1",
-            "--ppo.max_new_tokens", str(sizes.tokens), "--ppo.seed", str(seed), "--tensorboard", "false",
+            "--ppo.max_new_tokens", str(config.tokens), "--ppo.seed", str(seed), "--tensorboard", "false",
         ),
         "best-of-n": (
-            *prompts, "--n", str(sizes.samples), "--k", "1", "--rounds", str(sizes.rounds), *drawing,
+            *prompts, "--n", str(config.samples), "--k", "1", "--rounds", str(config.rounds), *drawing,
             *_training(3, 3e-4, seed), "--training.batch_prompts", "16",
         ),
     }  # fmt: skip
     probe = (
-        "--probe.data", course.path("held-out.jsonl"), "--probe.gold", reward.gold,
-        "--probe.prompts", str(sizes.held_out), "--probe.max_new_tokens", str(sizes.tokens),
+        "--probe.data", trial.path("held-out.jsonl"), "--probe.gold", reward.gold,
+        "--probe.prompts", str(config.held_out), "--probe.max_new_tokens", str(config.tokens),
     )  # fmt: skip
     for method, own in options.items():
-        start = ("train", method, "--policy", course.model, "--out", course.path(reward.name, method))
+        start = ("train", method, "--policy", trial.config.model, "--out", trial.path(reward.name, method))
         name = f"{reward.name}-{method}"
-        yield Command(name, f"{METHODS[method]} against {reward.title}", (*start, *own, *probe))
+        yield CommandLine(name, f"{METHODS[method]} against {reward.title}", (*start, *own, *probe))
 
 
-def _compare(course: Course, reward: Reward) -> Command:
-    policies = json.dumps({title: course.path(reward.name, method) for method, title in METHODS.items()})
+def _compare(trial: StoriesTrial, reward: StoryReward) -> CommandLine:
+    policies = json.dumps({title: trial.path(reward.name, method) for method, title in METHODS.items()})
     scorers = {"proxy": reward.scorer, "gold": reward.gold}
     if reward.gold == reward.scorer:
         scorers = {"kind words": reward.scorer, "tale": tale()}
-    judges = json.dumps({"RM judge": f"reward:{course.path('judge')}"})
+    judges = json.dumps({"RM judge": f"reward:{trial.path('judge')}"})
     arguments = (
-        "compare", "--baseline", course.model, "--baseline_name", "before", "--policies", policies,
-        "--data", course.path("held-out.jsonl"), "--scorers", json.dumps(scorers), "--judges", judges,
-        "--samples", "4", "--drawing.max_new_tokens", str(course.sizes.tokens),
-        "--seed", str(course.seed), "--out", course.path(f"{reward.name}-compared"),
+        "compare", "--baseline", trial.config.model, "--baseline_name", "before", "--policies", policies,
+        "--data", trial.path("held-out.jsonl"), "--scorers", json.dumps(scorers), "--judges", judges,
+        "--samples", "4", "--drawing.max_new_tokens", str(trial.config.tokens),
+        "--seed", str(trial.config.seed), "--out", trial.path(f"{reward.name}-compared"),
     )  # fmt: skip
-    return Command(f"{reward.name}-compared", f"compare all that {reward.title} made", arguments)
+    return CommandLine(f"{reward.name}-compared", f"compare all that {reward.title} made", arguments)

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from evalkit.experiments.stories.commands import KIND_WORDS, METHODS, TALE, Course, Reward
+from evalkit.experiments.stories.commands import KIND_WORDS, METHODS, TALE, StoriesTrial, StoryReward
 
 LOOKED = ("kl", "kl_se", "perplexity", "repetition", "entropy")
 """What the last look of a probe adds to the table of `evalkit compare`."""
@@ -18,9 +18,9 @@ BEFORE = "before"
 Looks = Mapping[str, list[dict[str, Any]]]
 
 
-def read_looks(course: Course, reward: Reward) -> Looks:
+def read_looks(trial: StoriesTrial, reward: StoryReward) -> Looks:
     """Return the looks at each method's run, by what tables call it; rounds follow each other."""
-    return {title: _looks(Path(course.path(reward.name, method))) for method, title in METHODS.items()}
+    return {title: _looks(Path(trial.path(reward.name, method))) for method, title in METHODS.items()}
 
 
 def _looks(folder: Path) -> list[dict[str, Any]]:
@@ -40,10 +40,10 @@ def _looks(folder: Path) -> list[dict[str, Any]]:
     return looks
 
 
-def table_rows(course: Course, reward: Reward) -> Iterator[dict[str, object]]:
+def table_rows(trial: StoriesTrial, reward: StoryReward) -> Iterator[dict[str, object]]:
     """Yield what `evalkit compare` says of each policy and the start, and what the last look says."""
-    looks = read_looks(course, reward)
-    with Path(course.path(f"{reward.name}-compared", "table.csv")).open(encoding="utf-8", newline="") as file:
+    looks = read_looks(trial, reward)
+    with Path(trial.path(f"{reward.name}-compared", "table.csv")).open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             name = row["policy"]
             look = looks["DPO"][0] if name == BEFORE else looks[name][-1]
@@ -55,14 +55,14 @@ def _number(value: Any) -> float | None:  # noqa: ANN401  # of a JSON line
     return None if value is None or not math.isfinite(value) else float(value)
 
 
-def part_rows(course: Course, reward: Reward) -> Iterator[dict[str, object]]:
+def part_rows(trial: StoriesTrial, reward: StoryReward) -> Iterator[dict[str, object]]:
     """Yield of each policy what its stories to held-out prompts are paid for, the start first.
 
     `speech`, `end` and `words` are the shares of stories with that part of a tale; `kind_words_said` counts
     the kind words of a story with those said again, which the rule does not pay for.
     """
     told: dict[str, list[str]] = {}
-    for row in _compared(course, reward):
+    for row in _compared(trial, reward):
         for name, one in row["policies"].items():
             told.setdefault(name, []).extend(one["responses"])
     for name in (BEFORE, *(name for name in told if name != BEFORE)):
@@ -81,9 +81,9 @@ def part_rows(course: Course, reward: Reward) -> Iterator[dict[str, object]]:
         }
 
 
-def sample_rows(course: Course, reward: Reward, count: int) -> Iterator[dict[str, object]]:
+def sample_rows(trial: StoriesTrial, reward: StoryReward, count: int) -> Iterator[dict[str, object]]:
     """Yield the first story of each policy to each of the first prompts, with their rewards."""
-    for row in islice(_compared(course, reward), count):
+    for row in islice(_compared(trial, reward), count):
         told = {
             name: {"story": one["responses"][0], **{by: all_[0] for by, all_ in one["rewards"].items()}}
             for name, one in row["policies"].items()
@@ -91,7 +91,7 @@ def sample_rows(course: Course, reward: Reward, count: int) -> Iterator[dict[str
         yield {"reward": reward.name, "prompt": row["prompt"], "stories": {BEFORE: told.pop(BEFORE), **told}}
 
 
-def _compared(course: Course, reward: Reward) -> Iterator[dict[str, Any]]:
+def _compared(trial: StoriesTrial, reward: StoryReward) -> Iterator[dict[str, Any]]:
     """Yield what `evalkit compare` wrote of each prompt."""
-    path = Path(course.path(f"{reward.name}-compared", "rows.jsonl"))
+    path = Path(trial.path(f"{reward.name}-compared", "rows.jsonl"))
     yield from map(json.loads, path.read_text(encoding="utf-8").splitlines())

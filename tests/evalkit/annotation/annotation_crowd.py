@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from evalkit.experiments.simulated_annotators.__main__ import Deed
+from evalkit.experiments.simulated_annotators.annotators import Deed
 from evalkit.experiments.simulated_annotators.world import SYSTEMS, pairs
 from judges.human.answers import PairwiseAnswer
 from judges.human.store import Store

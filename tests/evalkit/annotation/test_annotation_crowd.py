@@ -5,15 +5,15 @@ import time
 
 import pytest
 
-from evalkit.experiments.simulated_annotators.__main__ import (
+from evalkit.experiments.simulated_annotators.annotators import (
     Deed,
-    Habits,
     annotation_server,
     at_work,
     crowd,
     free_port,
     read_links,
 )
+from evalkit.experiments.simulated_annotators.config import Habits
 from tests.evalkit.annotation.annotation_crowd import check_accounts, names, server_options, write_tasks
 from tests.judges.human.label_store import DATABASES, database
 

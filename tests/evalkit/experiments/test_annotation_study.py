@@ -2,9 +2,11 @@
 
 import pytest
 
-from evalkit.experiments.annotation_study.__main__ import AnnotationStudy, study
-from evalkit.experiments.annotation_study.tables import Known, draw, write_table
-from evalkit.experiments.simulated_annotators.__main__ import Deed
+from evalkit.experiments.annotation_study.config import AnnotationStudy
+from evalkit.experiments.annotation_study.experiment import study
+from evalkit.experiments.annotation_study.figures import draw_intervals
+from evalkit.experiments.annotation_study.tables import Known, write_table
+from evalkit.experiments.simulated_annotators.annotators import Deed
 from evalkit.experiments.simulated_annotators.world import JUDGE, PEOPLE, people_win_rate
 from rewards.files import read_rows
 from tests.evalkit.annotation.annotation_crowd import check_accounts
@@ -60,5 +62,5 @@ def test_the_table_and_the_figure_show_truth_and_interval(tmp_path):
     rows = [row.values for row in read_rows(str(tmp_path / "t.csv"))]
     assert [row["holds"] for row in rows[:4]] == ["yes", "no", "", "no, and is not to"]
     assert {str(row["seed"]) for row in rows} == {"7", "8"}
-    draw([known, known], 0.95, tmp_path / "f.png")
+    draw_intervals([known, known], 0.95, tmp_path / "f.png")
     assert (tmp_path / "f.png").stat().st_size > 1000

@@ -6,10 +6,18 @@ from pathlib import Path
 import pytest
 
 from evalkit.cli import COMMANDS, _command
-from evalkit.experiments.stories import __main__ as stories
-from evalkit.experiments.stories.__main__ import Stories, _course
-from evalkit.experiments.stories.commands import KINDNESS, commands, tale, write_prompts
+from evalkit.experiments.stories import experiment
+from evalkit.experiments.stories.commands import (
+    KINDNESS,
+    CommandLine,
+    StoriesTrial,
+    commands,
+    tale,
+    write_prompts,
+)
+from evalkit.experiments.stories.config import Stories
 from evalkit.runs.parsing import parse_configuration
+from evalkit.runs.steps import run_steps
 from rewards.errors import ConfigError
 from rewards.records import Generation
 from rewards.scorer import load_scorer
@@ -18,8 +26,8 @@ MODEL = Path(__file__).parents[3] / ".." / "shared" / "data" / "stories260k"
 
 
 @pytest.fixture(scope="module")
-def course():
-    return _course(Stories(model="stories260k", work="work"))
+def trial():
+    return StoriesTrial(Stories(model="stories260k", work="work"))
 
 
 def points(scorer, story):
@@ -27,9 +35,9 @@ def points(scorer, story):
     return score.value
 
 
-def test_every_line_of_the_shell_is_a_command(course):
+def test_every_line_of_the_shell_is_a_command(trial):
     names = []
-    for command in commands(course):
+    for command in commands(trial):
         program, *words = shlex.split(command.line)
         assert program == "evalkit"
         name, options = _command(words)
@@ -39,8 +47,8 @@ def test_every_line_of_the_shell_is_a_command(course):
     assert names.count("compare") == 2
 
 
-def test_commands_have_names_of_their_own_and_read_what_was_made_before(course):
-    every = list(commands(course))
+def test_commands_have_names_of_their_own_and_read_what_was_made_before(trial):
+    every = list(commands(trial))
     assert len({command.name for command in every}) == len(every)
     there = {"held-out.jsonl", "reward-prompts.jsonl", "prompts.jsonl"}
     for command in every:
@@ -49,20 +57,20 @@ def test_commands_have_names_of_their_own_and_read_what_was_made_before(course):
         there.add(Path(options["--out"]).name)
 
 
-def test_prompts_are_different_and_those_held_out_do_not_depend_on_the_rest(course):
-    parts = write_prompts(course.sizes, 0)
+def test_prompts_are_different_and_those_held_out_do_not_depend_on_the_rest(trial):
+    parts = write_prompts(trial.config)
     every = [prompt for prompts in parts.values() for prompt in prompts]
     assert len(every) == len(set(every)) == 352
     assert not any(prompt != prompt.strip() for prompt in every)
     assert all(re.search(r"[A-Z][a-z]+", prompt) for prompt in every)
-    assert write_prompts(course.sizes, 1) != parts
-    smaller = write_prompts(replace(course.sizes, prompts=3), 0)
+    assert write_prompts(replace(trial.config, seed=1)) != parts
+    smaller = write_prompts(replace(trial.config, prompts=3))
     assert smaller == {**parts, "prompts": parts["prompts"][:3]}
 
 
-def test_more_prompts_than_there_are_are_refused(course):
+def test_more_prompts_than_there_are_are_refused(trial):
     with pytest.raises(ConfigError, match=r"400 beginnings of stories, and 1192 are asked"):
-        write_prompts(replace(course.sizes, prompts=1000), 0)
+        write_prompts(replace(trial.config, prompts=1000))
 
 
 @pytest.mark.parametrize(
@@ -101,10 +109,10 @@ def test_commands_are_called_once_and_leave_what_they_say(tmp_path, monkeypatch,
     config = Stories(
         str(MODEL), str(work), str(tmp_path / "out"), reward_prompts=2, held_out=2, samples=4, tokens=8
     )
-    first = list(commands(_course(config)))[:3]
-    monkeypatch.setattr(stories, "commands", lambda _: first)
-    monkeypatch.setattr(stories, "_report", lambda *_: None)
-    stories.main(config)
+    first = list(commands(StoriesTrial(config)))[:3]
+    monkeypatch.setattr(experiment, "commands", lambda _: first)
+    monkeypatch.setattr(experiment, "_report", lambda *_: None)
+    experiment.run(config)
     assert {"reward-samples.jsonl", "reward-scored.jsonl", "reward-labels.jsonl"} <= {
         path.name for path in work.iterdir()
     }
@@ -112,19 +120,20 @@ def test_commands_are_called_once_and_leave_what_they_say(tmp_path, monkeypatch,
     assert f"$ {first[0].line}" in (work / "log.txt").read_text(encoding="utf-8")
     capsys.readouterr()
 
-    monkeypatch.setattr(stories, "evalkit", lambda _: pytest.fail("called again"))
-    stories.main(config)
+    monkeypatch.setattr(experiment, "evalkit", lambda _: pytest.fail("called again"))
+    experiment.run(config)
     assert capsys.readouterr().out == ""
 
-    monkeypatch.setattr(stories, "commands", lambda _: [replace(first[0], arguments=("generate",))])
+    monkeypatch.setattr(experiment, "commands", lambda _: [replace(first[0], arguments=("generate",))])
     with pytest.raises(ConfigError, match="done with other settings"):
-        stories.main(config)
+        experiment.run(config)
 
 
-def test_a_command_that_stops_says_where_the_reason_is(course, tmp_path, capsys):
-    wrong = stories.Command("wrong", "does not exist", ("no-such-command",))
+def test_a_command_that_stops_says_where_the_reason_is(trial, tmp_path, capsys):
+    wrong = CommandLine("wrong", "does not exist", ("no-such-command",))
+    trial = StoriesTrial(replace(trial.config, work=str(tmp_path)))
     with pytest.raises(SystemExit, match="2"):
-        stories._make(replace(course, work=tmp_path), wrong)
+        run_steps(experiment.steps(trial, [wrong]), tmp_path)
     assert f"{tmp_path / 'log.txt'} ends with the reason" in capsys.readouterr().err
     assert "no command 'no-such-command'" in (tmp_path / "log.txt").read_text(encoding="utf-8")
     assert not (tmp_path / "done").exists()

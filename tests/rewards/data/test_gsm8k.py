@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.experiments.gsm8k_outcome import __main__ as gsm8k_outcome
+from evalkit.experiments.gsm8k_outcome import experiment
 from evalkit.experiments.gsm8k_outcome.bodies import POSITIONS, lengthen
+from evalkit.experiments.gsm8k_outcome.config import Gsm8kOutcome
+from evalkit.experiments.gsm8k_outcome.steps import folds, seen
 from evalkit.experiments.gsm8k_outcome.tables import Solutions, baselines, by_author, measure, stratified_auc
 from rewards.data.gsm8k import MODELS, command, graded_solutions, load_gsm8k, worked_problem
 from rewards.errors import ConfigError, DataError
@@ -193,12 +195,12 @@ def test_baselines_by_hand():
 
 
 def test_every_problem_is_held_out_once():
-    parts = gsm8k_outcome.folds(11, 3, 5)
+    parts = folds(11, 3, 5)
     assert sorted(place for part in parts for place in part) == list(range(11))
     assert {len(part) for part in parts} == {3, 4}
-    assert parts == gsm8k_outcome.folds(11, 3, 5) != gsm8k_outcome.folds(11, 3, 6)
+    assert parts == folds(11, 3, 5) != folds(11, 3, 6)
     with pytest.raises(ConfigError, match="folds are 2 or more"):
-        gsm8k_outcome.folds(11, 1, 0)
+        folds(11, 1, 0)
 
 
 def test_a_body_is_lengthened_and_keeps_its_weights(tmp_path):
@@ -217,7 +219,7 @@ def test_a_body_is_lengthened_and_keeps_its_weights(tmp_path):
         assert one.equal(other)
 
 
-def tiny(tmp_path: Path, **changes: object) -> gsm8k_outcome.Outcome:
+def tiny(tmp_path: Path, **changes: object) -> Gsm8kOutcome:
     graded = []
     for number in range(8):
         row = json.loads(json.dumps(GRADED).replace("Tom", f"Tom{number}"))
@@ -235,11 +237,11 @@ def tiny(tmp_path: Path, **changes: object) -> gsm8k_outcome.Outcome:
         "layers": 1,
         "bootstrap": 50,
     }
-    return gsm8k_outcome.Outcome(**{**settings, **changes})
+    return Gsm8kOutcome(**{**settings, **changes})
 
 
 def test_the_experiment_runs_whole_goes_on_and_refuses_other_settings(tmp_path, capsys):
-    gsm8k_outcome.main(tiny(tmp_path))
+    experiment.run(tiny(tmp_path))
     out = tmp_path / "out"
     with (out / "figures.csv").open() as file:
         figures = list(csv.DictReader(file))
@@ -269,21 +271,21 @@ def test_the_experiment_runs_whole_goes_on_and_refuses_other_settings(tmp_path, 
         assert not train & test
     before = (out / "figures.csv").read_bytes()
     capsys.readouterr()
-    gsm8k_outcome.main(tiny(tmp_path))
+    experiment.run(tiny(tmp_path))
     assert "training" not in capsys.readouterr().out
     assert (out / "figures.csv").read_bytes() == before
-    gsm8k_outcome.main(tiny(tmp_path, held_out=1, out=str(tmp_path / "one")))
+    experiment.run(tiny(tmp_path, held_out=1, out=str(tmp_path / "one")))
     assert json.loads((tmp_path / "one" / "config.json").read_text())["held_out"] == [4]
     with pytest.raises(ConfigError, match="made by other settings"):
-        gsm8k_outcome.main(tiny(tmp_path, hidden=32))
+        experiment.run(tiny(tmp_path, hidden=32))
 
 
 def test_a_view_hides_the_question_or_the_solution():
     row = graded_solutions(Row(GRADED, "x.jsonl", 1))
-    assert gsm8k_outcome.seen(row, "both")["prompt"] == row["prompt"]
-    assert gsm8k_outcome.seen(row, "solution") == {
+    assert seen(row, "both")["prompt"] == row["prompt"]
+    assert seen(row, "solution") == {
         "prompt": "",
         "responses": row["responses"],
         "corrects": row["corrects"],
     }
-    assert gsm8k_outcome.seen(row, "question")["responses"] == ["A:"] * 4
+    assert seen(row, "question")["responses"] == ["A:"] * 4

@@ -1,21 +1,10 @@
-"""Whether six language models judge answers or positions, by published verdicts on LLMBar (Zeng et al. 2023).
+"""The comparison of LLMBar's judges: their verdicts as rows of `evalkit judge`, and `evalkit winrate`."""
 
-    python -m evalkit.experiments.llmbar_judges --data ../shared/data/llmbar/judgments.csv.gz
-
-A few seconds. Expected: GPT-4 finds the right answer of a natural pair 95.5 % of the time and of an
-adversarial one 86.4 %, and says the same in both orders for 95 %; ChatGPT of March 2023 finds 37.5 % of the
-adversarial ones, and whichever answer stands first wins 79 % of the time. The statistics are those of
-`evalkit winrate`, told from the right answer's side.
-"""
-
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from jsonargparse import auto_cli
-
+from evalkit.experiments.llmbar_judges.config import LlmbarJudges
 from evalkit.judging.config import WinRates
-from evalkit.judging.winrate.command import run
+from evalkit.judging.winrate import command as winrate
 from judges.judge import Comparison, Verdict, Winner
 from judges.verdicts.reading import verdict_row
 from rewards.files import Row, read_rows, write_rows
@@ -23,31 +12,15 @@ from rewards.files import Row, read_rows, write_rows
 WINNERS: dict[float, Winner] = {1.0: "first", 2.0: "second"}
 
 
-@dataclass(frozen=True)
-class Judges:
-    """Compare the models' verdicts in both orders."""
-
-    data: str
-    """File of verdicts: subset, evaluator, strategy, index, label, winner_noswap, winner_swap."""
-    out: str = "results/llmbar_judges"
-    """Folder for the figures and tables."""
-    work: str = "runs/llmbar_judges.jsonl"
-    """File for the verdicts as `evalkit judge` writes them."""
-    strategy: str = "Vanilla"
-    """The way of asking whose verdicts are taken."""
-    overwrite: bool = False
-    """Replace finished results."""
-
-
-def main(config: Judges) -> None:
-    """Turn the verdicts into rows of `evalkit judge`, and tell what they say."""
+def run(config: LlmbarJudges) -> None:
+    """Turn the verdicts into rows of `evalkit judge`, and show what they say."""
     rows = (row for row in read_rows(config.data) if row.values["strategy"] == config.strategy)
     told = (verdict_row(verdict) for row in rows for verdict in verdicts(row))
     write_rows(config.work, told, overwrite=True)
     asked = WinRates(
         verdicts=config.work, out=config.out, baseline="wrong answer", shown=0, overwrite=config.overwrite
     )
-    run(asked)
+    winrate.run(asked)
 
 
 def verdicts(row: Row) -> Iterator[Verdict]:
@@ -75,7 +48,3 @@ def verdicts(row: Row) -> Iterator[Verdict]:
             swapped=swapped,
         )
         yield verdict if right_is_first else verdict.swap()
-
-
-if __name__ == "__main__":
-    main(auto_cli(Judges, args=sys.argv[1:], as_positional=False))

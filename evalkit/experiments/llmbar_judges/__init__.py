@@ -1,0 +1,1 @@
+"""Whether language models judge answers or positions, by published verdicts on LLMBar."""
