@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from evalkit.policies.config import DpoConfig
-from evalkit.policies.fitting import Parts, PolicyFit, Prepared, divide, fit_policy
+from evalkit.policies.config import DpoConfig, ProbeConfig
+from evalkit.policies.fitting import PolicyFit, fit_policy, probe_of, start_facts
 from evalkit.policies.language_model import LanguageModel, TokenStatistics
 from evalkit.policies.losses.pairs import dpo_loss
-from evalkit.policies.reference import Reference
+from evalkit.policies.reference import Reference, frozen_copy, record_reference
 from evalkit.policies.reference_log_probs import reference_log_probs
 from evalkit.policies.response_rows import ResponseEncoder, ResponseRow, response_batch, was_cut
 from rewards.config import TrainingConfig
@@ -21,8 +21,11 @@ from rewards.encoding.encoder import OverLong
 from rewards.errors import ModelError
 from rewards.models.head import can_pack
 from rewards.records import Preference, prompt_key
-from rewards.training.examples import record_names
+from rewards.training.examples import Encoded, Split, split_examples
+from rewards.training.labelled import Data, as_labelled
 from rewards.training.trainer import Probe
+
+DEFAULT_DPO = DpoConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +145,9 @@ def _sums(found: TokenStatistics, lengths: Sequence[int]) -> Tensor:
     return torch.stack([one.sum() for one in torch.split(found.log_probs, list(lengths))]).view(-1, 2)
 
 
-def prepare_pairs(
-    records: Sequence[Preference], encoder: ResponseEncoder, over_long: OverLong, names: Sequence[str] = ()
-) -> Prepared[PairExample]:
+def encode_pairs(
+    data: Data[Preference], encoder: ResponseEncoder, over_long: OverLong
+) -> Encoded[PairExample]:
     """Encode pairs; those that cannot be learnt are left out and counted.
 
     A response whose `chosen_finish_reason` or `rejected_finish_reason` is `length` was cut and has no ending.
@@ -154,6 +157,8 @@ def prepare_pairs(
     Raises:
         DataError: A row is too long and `over_long` is error.
     """
+    data = as_labelled(data)
+    records = data.records
     prompts = [record.prompt for record in records for _ in range(2)]
     responses = [response for record in records for response in (record.chosen, record.rejected)]
     sides = ("chosen_finish_reason", "rejected_finish_reason")
@@ -162,7 +167,7 @@ def prepare_pairs(
     counts = Counter(truncated=0, dropped=0, cut=sum(cut), unlearnable=0, identical=0)
     examples: list[PairExample] = []
     left_out: list[str] = []
-    for number, (record, name) in enumerate(zip(records, record_names(records, names), strict=True)):
+    for number, (record, name) in enumerate(zip(records, data.names, strict=True)):
         both = encoded[2 * number : 2 * number + 2]
         start = min(row.start for row in both)
         both = [replace(row, start=start) for row in both]
@@ -178,7 +183,7 @@ def prepare_pairs(
             counts["truncated"] += kept[0].start < start
             examples.append(PairExample(kept[0], kept[1], prompt_key(record.prompt)))
     longest = max((len(row.tokens) for one in examples for row in (one.chosen, one.rejected)), default=0)
-    return Prepared(tuple(examples), longest, counts, tuple(left_out))
+    return Encoded(tuple(examples), longest, counts, tuple(left_out))
 
 
 def _unlearnable(both: Sequence[ResponseRow]) -> tuple[str, str] | None:
@@ -195,34 +200,30 @@ def _unlearnable(both: Sequence[ResponseRow]) -> tuple[str, str] | None:
 def fit_dpo(
     model: LanguageModel,
     encoder: ResponseEncoder,
-    records: Sequence[Preference],
-    reference: Reference,
-    dpo: DpoConfig,
-    training: TrainingConfig,
+    train: Data[Preference],
+    held_out: Data[Preference] | None,
+    config: TrainingConfig,
     out: Path,
-    held_out: Sequence[Preference] | None = None,
-    about: Mapping[str, object] | None = None,
-    names: Sequence[str] = (),
-    held_out_names: Sequence[str] = (),
-    probe: Probe | None = None,
+    *,
+    dpo: DpoConfig = DEFAULT_DPO,
+    reference: Reference | None = None,
+    probe: ProbeConfig | Probe | None = None,
 ) -> PolicyFit:
     """Train a policy on preferences, resuming where an earlier call with the same arguments was killed.
 
     Args:
         model: The policy; its weights change.
         encoder: Text to tokens.
-        records: The preferences; one of them is a batch element.
-        reference: What the policy is held to; another object than the policy.
-        dpo: The loss, and when the reference's log-probabilities are computed. Computed before, they are kept
-            in `out`.
-        training: The knobs. A learning rate of 0 is 1e-5.
+        train: The preferences; one of them is a batch element.
+        held_out: Preferences to evaluate on; None holds out a share of the prompts.
+        config: The knobs. A learning rate of 0 is 1e-5.
         out: Folder that receives the policy, `policy.json` last; the caller removes its checkpoints once the
             run is recorded as finished (`rewards.training.trainer.CHECKPOINTS`).
-        held_out: Preferences to evaluate on; None holds out a share of the prompts.
-        about: What `policy.json` says beside the method, the loss, the reference, the knobs and the counts.
-        names: What errors call each record.
-        held_out_names: The same of `held_out`.
-        probe: Looks at the policy meanwhile.
+        dpo: The loss, and when the reference's log-probabilities are computed. Computed before, they are kept
+            in `out`.
+        reference: What the policy is held to, another object than the policy; None takes the policy before
+            training.
+        probe: The probe on held-out prompts, or its settings.
 
     Raises:
         DataError: There is nothing to learn, a row is over-long and may not be cut, or a held-out prompt is
@@ -230,33 +231,33 @@ def fit_dpo(
         ModelError: The reference is the policy itself, or gives no log-probabilities.
         ConfigError: Settings that contradict each other.
     """
-    if reference.model.inner is model.inner:
+    if reference is not None and reference.model.inner is model.inner:
         raise ModelError(
             "the reference is the policy itself, and would change with it; load it a second time"
         )
-    prepared = prepare_pairs(records, encoder, training.over_long, names)
-    beside = (
-        None if held_out is None else prepare_pairs(held_out, encoder, training.over_long, held_out_names)
+    reference = reference or frozen_copy(model)
+    record_reference(out, reference)
+    held_to = {"name": reference.name, "hash": reference.hash}
+    start = start_facts(model, train)
+    about = {"method": "dpo", "beta": dpo.beta, **start, "reference": held_to}
+    probe = probe_of(probe, encoder, reference, out, about)
+    split = split_examples(
+        encode_pairs(train, encoder, config.over_long),
+        None if held_out is None else encode_pairs(held_out, encoder, config.over_long),
+        config,
     )
-    parts = divide(prepared, beside, training)
     objective = DpoObjective(dpo, reference)
     if dpo.reference_log_probs == "precomputed":
-        parts, objective = _with_reference(parts, reference, training, out), DpoObjective(dpo)
-    told = {
-        "method": "dpo",
-        "kind": dpo.kind,
-        "beta": dpo.beta,
-        "label_smoothing": dpo.label_smoothing,
-        "reference": {"name": reference.name, "hash": reference.hash},
-        **(about or {}),
-    }
-    return fit_policy(model, encoder, objective, parts, (prepared, beside), training, out, told, probe)
+        split, objective = _with_reference(split, reference, config, out), DpoObjective(dpo)
+    loss = {"method": "dpo", "kind": dpo.kind, "beta": dpo.beta, "label_smoothing": dpo.label_smoothing}
+    told = {**loss, "reference": held_to, **about}
+    return fit_policy(model, encoder, objective, split, config, out, about=told, probe=probe)
 
 
 def _with_reference(
-    parts: Parts[PairExample], reference: Reference, training: TrainingConfig, out: Path
-) -> Parts[PairExample]:
-    pairs = [*parts.train, *parts.evaluation]
-    known = reference_log_probs(reference, pairs, training, out)
-    done = [replace(pair, reference=found) for pair, found in zip(pairs, known, strict=True)]
-    return Parts(done[: len(parts.train)], done[len(parts.train) :])
+    split: Split[PairExample], reference: Reference, config: TrainingConfig, out: Path
+) -> Split[PairExample]:
+    pairs = [*split.train, *split.held_out]
+    known = reference_log_probs(reference, pairs, config, out)
+    done = [replace(pair, reference=one) for pair, one in zip(pairs, known, strict=True)]
+    return replace(split, train=done[: len(split.train)], held_out=done[len(split.train) :])

@@ -1,39 +1,23 @@
-"""What fitting a policy to responses and to pairs shares: examples, what is held out, what is reported."""
+"""What fitting a policy to responses and to pairs shares: its start, the probe, the fit, the saved folder."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
-from evalkit.policies.checkpoint import save_policy
+from evalkit.policies.checkpoint import save_policy, weights_hash
+from evalkit.policies.config import ProbeConfig
 from evalkit.policies.language_model import LanguageModel
+from evalkit.policies.probe.probe import make_probe
+from evalkit.policies.reference import Reference
 from evalkit.policies.response_rows import ResponseEncoder
 from rewards.config import TrainingConfig
-from rewards.errors import DataError
-from rewards.training.examples import Prompted, Split, hold_out, refuse_shared_prompts
+from rewards.training.examples import Prompted, Split
 from rewards.training.fitting import PRETRAINED_RATE, Fitted, fit_examples
+from rewards.training.labelled import Labelled
 from rewards.training.trainer import Objective, Probe
 
 E = TypeVar("E", bound=Prompted)
-
-
-@dataclass(frozen=True)
-class Prepared(Generic[E]):
-    """Records as examples, and what became of the rest.
-
-    Attributes:
-        examples: What there is to learn from.
-        longest: Tokens of the longest row.
-        counts: How many responses or pairs were `truncated`, `dropped` as over-long, `cut` (they have no
-            ending to learn), without anything to learn, and of the same tokens.
-        left_out: What an error calls each record that is no example, and why.
-    """
-
-    examples: tuple[E, ...]
-    longest: int
-    counts: Counter[str]
-    left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -44,8 +28,9 @@ class PolicyFit:
         steps: Updates made.
         train: Batch elements trained on.
         held_out: Batch elements held out.
-        counts: What became of the responses or pairs of the training data, as `Prepared` counts it.
-        held_out_counts: The same of held-out data given beside.
+        counts: How many responses or pairs of the training data were `truncated`, `dropped` as over-long,
+            `cut` (they have no ending to learn), without anything to learn, and of the same tokens.
+        held_out_counts: The same of held-out data given apart.
         learning_rate: The peak learning rate.
         evaluation: Held-out loss and metrics at the end, and those of the probe.
         packed: Whether shared prompts were computed once.
@@ -63,45 +48,47 @@ class PolicyFit:
     left_out: tuple[str, ...] = field(default=())
 
 
-@dataclass(frozen=True)
-class Parts(Generic[E]):
-    """Examples to train on and held-out ones."""
+def start_facts(model: LanguageModel, train: object) -> dict[str, object]:
+    """Return what `policy.json` says of what training starts from.
 
-    train: list[E]
-    evaluation: list[E]
-
-
-def divide(prepared: Prepared[E], beside: Prepared[E] | None, training: TrainingConfig) -> Parts[E]:
-    """Return the examples to train on and the held-out ones: those given beside, or a share of the prompts.
-
-    Raises:
-        DataError: There is nothing to train on or, of those given beside, to evaluate on; or a prompt would
-            be on both sides.
+    Args:
+        model: The policy before training.
+        train: The training data; `Labelled` records say where they come from.
     """
-    _require(prepared, "train on")
-    if beside is None:
-        return Parts(*hold_out(prepared.examples, training.evaluation_share, training.seed))
-    _require(beside, "evaluate on")
-    refuse_shared_prompts(prepared.examples, beside.examples)
-    return Parts(list(prepared.examples), list(beside.examples))
+    facts: dict[str, object] = {"started_from": {"name": model.name, "hash": weights_hash(model.inner)}}
+    origin = train.origin if isinstance(train, Labelled) else {}
+    return {**facts, "data": dict(origin)} if origin else facts
 
 
-def _require(prepared: Prepared[E], what: str) -> None:
-    if prepared.examples:
-        return
-    number = len(prepared.left_out)
-    why = f": {number} left out; the first is {prepared.left_out[0]}" if number else ""
-    raise DataError(f"nothing to {what}: no record is left after screening and over-long rows{why}")
+def probe_of(
+    probe: ProbeConfig | Probe | None,
+    encoder: ResponseEncoder,
+    reference: Reference,
+    out: Path,
+    about: Mapping[str, object],
+) -> Probe | None:
+    """Return a probe as it is given, or as its settings ask for it; None where they name no prompts.
+
+    Args:
+        probe: The probe or its settings.
+        encoder: The policy's.
+        reference: What KL is told from.
+        out: The run's folder.
+        about: What `policy.json` of the best weights says.
+    """
+    if isinstance(probe, ProbeConfig):
+        return make_probe(probe, None, encoder.tokenizer, reference, out, about)
+    return probe
 
 
 def fit_policy(
     model: LanguageModel,
     encoder: ResponseEncoder,
     objective: Objective[E],
-    parts: Parts[E],
-    prepared: Sequence[Prepared[E] | None],
-    training: TrainingConfig,
+    split: Split[E],
+    config: TrainingConfig,
     out: Path,
+    *,
     about: Mapping[str, object],
     probe: Probe | None = None,
 ) -> PolicyFit:
@@ -111,34 +98,29 @@ def fit_policy(
         model: The policy; its weights change.
         encoder: Text to tokens; its tokenizer is saved with the policy.
         objective: What is learnt.
-        parts: The examples.
-        prepared: What they were made of: the data, and the held-out data beside where there are any.
-        training: The knobs; a learning rate of 0 is 1e-5.
+        split: Examples to train on and held-out ones.
+        config: The knobs; a learning rate of 0 is 1e-5.
         out: Folder that receives the policy, `policy.json` last; checkpoints meanwhile, which the caller
             removes once the run is recorded as finished.
         about: What `policy.json` says beside what is done here.
-        probe: Looks at the policy meanwhile.
+        probe: The probe on held-out prompts.
     """
-    training = replace(training, learning_rate=training.learning_rate or PRETRAINED_RATE)
-    longest = max((one.longest for one in prepared if one), default=0)
-    fitted: Fitted[LanguageModel] = fit_examples(
-        model, objective, Split(parts.train, parts.evaluation, longest), training, out, probe
-    )
+    config = replace(config, learning_rate=config.learning_rate or PRETRAINED_RATE)
+    fitted: Fitted[LanguageModel] = fit_examples(model, objective, split, config, out, probe)
     done: dict[str, Any] = {
         "training": asdict(fitted.config),
         "steps": fitted.steps,
-        "trained_on": len(parts.train),
+        "trained_on": len(split.train),
     }
     save_policy(fitted.model.classifier, encoder.tokenizer, out, {**about, **done})
-    data, beside = prepared
     return PolicyFit(
         steps=fitted.steps,
-        train=len(parts.train),
-        held_out=len(parts.evaluation),
-        counts=dict(data.counts) if data else {},
-        held_out_counts=dict(beside.counts) if beside else {},
+        train=len(split.train),
+        held_out=len(split.held_out),
+        counts=dict(split.counts),
+        held_out_counts=dict(split.held_out_counts),
         learning_rate=fitted.config.learning_rate,
         evaluation=fitted.evaluation,
         packed=fitted.packed,
-        left_out=(*(data.left_out if data else ()), *(beside.left_out if beside else ())),
+        left_out=split.left_out,
     )

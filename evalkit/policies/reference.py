@@ -91,6 +91,7 @@ def record_reference(folder: Path, reference: Reference) -> None:
     Raises:
         ModelError: It is another one.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / REFERENCE_FILE
     mine = {"name": reference.name, "hash": reference.hash}
     if path.is_file():

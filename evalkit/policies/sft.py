@@ -10,13 +10,16 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from evalkit.policies.fitting import PolicyFit, Prepared, divide, fit_policy
+from evalkit.policies.config import ProbeConfig
+from evalkit.policies.fitting import PolicyFit, fit_policy, probe_of, start_facts
 from evalkit.policies.language_model import LanguageModel, TokenStatistics
+from evalkit.policies.reference import Reference, frozen_copy, record_reference
 from evalkit.policies.response_rows import ResponseEncoder, ResponseRow, response_batch, was_cut
 from rewards.config import TrainingConfig
 from rewards.encoding.encoder import OverLong
 from rewards.records import Generation, prompt_key
-from rewards.training.examples import record_names
+from rewards.training.examples import Encoded, split_examples
+from rewards.training.labelled import Data, Labelled
 from rewards.training.trainer import Probe
 
 
@@ -54,24 +57,23 @@ class SftObjective:
         return {"eval_perplexity": math.exp(loss)} if loss < 700 else {}
 
 
-def prepare_demonstrations(
-    records: Sequence[Sequence[Generation]],
-    encoder: ResponseEncoder,
-    over_long: OverLong,
-    names: Sequence[str] = (),
-) -> Prepared[Demonstration]:
+def encode_demonstrations(
+    data: Data[Sequence[Generation]], encoder: ResponseEncoder, over_long: OverLong
+) -> Encoded[Demonstration]:
     """Encode responses; one that is too long is dealt with by itself.
 
     Args:
-        records: Responses in groups, those of a group to one prompt; a group is an element of a batch. One
+        data: Responses in groups, those of a group to one prompt; a group is an element of a batch. One
             whose `extra` says `finish_reason` (or `finish_reasons`) `length` was cut and has no ending.
         encoder: Text to tokens.
         over_long: What becomes of rows that are too long.
-        names: What errors call each group; empty numbers them.
 
     Raises:
         DataError: A row is too long and `over_long` is error.
     """
+    if not isinstance(data, Labelled):
+        data = Labelled(data, Labelled([group[0] for group in data]).names)
+    records = data.records
     flat = [generation for group in records for generation in group]
     cut = [was_cut(one.extra, "finish_reason", "finish_reasons") for one in flat]
     encoded = iter(
@@ -80,7 +82,7 @@ def prepare_demonstrations(
     counts = Counter(truncated=0, dropped=0, cut=sum(cut), unlearnable=0)
     examples: list[Demonstration] = []
     left_out: list[str] = []
-    for group, name in zip(records, record_names([group[0] for group in records], names), strict=True):
+    for group, name in zip(records, data.names, strict=True):
         rows = []
         for number, _ in enumerate(group, 1):
             row = next(encoded)
@@ -102,47 +104,48 @@ def prepare_demonstrations(
         if rows:
             examples.append(Demonstration(tuple(rows), prompt_key(group[0].prompt)))
     longest = max((len(row.tokens) for example in examples for row in example.rows), default=0)
-    return Prepared(tuple(examples), longest, counts, tuple(left_out))
+    return Encoded(tuple(examples), longest, counts, tuple(left_out))
 
 
 def fit_sft(
     model: LanguageModel,
     encoder: ResponseEncoder,
-    records: Sequence[Sequence[Generation]],
-    training: TrainingConfig,
+    train: Data[Sequence[Generation]],
+    held_out: Data[Sequence[Generation]] | None,
+    config: TrainingConfig,
     out: Path,
-    held_out: Sequence[Sequence[Generation]] | None = None,
-    about: Mapping[str, object] | None = None,
-    names: Sequence[str] = (),
-    held_out_names: Sequence[str] = (),
-    probe: Probe | None = None,
+    *,
+    reference: Reference | None = None,
+    probe: ProbeConfig | Probe | None = None,
 ) -> PolicyFit:
     """Fine-tune a policy on responses, resuming where an earlier call with the same arguments was killed.
 
     Args:
         model: The policy; its weights change.
         encoder: Text to tokens.
-        records: Responses in groups, as `prepare_demonstrations` takes them.
-        training: The knobs; a batch element is a group. A learning rate of 0 is 1e-5.
+        train: Responses in groups, as `encode_demonstrations` takes them.
+        held_out: Responses to evaluate on; None holds out a share of the prompts.
+        config: The knobs; a batch element is a group. A learning rate of 0 is 1e-5.
         out: Folder that receives the policy, `policy.json` last; the caller removes its checkpoints once the
             run is recorded as finished (`rewards.training.trainer.CHECKPOINTS`).
-        held_out: Responses to evaluate on; None holds out a share of the prompts.
-        about: What `policy.json` says beside the method, the knobs and the counts.
-        names: What errors call each group.
-        held_out_names: The same of `held_out`.
-        probe: Looks at the policy meanwhile.
+        reference: What the probe tells KL from; None takes the policy before training.
+        probe: The probe on held-out prompts, or its settings.
 
     Raises:
         DataError: There is nothing to learn, a row is over-long and may not be cut, or a held-out prompt is
             also trained on.
         ConfigError: Settings that contradict each other.
     """
-    prepared = prepare_demonstrations(records, encoder, training.over_long, names)
-    beside = (
-        None
-        if held_out is None
-        else prepare_demonstrations(held_out, encoder, training.over_long, held_out_names)
+    about = {"method": "sft", **start_facts(model, train)}
+    if isinstance(probe, ProbeConfig) and probe.data:
+        reference = reference or frozen_copy(model)
+        record_reference(out, reference)
+        probe = probe_of(probe, encoder, reference, out, about)
+    elif isinstance(probe, ProbeConfig):
+        probe = None
+    split = split_examples(
+        encode_demonstrations(train, encoder, config.over_long),
+        None if held_out is None else encode_demonstrations(held_out, encoder, config.over_long),
+        config,
     )
-    parts = divide(prepared, beside, training)
-    told = {"method": "sft", **(about or {})}
-    return fit_policy(model, encoder, SftObjective(), parts, (prepared, beside), training, out, told, probe)
+    return fit_policy(model, encoder, SftObjective(), split, config, out, about=about, probe=probe)

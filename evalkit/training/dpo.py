@@ -6,11 +6,12 @@ from pathlib import Path
 
 from evalkit.policies.dpo import fit_dpo
 from evalkit.policies.fitting import PolicyFit
+from evalkit.policies.loading import load_trainable
 from evalkit.policies.probe.look_file import LookFile
-from evalkit.policies.probe.probe import LOOKS, PREFIX, make_probe
+from evalkit.policies.probe.probe import LOOKS, PREFIX
 from evalkit.runs.terminal import say
 from evalkit.training.policy_config import TrainDpo
-from evalkit.training.policy_run import reference_of, report_place, start_of, train_policy
+from evalkit.training.policy_run import reference_of, report_place, train_policy
 from evalkit.training.run import read_labelled
 from rewards.data.preferences import load_preferences
 from rewards.errors import DataError
@@ -26,33 +27,23 @@ def run(config: TrainDpo) -> None:
         EvalkitError: The data, the policy, the reference or the settings cannot be used.
     """
     data = _read(config, config.data, config.limit)
-    beside = _read(config, config.evaluation_data, 0) if config.evaluation_data else None
-    name = config.dpo.reference or config.policy
+    held_out = _read(config, config.evaluation_data, 0) if config.evaluation_data else None
 
     def fit(folder: Path) -> PolicyFit:
-        start = start_of(config, data.origin)
-        reference = reference_of(name, start, folder)
-        about = {"method": "dpo", "beta": config.dpo.beta, **start.about}
-        about["reference"] = {"name": reference.name, "hash": reference.hash}
-        probe = None
-        if config.probe.data:
-            probe = make_probe(config.probe, None, start.tokenizer, reference, folder, about)
+        model, encoder = load_trainable(config.policy, config.training.max_length)
         return fit_dpo(
-            start.model,
-            start.encoder,
-            data.records,
-            reference,
-            config.dpo,
+            model,
+            encoder,
+            data,
+            held_out,
             config.training,
             folder,
-            None if beside is None else beside.records,
-            about,
-            data.names,
-            () if beside is None else beside.names,
-            probe,
+            dpo=config.dpo,
+            reference=reference_of(config.dpo.reference, model, encoder),
+            probe=config.probe,
         )
 
-    result = train_policy(config, name, fit, "pairs")
+    result = train_policy(config, config.dpo.reference, fit, "pairs")
     for line in findings(result, _probed(Path(config.out)), f"{config.out}/metrics.jsonl"):
         say(line)
     report_place(config.out)

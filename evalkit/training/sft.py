@@ -6,11 +6,11 @@ from itertools import islice
 from pathlib import Path
 
 from evalkit.policies.fitting import PolicyFit
-from evalkit.policies.probe.probe import make_probe
+from evalkit.policies.loading import load_trainable
 from evalkit.policies.sft import fit_sft
 from evalkit.runs.terminal import say
 from evalkit.training.policy_config import TrainSft
-from evalkit.training.policy_run import reference_of, report_place, start_of, train_policy
+from evalkit.training.policy_run import reference_of, report_place, train_policy
 from evalkit.training.run import read_labelled
 from rewards.data.streams import screened
 from rewards.files import Row, Screen, generations, read_rows
@@ -25,33 +25,20 @@ def run(config: TrainSft) -> None:
         EvalkitError: The data, the policy or the settings cannot be used.
     """
     data = _read(config, config.data, config.limit)
-    beside = _read(config, config.evaluation_data, 0) if config.evaluation_data else None
+    held_out = _read(config, config.evaluation_data, 0) if config.evaluation_data else None
 
     def fit(folder: Path) -> PolicyFit:
-        start = start_of(config, data.origin)
-        probe = None
-        if config.probe.data:
-            reference = reference_of(config.reference or config.policy, start, folder)
-            about = {"method": "sft", **start.about}
-            probe = make_probe(config.probe, None, start.tokenizer, reference, folder, about)
+        model, encoder = load_trainable(config.policy, config.training.max_length)
+        reference = reference_of(config.reference, model, encoder) if config.probe.data else None
         return fit_sft(
-            start.model,
-            start.encoder,
-            data.records,
-            config.training,
-            folder,
-            None if beside is None else beside.records,
-            start.about,
-            data.names,
-            () if beside is None else beside.names,
-            probe,
+            model, encoder, data, held_out, config.training, folder, reference=reference, probe=config.probe
         )
 
-    result = train_policy(config, config.reference or config.policy, fit, "rows of responses")
+    result = train_policy(config, config.reference, fit, "rows of responses")
     if "eval_loss" in result.evaluation:
         perplexity = result.evaluation.get("eval_perplexity")
-        told = f", perplexity {perplexity:.2f}" if perplexity is not None else ""
-        say(f"Held out: {result.evaluation['eval_loss']:.4f} nats a token{told}")
+        shown = f", perplexity {perplexity:.2f}" if perplexity is not None else ""
+        say(f"Held out: {result.evaluation['eval_loss']:.4f} nats a token{shown}")
     report_place(config.out)
 
 

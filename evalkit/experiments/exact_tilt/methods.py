@@ -24,7 +24,7 @@ from evalkit.experiments.exact_tilt.world import (
 )
 from evalkit.policies.checkpoint import load_causal, save_policy
 from evalkit.policies.config import DpoConfig
-from evalkit.policies.dpo import DpoObjective, PairExample, fit_dpo, prepare_pairs
+from evalkit.policies.dpo import DpoObjective, PairExample, encode_pairs, fit_dpo
 from evalkit.policies.generation.local import LocalPolicy
 from evalkit.policies.language_model import LanguageModel
 from evalkit.policies.policy import SamplingConfig
@@ -33,7 +33,7 @@ from evalkit.policies.ppo.fit import PpoOptions, fit_ppo
 from evalkit.policies.reference import load_reference
 from evalkit.policies.reference_log_probs import reference_log_probs
 from evalkit.policies.response_rows import ResponseEncoder
-from evalkit.policies.sft import Demonstration, SftObjective, prepare_demonstrations
+from evalkit.policies.sft import Demonstration, SftObjective, encode_demonstrations
 from rewards.config import TrainingConfig
 from rewards.models.head import HeadedModel
 from rewards.records import Generation, Preference
@@ -163,7 +163,7 @@ class Workshop:
     def _fit_sft(self, model: LanguageModel, weights: Floats, steps: int, rate: float) -> LanguageModel:
         places = [(q, a) for q in range(len(PROMPTS)) for a in range(len(ANSWERS)) if weights[q, a] > 0]
         records = [[Generation(PROMPTS[q], f" {ANSWERS[a]}")] for q, a in places]
-        prepared = prepare_demonstrations(records, self.encoder, "error")
+        prepared = encode_demonstrations(records, self.encoder, "error")
         values = [float(weights[place]) for place in places]
         return self._fit(model, SftObjective(), prepared.examples, values, steps, rate)
 
@@ -173,7 +173,7 @@ class Workshop:
             (q, a, b) for q in range(len(PROMPTS)) for a, b in pairs_of_answers() if weights[q, a, b] > 0
         ]
         records = [Preference(PROMPTS[q], f" {ANSWERS[a]}", f" {ANSWERS[b]}") for q, a, b in places]
-        pairs = prepare_pairs(records, self.encoder, "error").examples
+        pairs = encode_pairs(records, self.encoder, "error").examples
         folder = self._fresh("reference")
         known = reference_log_probs(self.reference, pairs, TrainingConfig(), folder)
         examples = [replace(pair, reference=one) for pair, one in zip(pairs, known, strict=True)]
@@ -219,7 +219,8 @@ class Workshop:
             seed=self.world.seed,
         )
         model = self.start()
-        fit_dpo(model, self.encoder, records, self.reference, dpo, training, self._fresh("dpo"))
+        out = self._fresh("dpo")
+        fit_dpo(model, self.encoder, records, None, training, out, dpo=dpo, reference=self.reference)
         return model
 
     def _fresh(self, name: str) -> Path:

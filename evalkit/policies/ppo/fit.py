@@ -159,7 +159,6 @@ def fit_ppo(
     else:
         probe = options.probe
     ptx = _ptx_rows(options.ptx, settings, encoder)
-    out.mkdir(parents=True, exist_ok=True)
     record_reference(out, reference)  # last, so that a mistake above leaves no folder behind
     log = RoundLog(out, options.tensorboard)
     ppo = Ppo(learner, rollouts, prompts, ptx, schedule, probe, log.write)

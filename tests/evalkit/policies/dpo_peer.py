@@ -9,7 +9,7 @@ import torch
 from transformers import TrainerCallback
 
 from evalkit.policies.config import DpoConfig
-from evalkit.policies.dpo import DpoObjective, PairExample, prepare_pairs
+from evalkit.policies.dpo import DpoObjective, PairExample, encode_pairs
 from evalkit.policies.language_model import LanguageModel
 from evalkit.policies.reference import Reference
 from evalkit.policies.reference_log_probs import reference_log_probs
@@ -53,7 +53,7 @@ def our_trainer(
     policy = LanguageModel(model)
     assert prepare_for_packing(policy)
     assert held.packs
-    prepared = prepare_pairs(pairs, ResponseEncoder(tokenizer, length), "error")
+    prepared = encode_pairs(pairs, ResponseEncoder(tokenizer, length), "error")
     assert len(prepared.examples) == len(pairs)
     examples, objective = list(prepared.examples), DpoObjective(dpo, held)
     if dpo.reference_log_probs == "precomputed":

@@ -7,7 +7,7 @@ import torch
 
 from evalkit.cli import main
 from evalkit.policies.checkpoint import weights_hash
-from evalkit.policies.dpo import prepare_pairs
+from evalkit.policies.dpo import encode_pairs
 from evalkit.policies.response_rows import ResponseEncoder
 from rewards.errors import DataError, ModelError, ScoringError, SpecError
 from rewards.records import Generation, Preference
@@ -90,7 +90,7 @@ def test_scores_do_not_depend_on_the_batch_or_its_order(folders):
 
 def test_differences_of_scores_are_the_margins_that_dpo_trains(folders):
     pair = Preference("w5 w6 ", "w7", "w8 w9")
-    (one,) = prepare_pairs([pair], ResponseEncoder(word_tokenizer(WORDS), 64), "error").examples
+    (one,) = encode_pairs([pair], ResponseEncoder(word_tokenizer(WORDS), 64), "error").examples
     margin = sum(
         sign * 0.1 * (log_prob(1, list(row.tokens), row.start) - log_prob(0, list(row.tokens), row.start))
         for sign, row in ((1, one.chosen), (-1, one.rejected))

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from evalkit.cli import main
 from evalkit.policies.config import DpoConfig
-from evalkit.policies.dpo import DpoObjective, PairExample, fit_dpo, prepare_pairs
+from evalkit.policies.dpo import DpoObjective, PairExample, encode_pairs, fit_dpo
 from evalkit.policies.fitting import PolicyFit
 from evalkit.policies.language_model import LanguageModel
 from evalkit.policies.reference import Reference
@@ -58,7 +58,7 @@ def test_pairs_share_where_their_responses_begin_and_what_cannot_be_learnt_is_co
         Preference("w5 w6 w7 w8 w9 ", "w7 w8", "w8"),
         Preference("w5 ", "w7 " * 9, "w8"),
     ]
-    made = prepare_pairs(records, encoder(8), "truncate_left")
+    made = encode_pairs(records, encoder(8), "truncate_left")
     assert made.counts == {"truncated": 1, "dropped": 1, "cut": 2, "unlearnable": 1, "identical": 1}
     assert made.left_out == (
         "record 3: a response has no tokens",
@@ -74,7 +74,7 @@ def test_pairs_share_where_their_responses_begin_and_what_cannot_be_learnt_is_co
         ([BOS, 6, 7, 8, 9, 7, 8, EOS], [BOS, 6, 7, 8, 9, 8, EOS], 5),
     ]
     with pytest.raises(DataError, match=r"^record 6: has 9 tokens and the model takes 8"):
-        prepare_pairs(records, encoder(8), "error")
+        encode_pairs(records, encoder(8), "error")
 
 
 def test_where_letters_join_across_the_seam_both_responses_are_read_from_the_earlier_token():
@@ -84,7 +84,7 @@ def test_where_letters_join_across_the_seam_both_responses_are_read_from_the_ear
     words = {"<s>": 0, "</s>": 1, "a": 2, "b": 3, "c": 4, "ab": 5}
     inner = Tokenizer(models.BPE(vocab=words, merges=[("a", "b")]))
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>", eos_token="</s>")
-    (one,) = prepare_pairs([Preference("ca", "b", "c")], ResponseEncoder(tokenizer, 9), "error").examples
+    (one,) = encode_pairs([Preference("ca", "b", "c")], ResponseEncoder(tokenizer, 9), "error").examples
     assert (one.chosen.tokens, one.rejected.tokens) == ((4, 5, 1), (4, 2, 4, 1))
     assert (one.chosen.start, one.rejected.start) == (1, 1)
 
@@ -101,7 +101,7 @@ def test_the_loss_of_a_batch_is_that_of_the_plain_models(kind, tmp_path):
     start, policy = word_policy(WORDS), word_policy(WORDS, seed=1)
     dpo = DpoConfig(beta=0.3, kind=kind, label_smoothing=0.2 if kind in ("cdpo", "robust") else 0.0)
     records = [Preference("w5 w6 w7 w8 " * 6, "w7 w9", "w8"), Preference("w4 ", "w8", "w3 w9 w6")]
-    examples = list(prepare_pairs(records, encoder(), "error").examples)
+    examples = list(encode_pairs(records, encoder(), "error").examples)
     expected, margins, changes = [], [], []
     for one in examples:
         up, down = (summed(policy, row) - summed(start, row) for row in (one.chosen, one.rejected))
@@ -141,7 +141,7 @@ def test_the_loss_of_a_batch_is_that_of_the_plain_models(kind, tmp_path):
 
 
 def test_a_pairs_prompt_stands_once():
-    examples = prepare_pairs([Preference("w5 w6 w7 w8 " * 10, "w3", "w4")], encoder(), "error").examples
+    examples = encode_pairs([Preference("w5 w6 w7 w8 " * 10, "w3", "w4")], encoder(), "error").examples
     (part,) = DpoObjective(DpoConfig()).collate(
         [PairExample(one.chosen, one.rejected, one.prompt, (0.0, 0.0)) for one in examples], True
     )["packs"]
@@ -154,8 +154,9 @@ def fitted(out, dpo, start=None, **settings):
     training = TrainingConfig(**{"learning_rate": 3e-3, "batch_prompts": 10, "tensorboard": False} | settings)
     held_out = [Preference(f"w39 {one.prompt}", one.chosen, one.rejected) for one in preferences(20)]
     reference = held(model)
+    policy = LanguageModel(model)
     result = fit_dpo(
-        LanguageModel(model), encoder(), preferences(100), reference, dpo, training, out, held_out
+        policy, encoder(), preferences(100), held_out, training, out, dpo=dpo, reference=reference
     )
     return result, reference
 
@@ -203,13 +204,13 @@ def test_a_policy_cannot_be_its_own_reference(tmp_path):
     model = LanguageModel(word_policy(WORDS))
     reference = Reference("itself", "abc", model, False)
     with pytest.raises(ModelError, match="the reference is the policy itself"):
-        fit_dpo(model, encoder(), preferences(20), reference, DpoConfig(), TrainingConfig(), tmp_path)
+        fit_dpo(model, encoder(), preferences(20), None, TrainingConfig(), tmp_path, reference=reference)
 
 
 def test_log_probabilities_are_computed_once_and_those_of_others_are_others(tmp_path, monkeypatch):
     model = word_policy(WORDS)
     reference = held(model)
-    examples = list(prepare_pairs(preferences(600), encoder(), "error").examples)
+    examples = list(encode_pairs(preferences(600), encoder(), "error").examples)
     first = reference_log_probs(reference, examples, TrainingConfig(), tmp_path)
     asked: list[int] = []
     log_probs = Reference.log_probs
@@ -250,7 +251,7 @@ def test_log_probabilities_are_computed_once_and_those_of_others_are_others(tmp_
 def test_a_broken_reference_is_said(tmp_path):
     model = word_policy(WORDS)
     torch.nn.init.constant_(model.model.norm.weight, float("nan"))
-    examples = list(prepare_pairs(preferences(4), encoder(), "error").examples)
+    examples = list(encode_pairs(preferences(4), encoder(), "error").examples)
     with pytest.raises(ModelError, match="log-probability nan; the reference's weights are broken"):
         reference_log_probs(held(model), examples, TrainingConfig(), tmp_path)
 

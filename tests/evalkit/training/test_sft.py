@@ -10,11 +10,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from evalkit.cli import main
 from evalkit.policies.language_model import LanguageModel
 from evalkit.policies.response_rows import ResponseEncoder
-from evalkit.policies.sft import SftObjective, fit_sft, prepare_demonstrations
+from evalkit.policies.sft import SftObjective, encode_demonstrations, fit_sft
 from rewards.config import LoraConfig, TrainingConfig
 from rewards.errors import DataError, ModelError
 from rewards.models.head import prepare_for_packing
 from rewards.records import Generation, Message
+from rewards.training.labelled import Labelled
 from rewards.training.trainer import PackedTrainer
 from tests.evalkit.annotation.words import BOS, EOS, word_policy, word_tokenizer
 from tests.evalkit.training.training_kills import digest
@@ -97,7 +98,7 @@ def test_too_long_rows_lose_the_prompts_left_or_are_left_out_and_counted():
         [Generation("w5 ", "w6", extra={"finish_reason": "length"})],
         [Generation("w5 ", "", extra={"finish_reason": "length"})],
     ]
-    made = prepare_demonstrations(records, encoder(8), "truncate_left")
+    made = encode_demonstrations(records, encoder(8), "truncate_left")
     assert made.counts == {"truncated": 1, "dropped": 1, "cut": 2, "unlearnable": 1}
     assert [list(one.tokens) for one in made.examples[1].rows] == [
         [BOS, 6, 7, 8, 9, 10, 11, EOS],
@@ -109,11 +110,11 @@ def test_too_long_rows_lose_the_prompts_left_or_are_left_out_and_counted():
         "record 5: the response has no tokens",
     )
     assert made.longest == 8
-    dropped = prepare_demonstrations(records, encoder(8), "drop")
+    dropped = encode_demonstrations(records, encoder(8), "drop")
     assert (dropped.counts["truncated"], dropped.counts["dropped"]) == (0, 2)
     assert [len(example.rows) for example in dropped.examples] == [1, 1, 1]
     with pytest.raises(DataError, match=r"^d.jsonl:2, response 1: has 9 tokens and the model takes 8"):
-        prepare_demonstrations(records, encoder(8), "error", [f"d.jsonl:{n}" for n in range(1, 6)])
+        encode_demonstrations(Labelled(records, [f"d.jsonl:{n}" for n in range(1, 6)]), encoder(8), "error")
 
 
 def test_the_loss_is_the_mean_over_response_tokens_as_transformers_computes_it():
@@ -122,7 +123,7 @@ def test_the_loss_is_the_mean_over_response_tokens_as_transformers_computes_it()
         [Generation("w5 w6 w9 w9 " * 5, "w7 w8"), Generation("w5 w6 w9 w9 " * 5, "w9")],
         [Generation("w3 ", "w4 w5 w6 w7")],
     ]
-    examples = prepare_demonstrations(records, encoder(), "error").examples
+    examples = encode_demonstrations(records, encoder(), "error").examples
     total, count = 0.0, 0
     with torch.no_grad():
         for example in examples:
@@ -145,7 +146,7 @@ def test_the_loss_is_the_mean_over_response_tokens_as_transformers_computes_it()
 def test_a_prompt_stands_once_for_its_responses():
     prompt = "w5 w6 w7 w8 " * 10
     records = [[Generation(prompt, f"w{n}") for n in range(3, 11)]]
-    batch = SftObjective().collate(prepare_demonstrations(records, encoder(), "error").examples, True)
+    batch = SftObjective().collate(encode_demonstrations(records, encoder(), "error").examples, True)
     assert sum(len(part.tokens) for part in batch["packs"]) == 41 + 8 * 2
 
 
@@ -162,8 +163,12 @@ def test_a_policy_learns_what_it_is_shown_and_loads_as_a_plain_model(tmp_path, r
     training = TrainingConfig(
         learning_rate=1e-2, batch_prompts=10, max_steps=60, tensorboard=False, lora=LoraConfig(rank=rank)
     )
-    train, held_out, out = lessons(30, 31, 32), lessons(33), tmp_path / "out"
-    result = fit_sft(LanguageModel(start), encoder(), train, training, out, held_out, {"data": "lessons"})
+    train, held_out, out = (
+        Labelled(lessons(30, 31, 32), origin={"name": "lessons"}),
+        lessons(33),
+        tmp_path / "out",
+    )
+    result = fit_sft(LanguageModel(start), encoder(), train, held_out, training, out)
     assert result.packed
     assert (result.steps, result.train, result.held_out) == (60, 60, 20)
     assert result.evaluation["eval_perplexity"] == pytest.approx(math.exp(result.evaluation["eval_loss"]))
@@ -176,13 +181,13 @@ def test_a_policy_learns_what_it_is_shown_and_loads_as_a_plain_model(tmp_path, r
     )
     assert written[0, 3:].tolist() == [8, 9, EOS] or rank
     about = json.loads((out / "policy.json").read_text())
-    assert (about["method"], about["data"], about["trained_on"]) == ("sft", "lessons", 60)
+    assert (about["method"], about["data"], about["trained_on"]) == ("sft", {"name": "lessons"}, 60)
     assert about["training"]["learning_rate"] == 1e-2
 
 
 def test_without_a_learning_rate_it_is_that_of_tuning(tmp_path):
     training = TrainingConfig(batch_prompts=30, max_steps=1, tensorboard=False)
-    result = fit_sft(LanguageModel(word_policy(WORDS)), encoder(), lessons(30, 31), training, tmp_path)
+    result = fit_sft(LanguageModel(word_policy(WORDS)), encoder(), lessons(30, 31), None, training, tmp_path)
     assert result.learning_rate == 1e-5
 
 

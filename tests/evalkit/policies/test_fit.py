@@ -1,0 +1,107 @@
+"""Training a policy in Python, in few lines: fine-tuning, preferences, PPO."""
+
+import json
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from evalkit.policies import fit_dpo, fit_ppo, fit_sft, load_policy, load_trainable
+from evalkit.policies.config import ProbeConfig
+from evalkit.policies.policy import SamplingConfig
+from evalkit.policies.ppo.config import PpoConfig
+from evalkit.policies.ppo.fit import PpoOptions
+from rewards.config import LoraConfig, TrainingConfig
+from rewards.errors import ConfigError, DataError
+from rewards.records import Generation, Preference
+from rewards.scorer import load_scorer
+from tests.evalkit.policies.ppo_models import policy_folder
+
+PROMPTS = ["ab", "ba b", "b", "aab", "bbb a", "a b a", "bab", "b a", "a", "bb", "bba", "abba"]
+QUICK = {"learning_rate": 1e-2, "batch_prompts": 6, "epochs": 3, "tensorboard": False}
+SMALL = {"episodes": 64, "buffer": 32, "batch": 16, "epochs": 2, "learning_rate": 3e-3, "max_new_tokens": 6}
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Return a policy to train, and the encoder of its responses."""
+    return load_trainable(policy_folder(tmp_path))
+
+
+def written(folder):
+    """Return what the policy in a folder writes."""
+    ((generation,),) = load_policy(str(folder)).generate(["ab"], 1, SamplingConfig(max_new_tokens=4))
+    return generation.response
+
+
+def test_a_policy_is_fine_tuned(start, tmp_path):
+    shown = [[Generation(f"{prompt} ", "bb")] for prompt in PROMPTS]
+    result = fit_sft(*start, shown, None, TrainingConfig(**QUICK, evaluation_share=0.25), tmp_path / "out")
+    assert (result.train, result.held_out) == (9, 3)
+    assert result.evaluation["eval_loss"] < 6
+    assert isinstance(written(tmp_path / "out"), str)
+
+
+def test_a_policy_learns_preferences_against_what_it_was(start, tmp_path):
+    pairs = [Preference(f"{prompt} ", "bb", "cc") for prompt in PROMPTS]
+    before = {name: weights.clone() for name, weights in start[0].inner.state_dict().items()}
+    out = tmp_path / "out"
+    result = fit_dpo(*start, pairs, None, TrainingConfig(**QUICK, evaluation_share=0.25), out)
+    assert result.evaluation["eval_accuracy"] == 1
+    about, recorded = (json.loads((out / name).read_text()) for name in ("policy.json", "reference.json"))
+    assert about["reference"] == recorded == about["started_from"]
+    assert any(not torch.equal(one, before[name]) for name, one in start[0].inner.state_dict().items())
+
+
+def test_a_policy_is_optimised(start, tmp_path):
+    scorer = load_scorer("rule:pattern?pattern=[a-z]&count=true")
+    config = PpoConfig(**{**SMALL, "episodes": 640, "learning_rate": 1e-2, "epochs": 4})
+    result = fit_ppo(*start, PROMPTS, None, config, tmp_path / "out", scorer=scorer)
+    lines = [json.loads(line) for line in (tmp_path / "out/metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["rollout_proxy"] > lines[0]["rollout_proxy"] + 1
+    assert (result.rounds, result.prompts, result.held_out_prompts) == (20, 11, 1)
+    assert result.last["probe_proxy"] == lines[-1]["probe_proxy"]
+    assert isinstance(written(tmp_path / "out"), str)
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "out").state_dict()
+    assert all(torch.equal(one, loaded[name]) for name, one in start[0].inner.state_dict().items())
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_ppo_starts_at_its_reference_whatever_the_critic(start, tmp_path, rank):
+    options = PpoOptions(critic="shared", probe=ProbeConfig(every=4))
+    config = PpoConfig(**SMALL, lora=LoraConfig(rank=rank))
+    out = tmp_path / "out"
+    fit_ppo(*start, PROMPTS, ["b", "a"], config, out, scorer=load_scorer("rule:length"), options=options)
+    looks = [json.loads(line) for line in (out / "probe.jsonl").read_text().splitlines()]
+    assert [look["step"] for look in looks] == [0, 4, 8]
+    assert looks[0]["probe_kl"] == pytest.approx(0, abs=1e-4)
+    assert looks[-1]["probe_kl"] != pytest.approx(0, abs=1e-4)
+
+
+def test_a_finished_run_of_ppo_is_not_trained_again(start, tmp_path):
+    out, scorer = tmp_path / "out", load_scorer("rule:length")
+    first = fit_ppo(*start, PROMPTS, (), PpoConfig(**SMALL), out, scorer=scorer)
+    weights = (out / "model.safetensors").read_bytes()
+    again = load_trainable(policy_folder(tmp_path))
+    assert fit_ppo(*again, PROMPTS, (), PpoConfig(**SMALL), out, scorer=scorer) == first
+    assert (out / "model.safetensors").read_bytes() == weights
+
+
+@pytest.mark.parametrize(
+    ("settings", "options", "prompts", "error", "message"),
+    [
+        ({}, {}, [], DataError, "there are no prompts"),
+        ({}, {}, ["ab", ""], DataError, "prompt 2: the prompt has no tokens"),
+        ({"recipe": "ppo-max"}, {}, PROMPTS, ConfigError, "on 0 texts"),
+        ({}, {"ptx": [Generation("", "ab")]}, PROMPTS, ConfigError, "on 1 texts"),
+        ({"ptx_coefficient": 0.1}, {"ptx": [Generation("a", "b" * 99)]}, PROMPTS, DataError, "text 1: has"),
+    ],
+)
+def test_a_mistake_is_named_and_leaves_nothing(start, tmp_path, settings, options, prompts, error, message):
+    out = tmp_path / "out"
+    config = PpoConfig(**{**SMALL, **settings})
+    with pytest.raises(error, match=message):
+        fit_ppo(
+            *start, prompts, (), config, out, scorer=load_scorer("rule:length"), options=PpoOptions(**options)
+        )
+    assert not out.exists()
