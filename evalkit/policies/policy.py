@@ -1,4 +1,13 @@
-"""Policy, the protocol that writes, the settings of sampling, and how a policy is named."""
+"""Policy, the protocol that writes, the settings of sampling, and how one is loaded by name.
+
+Whatever answers prompts is a policy: a language model in this process, an engine, an endpoint.
+
+    policy = load_policy("stories260k")  # a model folder or Hub id
+    policy.generate(["Once upon a time"], n=4)  # [[Generation(...), Generation(...), ...]]
+
+Any object with a method `generate` is a policy: there is no base class. `docs/extending.md` writes one and
+gives it a name for the command line. `PromptCheck` below is optional.
+"""
 
 import math
 from collections.abc import Sequence
@@ -86,7 +95,7 @@ class Policy(Protocol):
 
 @runtime_checkable
 class PromptCheck(Protocol):
-    """A policy that can tell beforehand which prompts it would refuse."""
+    """A policy that can tell beforehand which prompts it would refuse; commands ask it before they begin."""
 
     def check(self, prompts: Sequence[Prompt], names: Sequence[str]) -> None:
         """Refuse prompts that cannot be continued.
@@ -103,6 +112,8 @@ class PromptCheck(Protocol):
 
 def load_policy(spec: str) -> Policy:
     """Load a policy by name: a model folder or Hub id, or a scheme of the `evalkit.policies` entry points.
+
+    `rewards/specs.py` says how a specification is written.
 
     Raises:
         SpecError: The specification names no policy.
