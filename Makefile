@@ -2,18 +2,24 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test lint bench clean
+.PHONY: quickstart test lint ruff mypy imports bench clean
 
 quickstart: .venv/run.stamp
 	$(BIN)/evalkit quickstart --out quickstart
 
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-lint: .venv/dev.stamp
+lint: ruff mypy imports
+
+ruff: .venv/dev.stamp
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+mypy: .venv/dev.stamp
 	$(BIN)/mypy
+
+imports: .venv/dev.stamp
 	$(BIN)/lint-imports
 
 bench: .venv/dev.stamp

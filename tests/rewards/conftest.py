@@ -3,11 +3,6 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import settings
-
-# How long an example takes depends on who else uses the machine; pytest's own timeout is the limit.
-settings.register_profile("rewards", deadline=None)
-settings.load_profile("rewards")
 
 CORPUS = [
     "What is the capital of France? The capital of France is Paris.",
