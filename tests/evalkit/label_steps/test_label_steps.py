@@ -4,8 +4,6 @@ import hashlib
 import json
 import re
 import sqlite3
-import subprocess
-import sys
 from collections import Counter
 from math import comb
 from pathlib import Path
@@ -21,6 +19,7 @@ from judges.statistics.shares import share_of
 from rewards.errors import DataError
 from rewards.files import read_rows, step_labels
 from rewards.records import Generation
+from tests.processes import Forked
 
 ROOT = Path(__file__).parents[3]
 
@@ -278,8 +277,7 @@ def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(policy_folder, t
     whole, out = tmp_path / "whole.jsonl", tmp_path / "labels.jsonl"
     main([*arguments, "--out", str(whole)])
     total = int(re.search(r"(\d+) completions were sampled now", capsys.readouterr().out)[1])
-    run = [sys.executable, "-c", KILLED, *arguments, "--out", str(out)]
-    killed = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
+    killed = Forked(KILLED, *arguments, "--out", str(out)).completed()
     assert killed.returncode == -9, killed.stderr
     assert (tmp_path / "labels.jsonl.partial").stat().st_size
     assert not out.exists()

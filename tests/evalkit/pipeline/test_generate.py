@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +15,7 @@ from evalkit.policies.generation.randomness import sample_keys, uniforms
 from evalkit.policies.policy import DEFAULT_SAMPLING, SamplingConfig
 from rewards.errors import ConfigError, DataError, MissingFileError, OutputExistsError
 from rewards.records import Generation, Prompt, prompt_key
+from tests.processes import Forked
 
 STORIES = Path(__file__).parents[3] / ".." / "shared" / "data" / "stories260k"
 
@@ -139,8 +138,7 @@ def test_a_killed_run_goes_on_with_the_same_bytes(policy, config, calls, done, t
     generating.run(config)
     again = replace(config, out=str(tmp_path / "again.jsonl"))
     arguments = [str(Path(__file__).parent), again.data, again.out, str(calls)]
-    killed = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False)
-    assert killed.returncode == -signal.SIGKILL
+    assert Forked(KILLED, *arguments).wait() == -signal.SIGKILL
     assert not Path(again.out).exists()
     with Path(again.out + ".partial").open("ab") as file:
         file.write(b'{"prompt": "half')  # as a kill in the middle of writing leaves it
@@ -155,7 +153,7 @@ def test_a_run_killed_after_its_last_row_is_finished(policy, config, tmp_path):
     generating.run(config)
     again = replace(config, out=str(tmp_path / "again.jsonl"))
     arguments = [str(Path(__file__).parent), again.data, again.out, "1"]
-    subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False)
+    assert Forked(KILLED, *arguments).wait() == -signal.SIGKILL
     state, whole = Path(again.out + ".partial.json"), Path(config.out).read_bytes()
     Path(again.out + ".partial").write_bytes(whole)
     state.write_text(json.dumps({**json.loads(state.read_text()), "rows": 10, "bytes": len(whole)}))

@@ -18,6 +18,7 @@ from rewards.errors import ConfigError, DataError, ScoringError
 from rewards.files import read_rows
 from rewards.records import Score, Span
 from rewards.scorers.rules import Column, Constant, Length
+from tests.processes import Forked, command_code
 
 ROOT = str(Path(__file__).parents[3])
 ENVIRONMENT = {**os.environ, "PYTHONPATH": ROOT, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
@@ -175,11 +176,8 @@ Length.score = slowly
 """
 
 
-def start(arguments: list[str], folder: Path, code: str = "") -> subprocess.Popen[bytes]:
-    script = f"{code}\nfrom evalkit.cli import main\nmain({arguments!r})"
-    return subprocess.Popen(
-        [sys.executable, "-c", script], cwd=folder, env=ENVIRONMENT, stdout=subprocess.DEVNULL
-    )
+def start(arguments: list[str], folder: Path, code: str = "") -> Forked:
+    return Forked(f"{code}\n{command_code(arguments)}", cwd=folder)
 
 
 def rows_done(state: Path) -> int:
@@ -189,7 +187,7 @@ def rows_done(state: Path) -> int:
         return 0
 
 
-def kill_after(process: subprocess.Popen[bytes], state: Path, rows: int) -> bool:
+def kill_after(process: Forked, state: Path, rows: int) -> bool:
     """Kill a command once that many rows are done; return whether it was still at work."""
     while process.poll() is None and rows_done(state) < rows:
         time.sleep(0.001)

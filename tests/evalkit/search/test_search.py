@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,6 +26,7 @@ from rewards.records import Generation, Prompt, Score, prompt_key
 from rewards.scorers.rules import Length
 from rewards.selection import majority_vote, weighted_vote
 from rewards.solutions.steps import split_steps
+from tests.processes import Forked
 
 DEPTH = 3
 METHODS = ("best-of-n", "weighted-majority", "beam", "dvts")
@@ -380,8 +379,7 @@ def test_a_killed_run_goes_on_with_the_same_bytes(world, config, calls, done, tm
     command.run(config)
     again = replace(config, out=str(tmp_path / "again.jsonl"))
     arguments = [str(Path(__file__).parent), again.data, again.out, str(calls)]
-    killed = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False)
-    assert killed.returncode == -signal.SIGKILL
+    assert Forked(KILLED, *arguments).wait() == -signal.SIGKILL
     assert not Path(again.out).exists()
     capsys.readouterr()
     world[0].asked = []

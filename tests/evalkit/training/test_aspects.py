@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from evalkit.cli import main
 from rewards.errors import ModelError
 from rewards.records import Generation
 from rewards.scorer import load_scorer
+from tests.processes import Forked
 
 ROOT = Path(__file__).parents[3]
 SIZES = ["--body.hidden_size", "16", "--body.heads", "2", "--body.layers", "1", "--body.context", "64"]
@@ -352,14 +351,8 @@ def test_a_kill_in_the_middle_changes_no_weight(wholes, reward_folder, tmp_path)
         name: [*line, "--body.tokenizer", reward_folder, *SIZES, *FAST, *often]
         for name, line in lines.items()
     }
-    quiet = {"TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    found = subprocess.run(
-        [sys.executable, "-c", KILLED, json.dumps(lines), str(tmp_path)],
-        env={**os.environ, **quiet, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    quiet = {**os.environ, "TOKENIZERS_PARALLELISM": "false"}
+    found = Forked(KILLED, json.dumps(lines), str(tmp_path), env=quiet).completed()
     assert found.returncode == 0, found.stderr[-3000:]
     assert [line for line in found.stdout.splitlines() if line.startswith("same")] == [
         f"same {name}" for name in lines

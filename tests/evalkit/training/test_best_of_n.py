@@ -1,11 +1,6 @@
 """`evalkit train best-of-n`: what a round keeps, worked by hand, and the command over several rounds."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +13,7 @@ from evalkit.training.best_of_n_rounds import keep_best, mean_and_error, read_ro
 from evalkit.training.policy_config import TrainBestOfN
 from rewards.errors import ConfigError, DataError
 from rewards.files import read_rows
+from tests.evalkit.training.training_kills import killed_at
 
 PROMPTS = [{"prompt": text} for text in ("one", "two", "three", "four")]
 
@@ -250,12 +246,7 @@ def test_a_run_that_ends_before_and_behind_every_step_goes_on_to_the_same_bytes(
 
 def test_a_killed_run_goes_on_to_the_same_bytes(command, whole, tmp_path):
     out = tmp_path / "out"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen([sys.executable, "-m", "evalkit.cli", *command(out)], env=environment) as run:
-        deadline = time.monotonic() + 60
-        while not (out / "round-1" / "policy").exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        run.send_signal(signal.SIGKILL)
+    killed_at(command(out), out / "round-1" / "policy")
     assert not (out / "summary.json").exists()
     main(command(out))
     assert files_of(out) == files_of(whole)

@@ -1,20 +1,16 @@
 """`evalkit train outcome`: the folder it leaves, what it prints, and a kill in the middle."""
 
-import hashlib
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from evalkit.cli import main
+from tests.evalkit.training.training_kills import digest
+from tests.processes import Forked, command_code
 
-ROOT = str(Path(__file__).parents[3])
-ENVIRONMENT = {**os.environ, "PYTHONPATH": ROOT, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 SIZES = ["--body.hidden_size", "16", "--body.heads", "2", "--body.layers", "1", "--body.context", "48"]
 PAIRS = [
     {"prompt": f"p{n % 40}", "chosen": "good " + "abcdefgh"[n % 8], "rejected": "bad " + "hgfedcba"[n % 8]}
@@ -104,43 +100,26 @@ def test_a_limit_and_other_column_names_are_respected(reward_folder, tmp_path):
     assert (result["train_prompts"], result["held_out_prompts"]) == (18, 2)
 
 
-def command(line: list[str]) -> list[str]:
-    return [sys.executable, "-c", f"from evalkit.cli import main\nmain({line!r})"]
-
-
-def start(line: list[str]) -> subprocess.Popen[bytes]:
-    silent = subprocess.DEVNULL
-    return subprocess.Popen(command(line), env=ENVIRONMENT, stdout=silent, stderr=silent)
-
-
-def finished(line: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(line), env=ENVIRONMENT, capture_output=True, text=True, check=False)
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def test_a_kill_in_the_middle_changes_no_weight_and_no_result(trained, reward_folder, tmp_path):
     _, data, _ = trained
-    often = ["--training.max_steps", "400", "--training.checkpoint_steps", "20"]
+    often = ["--training.max_steps", "200", "--training.checkpoint_steps", "20"]
     whole, out = tmp_path / "whole", tmp_path / "out"
-    undisturbed = start(arguments(data, reward_folder, whole, *often))
+    undisturbed = Forked(command_code(arguments(data, reward_folder, whole, *often)))
     line = arguments(data, reward_folder, out, *often)
-    killed = start(line)
+    killed = Forked(command_code(line))
     state = out / "checkpoints" / "checkpoint-60" / "trainer_state.json"
     while killed.poll() is None and not state.exists():
         time.sleep(0.002)
     killed.send_signal(signal.SIGSTOP)
     try:
-        beside = finished(line)
+        beside = Forked(command_code(line)).completed()
     finally:
         killed.send_signal(signal.SIGKILL)
     assert (beside.returncode, beside.stderr.count("\n")) == (2, 1)
     assert "another process is writing it" in beside.stderr
     assert killed.wait() == -signal.SIGKILL
     assert not (out / "model.safetensors").exists()
-    again = finished(line)
+    again = Forked(command_code(line)).completed()
     assert again.returncode == 0, again.stderr
     assert undisturbed.wait() == 0
     for name in ("model.safetensors", "evalkit.json", "result.json"):

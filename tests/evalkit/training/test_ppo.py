@@ -4,9 +4,6 @@ import json
 import math
 import re
 import shutil
-import signal
-import subprocess
-import time
 from contextlib import contextmanager
 
 import pytest
@@ -26,7 +23,7 @@ from rewards.records import Generation, Score, Span
 from rewards.scorer import load_scorer
 from rewards.solutions.steps import split_steps
 from tests.evalkit.policies.ppo_models import CHAT, OTHER, byte_tokenizer, policy_folder, reward_folder
-from tests.evalkit.training.training_kills import ENVIRONMENT, command, digest
+from tests.evalkit.training.training_kills import digest, killed_at
 
 PROMPTS = ["ab", "ba b", "b", "aab", "bbb a", "a b a", "bab", "b a", "a", "bb", "bba", "abba"]
 SCORER = "rule:pattern?pattern=[a-z]&count=true"
@@ -185,14 +182,8 @@ def whole(policy, root):
 
 def test_a_killed_run_goes_on_to_the_same_bytes(policy, root, whole, tmp_path):
     out = tmp_path / "killed"
-    silent = subprocess.DEVNULL
     words = line(policy, prompts_in(root), out)
-    process = subprocess.Popen(command(words), env=ENVIRONMENT, stdout=silent, stderr=silent)
-    state = out / "checkpoints" / "round-2" / "state.json"
-    while process.poll() is None and not state.exists():
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    killed_at(words, out / "checkpoints" / "round-2" / "state.json")
     assert not (out / "result.json").exists()
     with (out / "metrics.jsonl").open("a") as file:
         file.write('{"round": 3, "step"')  # as a kill may leave it

@@ -1,12 +1,8 @@
 import json
-import os
 import runpy
 import signal
-import subprocess
-import sys
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import torch
@@ -19,6 +15,7 @@ from rewards.records import Preference
 from rewards.training import fit_outcome
 from rewards.training.fitting import last_complete
 from rewards.training.trainer import PackedTrainer
+from tests.processes import Forked
 
 
 @pytest.fixture(scope="module")
@@ -83,16 +80,13 @@ if __name__ == "__main__":
 
 def kill_in_the_middle(script, base, out):
     """Run training in a process of its own and kill it after its second checkpoint."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[3])}
-    command = [sys.executable, str(script), str(base), str(out)]
-    with (out.parent / "log.txt").open("w") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        second = out / "checkpoints" / "checkpoint-10" / "trainer_state.json"
-        later = out / "checkpoints" / "checkpoint-15"
-        while process.poll() is None and not second.exists() and not later.exists():
-            time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait(60) == -signal.SIGKILL, (out.parent / "log.txt").read_text()
+    process = Forked(script.read_text(), str(base), str(out))
+    second = out / "checkpoints" / "checkpoint-10" / "trainer_state.json"
+    later = out / "checkpoints" / "checkpoint-15"
+    while process.poll() is None and not second.exists() and not later.exists():
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(60) == -signal.SIGKILL, process.completed().stderr
 
 
 class KilledError(Exception):
