@@ -224,7 +224,7 @@ def _form(spec: Spec, mode: Mode, style: AnswerStyle, rubric: Rubric | None) -> 
 
 
 def _parameters(spec: Spec, form: AnswerForm, reasons: bool) -> dict[str, object]:
-    """Return what a request sets: what is said, else what a model takes that reasons, or does not."""
+    """Return a request's parameters: those given, else defaults for a reasoning model or another."""
     parameters: dict[str, object] = {}
     if spec.options.get("temperature", "default" if reasons else "") != "default":
         temperature = spec.option("temperature", 0.0)

@@ -42,7 +42,7 @@ QUESTIONS: dict[Screen, str] = {
 
 
 def run(config: Annotate) -> None:
-    """Add tasks and people to the store, tell the links, and serve the page.
+    """Add tasks and annotators to the store, print the links, and serve the page.
 
     All that can be wrong with the settings and the data is found before the store is touched.
 
@@ -193,7 +193,7 @@ def _found(store: "Store", keys: Iterable[str]) -> Iterator[Task]:
 
 
 def _known(task: Task) -> object:
-    """Return what is known of a check, whichever answer is told first; None of a task proper."""
+    """Return the known answer of a check, whichever response is first; None for other tasks."""
     if isinstance(task.gold, PairwiseAnswer) and task.gold.winner != "tie":
         better = task.responses[WINNERS.index(task.gold.winner)]
         return sha256(better.encode("utf-8", "surrogatepass")).digest()  # as the answer may be long

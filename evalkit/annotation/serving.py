@@ -1,4 +1,4 @@
-"""A web application on a port: taken before anything else is done, and given back when told to stop."""
+"""A web application on a port: taken before anything else is done, and given back on SIGTERM or Ctrl-C."""
 
 import asyncio
 import errno
@@ -88,7 +88,7 @@ class _Impatient(H11Protocol):
 
 
 def serve(app: ASGIApp, listening: socket.socket, announce: Callable[[], None]) -> None:
-    """Serve until told to stop; returns on SIGTERM, and raises KeyboardInterrupt on Ctrl-C.
+    """Serve until stopped; returns on SIGTERM, and raises KeyboardInterrupt on Ctrl-C.
 
     Nothing is logged of a request, as its address may hold a link's token.
 

@@ -1,4 +1,4 @@
-"""Claims, which questions a process is asking now, told to others on one ledger: none is paid twice."""
+"""Claims on the questions that a process asks now, seen by all on one ledger: none is paid twice."""
 
 import fcntl
 import os

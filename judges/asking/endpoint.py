@@ -55,7 +55,7 @@ class Endpoint:
 
     @property
     def secret(self) -> bool:
-        """Whether the address holds what is not told."""
+        """Whether the address holds a secret."""
         return bool(self.headers or self.query)
 
     def line(self, text: str, key: str) -> str:
@@ -111,7 +111,7 @@ class RejectedError(Exception):
 
 
 def public_address(address: str) -> str:
-    """Return an address without user, password, query and closing slash: what may be stored and told.
+    """Return an address without user, password, query and closing slash: what may be stored and printed.
 
     Raises:
         ConfigError: It is no address of http or https.

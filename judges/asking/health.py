@@ -1,4 +1,4 @@
-"""Health, whether an endpoint works at all, told from what its calls came to; it ends what cannot succeed."""
+"""Health, whether an endpoint works at all, by the results of its calls; it ends what cannot succeed."""
 
 from judges.asking.endpoint import Endpoint, EndpointError
 from judges.questions.question import Attempt, Question

@@ -51,7 +51,7 @@ class Window:
         return max(0.0, last.time + self._period - now)
 
     def begin(self, amount: float, now: float) -> Entry:
-        """Take an amount from now on; what it becomes is told to `settle`."""
+        """Take an amount from now on; `settle` corrects it to what was used."""
         entry = Entry(now, amount)
         if self.limit:
             self._entries.append(entry)

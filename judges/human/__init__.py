@@ -1,1 +1,1 @@
-"""People as judges: a blind annotation page, whose labels are kept as events and told as any judge's."""
+"""People as judges: a blind annotation page, whose labels are kept as events and read as verdicts."""

@@ -1,4 +1,4 @@
-"""People as a judge: `human:DB` puts comparisons to them, and tells the verdicts that there are so far."""
+"""People as a judge: `human:DB` puts comparisons to them, and returns the verdicts that there are so far."""
 
 import json
 import math
@@ -28,7 +28,7 @@ WAITS = "waits for people"
 
 @dataclass(frozen=True)
 class HumanJudge:
-    """People who label a store's tasks; a comparison is put to them once, whichever side is told first.
+    """People who label a store's tasks; a comparison is put to them once, whichever side is first.
 
     - Who sees which side first is drawn anew for each person, so that asking in both orders asks no more.
     - Of several people, what more than half of those who answered say is the verdict; where no such majority
@@ -63,7 +63,7 @@ class HumanJudge:
         return PERSON + (self.annotator or self.store.name)
 
     def compare(self, comparisons: Sequence[Comparison]) -> list[Verdict]:
-        """Put what is not there to people, and return one verdict for each comparison, told as it is asked.
+        """Put what is not there to people, and return one verdict for each comparison, oriented alike.
 
         The verdict of everybody holds each person's own in its `reply`, see
         `judges.verdicts.members.member_verdicts`.
@@ -113,7 +113,7 @@ class HumanJudge:
 
 
 def _told(label: Label, comparison: Comparison) -> Verdict:
-    """Return one person's verdict as the comparison is told."""
+    """Return one person's verdict, oriented as the comparison."""
     (verdict,) = label_verdicts(label)
     verdict = verdict.swap() if turned(label.task, comparison.first) else verdict
     return replace(verdict, comparison=in_order(comparison, known=bool(label.shown)))

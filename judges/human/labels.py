@@ -1,4 +1,4 @@
-"""What the store tells and is told: annotators, the task in hand, what is posted, the labels that stand."""
+"""What goes into the store and out: annotators, the task in hand, what is posted, the labels that stand."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -46,5 +46,5 @@ def priorities(
 
 
 def question(task: Task) -> str:
-    """Return what a task asks, by which the same one is found under other ids and in other repetitions."""
+    """Return a key of what a task asks, equal under other ids and in other repetitions."""
     return replace(task, id="", repeat=0).key

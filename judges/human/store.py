@@ -115,7 +115,7 @@ class Store:
                     yield row.id, store_tasks.read_task(row.body)
 
     def prioritise(self, priorities: Iterable[tuple[int, float]]) -> int:
-        """Say anew how much a label is needed on tasks, by id and in [0, 1]; return how many were told.
+        """Set how much a label is needed on tasks, by id and in [0, 1]; return how many were set.
 
         It decides which tasks come first, and is no part of what is asked.
 

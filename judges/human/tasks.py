@@ -160,7 +160,7 @@ def task_of(row: Mapping[str, object]) -> Task:
 
 
 def turned(task: Task, first: str) -> bool:
-    """Say whether a comparison whose first response is `first` is told the other way than its task.
+    """Say whether a comparison whose first response is `first` has its sides the other way than its task.
 
     Raises:
         DataError: The task is not about that response.

@@ -32,7 +32,7 @@ class MeanWithInterval(Displayed):
 
 @dataclass(frozen=True, slots=True)
 class HumanCorrectedWinRate(Displayed):
-    """The first side's win rate in people's eyes: the human mean, corrected by what the model tells beyond.
+    """The first side's win rate in people's eyes: the human mean, corrected by the model's verdicts.
 
     `mean` is human mean + weight x (model's mean on its comparisons - model's mean where people judged too),
     but that each prompt has the weight of the others, of which `weight` is that of all.

@@ -1,4 +1,4 @@
-"""How many prompts a win rate needs, for an interval of a wanted width or to be told from one half."""
+"""How many prompts a win rate needs, for an interval of a wanted width or to differ significantly from one half."""
 
 import math
 from dataclasses import dataclass
@@ -82,7 +82,7 @@ def prompts_for_half_width(
 def prompts_for_power(
     win_rate: float, power: float = 0.8, spread: Spread | None = None, level: float = 0.95
 ) -> SampleSize:
-    """Return the prompts K at which a true win rate w is told from one half with the wanted power.
+    """Return the prompts K at which a true win rate w differs significantly from one half with a given power.
 
     K = ((z s_0 + z_power s_w) / (w - 0.5))^2, with s_0 and s_w the standard deviations of a prompt's mean
     verdict at 0.5 and at w, and z the normal quantile of the two-sided test of size 1 - level.
@@ -112,7 +112,7 @@ def half_width_of(
 
 
 def power_of(prompts: int, win_rate: float, spread: Spread | None = None, level: float = 0.95) -> float:
-    """Return how often so many prompts tell a true win rate from one half, on its own side of it."""
+    """Return the power of so many prompts to find that a true win rate differs from one half."""
     spread = spread or Spread()
     distance = abs(_unit("win_rate", win_rate) - 0.5) * math.sqrt(_positive(prompts))
     return float(ndtr((distance - _quantile(level) * spread.prompt_sd()) / spread.prompt_sd(win_rate)))

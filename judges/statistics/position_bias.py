@@ -150,7 +150,7 @@ def position_bias(
 
 
 def order_counts(given: ArrayLike, swapped: ArrayLike) -> OrderCounts:
-    """Count what both orders [n], told from the same side, came to."""
+    """Count the outcomes of both orders [n], oriented alike."""
     first, second = (np.sign(values - 0.5) for values in both_orders(given, swapped))
     lacking = np.isnan(first).astype(int) + np.isnan(second)
     tied = (first == 0).astype(int) + (second == 0)

@@ -19,7 +19,7 @@ API_ERROR = "$ERROR$"
 
 
 class Shown(NamedTuple):
-    """A prompt and two answers as the judge saw them; empty where they cannot be told."""
+    """A prompt and two answers as the judge saw them; empty where they are not known."""
 
     prompt: str
     first: str

@@ -253,7 +253,7 @@ def _conversation(turns: object, question: str) -> tuple[str, str]:
 
 
 class ModelGrade(NamedTuple):
-    """One model's grade; None where there is none, with whatever the judge said."""
+    """One model's grade; None where there is none, with the judge's reply."""
 
     model: str
     grade: float | None

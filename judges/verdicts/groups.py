@@ -18,7 +18,7 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class VerdictGroup:
-    """The verdicts of one judge on two systems, all told with the one as `first`."""
+    """The verdicts of one judge on two systems, all oriented with the same one as `first`."""
 
     first: str
     second: str
@@ -28,7 +28,7 @@ class VerdictGroup:
 
     @property
     def name(self) -> str:
-        """What tells this group from the others."""
+        """Systems, judge and axis of this group."""
         by = "".join(f", {part}" for part in (self.judge, self.axis) if part)
         return f"{self.first} against {self.second}{by}"
 
@@ -127,7 +127,7 @@ def orders_of(table: VerdictTable, values: Floats) -> Orders:
 
 
 def position_of(table: VerdictTable, resampling: Resampling) -> tuple[WinRate | None, PositionBias | None]:
-    """Return how often the side shown first wins, and what both orders came to, of verdicts told alike.
+    """Return how often the side shown first wins, and the position bias, of verdicts oriented alike.
 
     Identical responses, of which no verdict tells anything of position, are left aside.
     """
@@ -153,7 +153,7 @@ def comparison_codes(table: VerdictTable) -> Integers:
 
 
 def verdicts_on(table: VerdictTable, first: str, second: str) -> VerdictTable:
-    """Return the verdicts on two systems, told alike; those that name none are told as they are.
+    """Return the verdicts on two systems, oriented alike; those that name none stay as they are.
 
     Raises:
         ConfigError: There is no such system.
@@ -165,7 +165,7 @@ def verdicts_on(table: VerdictTable, first: str, second: str) -> VerdictTable:
 
 
 def _pairs(table: VerdictTable) -> Iterator[tuple[int, int]]:
-    """Yield the pairs of systems in the order in which they come, told as they come first."""
+    """Yield the pairs of systems in the order in which they come, oriented as they come first."""
     pairs = np.column_stack([table.first_system, table.second_system])
     _, first = np.unique(np.sort(pairs, axis=1), axis=0, return_index=True)
     for place in np.sort(first):

@@ -63,7 +63,7 @@ def human_check(
 
 
 def _of_people(group: VerdictGroup, people: VerdictTable) -> VerdictTable | None:
-    """Return people's verdicts on the group's systems and axis, told alike; None where there are none."""
+    """Return people's verdicts on the group's systems and axis, oriented alike; None where there are none."""
     table = group.table
     first, second = (table.systems[column[0]] for column in (table.first_system, table.second_system))
     if not {first, second} <= set(people.systems):

@@ -84,7 +84,7 @@ class VerdictTable:
         return replace(self, **columns)
 
     def turned(self, mask: ArrayLike) -> Self:
-        """Return the table with the verdicts of a mask told from the other side."""
+        """Return the table with the verdicts of a mask oriented from the other side."""
         turn = np.asarray(mask, bool)
         columns: dict[str, Any] = {}
         for first, second in _SIDES.items():
@@ -101,12 +101,12 @@ class VerdictTable:
         )
 
     def sorted_sides(self) -> Self:
-        """Return every verdict told from the system whose name sorts first, to set files side by side."""
+        """Return every verdict oriented from the system whose name sorts first, to set files side by side."""
         names = np.array(self.systems, object)
         return self.turned(names[self.first_system] > names[self.second_system])
 
     def between(self, first: str, second: str) -> Self:
-        """Return the verdicts on two systems, all told with the one as `first`.
+        """Return the verdicts on two systems, all oriented with the same one as `first`.
 
         Raises:
             ConfigError: There is no such system.

@@ -30,7 +30,7 @@ class Export(Generic[Exported]):
 
 @dataclass
 class _Pair:
-    """What all judges, orders and repeats said of two responses, told as the first of them was."""
+    """The verdicts of all judges, orders and repeats on two responses, oriented as the first of them."""
 
     comparison: Comparison
     values: list[float] = field(default_factory=list)
@@ -49,7 +49,7 @@ class _Pair:
 
     @property
     def value(self) -> float:
-        """The mean over all that was said, which no order, judge or repeat outweighs."""
+        """The mean over all verdicts, which no order, judge or repeat outweighs."""
         return math.fsum(self.values) / len(self.values)
 
     @property
@@ -60,7 +60,7 @@ class _Pair:
 
 
 def verdict_preferences(verdicts: Iterable[Verdict], margin: Margin = "none") -> Export[Preference]:
-    """Return one preference for each pair of responses that the verdicts tell apart.
+    """Return one preference for each pair of responses that the verdicts decide.
 
     Both orders, all judges of a jury and all repeats of a comparison are averaged, with the judge's
     probability where it gave one and did not say tie, as a reward model does within its margin.

@@ -49,7 +49,7 @@ OURS = (
 
 @dataclass(frozen=True, slots=True)
 class ScreeningReport:
-    """What was found in the rows, and what became of them: `rows == kept + sum(dropped.values())`.
+    """Counts of rows, kept and dropped: `rows == kept + sum(dropped.values())`.
 
     `found` counts rows per finding, whatever the rule: those of the configuration, and beside them
     `duplicates` (the same prompt and responses again) and `contradictions` (a pair met before the other way

@@ -17,7 +17,7 @@ LABELS = (0.0, 0.5, 1.0)
 
 @dataclass(frozen=True, eq=False)
 class Rater:
-    """One judge's verdicts, all told from the system whose name sorts first."""
+    """One judge's verdicts, all oriented from the system whose name sorts first."""
 
     name: str
     table: VerdictTable
@@ -29,7 +29,7 @@ class Rater:
 
 @dataclass(frozen=True, eq=False)
 class Again:
-    """What one rater said when asked the same again."""
+    """One rater's labels when asked the same again."""
 
     ratings: Floats
     """[times, questions] of LABELS, NaN where there is none."""

@@ -38,7 +38,7 @@ class Together:
 
 @dataclass(frozen=True, eq=False)
 class AxisAgreement:
-    """What is found of all raters on one axis."""
+    """The agreement of all raters on one axis."""
 
     axis: str
     systems: tuple[str, ...]

@@ -71,7 +71,7 @@ def _shown(verdicts: Sequence[Verdict], disagrees: bool) -> ShownComparison:
 
 
 def _verdict(verdict: Verdict, first: str, second: str) -> ShownVerdict:
-    """Return a verdict told from the system that the browser calls first."""
+    """Return a verdict oriented from the system that the browser calls first."""
     if _system(verdict, "first") != first and _system(verdict, "second") == first:
         verdict = verdict.swap()
     known = verdict.comparison.extra.get(ORDER) != "unknown"

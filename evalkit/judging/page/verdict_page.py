@@ -47,7 +47,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One part of a page: what was found in words, tables and figures."""
+    """One part of a page: sentences, tables and figures."""
 
     title: str
     lines: tuple[str, ...] = ()

@@ -99,7 +99,7 @@ class Trials:
         return (trial.shown() for trial in self.all())
 
     def verdicts(self, judge: Judge, seen: "Seen") -> Iterator[Verdict]:
-        """Yield the verdict on each probe, told of the answer under test, behind a jury's its members'."""
+        """Yield the verdict on each probe, oriented from the answer under test; behind a jury's its members'."""
         numbers = {prompt_key(answer.prompt): number for number, answer in enumerate(self.answers)}
         trials = self.all()
         while chunk := list(itertools.islice(trials, CHUNK)):
@@ -140,7 +140,7 @@ class Seen:
     """One example of each reason."""
 
     def note(self, trial: Trial, prompt: int, verdict: Verdict) -> None:
-        """Take note of a verdict told of the answer under test."""
+        """Count a verdict, oriented from the answer under test."""
         value = verdict.outcome()
         outcome = ProbeOutcome(
             trial.probe, trial.kind, prompt, trial.turned, math.nan if value is None else value

@@ -151,7 +151,7 @@ def matrix_rows(board: Board) -> Iterator[Row]:
 
 
 def as_json(boards: Sequence[Board], unranked: Sequence[Unranked], config: Rank) -> dict[str, object]:
-    """Return all that was found, with how it was computed."""
+    """Return all results, with how they were computed."""
     return {
         "ties": config.ties,
         "prior": config.prior or None,

@@ -62,7 +62,7 @@ class Board:
 
     @property
     def name(self) -> str:
-        """What tells this board from the others."""
+        """Axis and judge of this board."""
         return ", ".join(part for part in (self.axis, self.judge) if part)
 
 

@@ -113,7 +113,7 @@ def _sides(findings: Sequence[WinRateFinding]) -> tuple[str, str]:
 
 
 def _labels(findings: Sequence[WinRateFinding]) -> list[str]:
-    """Return what tells the findings apart: systems, judge, or both."""
+    """Return labels that differ between the findings: systems, judge, or both."""
     alike = bool(_against(findings))  # then the axis says it once
     pairs = [_short(one.first) + ("" if alike else f" against {_short(one.second)}") for one in findings]
     judges = [_short(one.judged_by, 46) for one in findings]

@@ -80,7 +80,7 @@ class WinRateFinding:
 
 
 def difficulties(groups: Sequence[VerdictGroup]) -> list[Floats | None]:
-    """Return how hard each verdict's prompt is, told by the other systems held against the same one.
+    """Return the difficulty of each verdict's prompt, by the other systems compared with the same baseline.
 
     None where fewer than three systems are: two others at least have to tell.
     """

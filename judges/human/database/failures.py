@@ -1,4 +1,4 @@
-"""What can go wrong with a store of labels, told in one line with its remedy, and never with a password."""
+"""Errors of a store of labels, in one line with the remedy, and never with a password."""
 
 import re
 from collections.abc import Iterator

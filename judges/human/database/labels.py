@@ -162,7 +162,7 @@ def _add(connection: Connection, label: Label, annotator: int, task: int) -> Non
 
 
 def _as_kept(label: Label, body: str) -> Label:
-    """Return a label told as the store's task is, which may have the two answers the other way round."""
+    """Return a label oriented as the store's task, which may have the two answers the other way round."""
     task = read_task(body)
     if task.screen == "pairwise" and turned(task, label.task.responses[0]):
         answer = None if label.answer is None else as_given(label.answer, (1, 0))

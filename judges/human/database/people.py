@@ -17,7 +17,7 @@ LONGEST_NAME = 200
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """An annotator and, where a link was made just now, its token: told this once and never again."""
+    """An annotator and, where a link was made just now, its token: returned this once and never again."""
 
     annotator: Annotator
     token: str | None
@@ -80,7 +80,7 @@ def people(connection: Connection, names: Collection[str]) -> dict[str, int]:
 
 
 def check_name(name: str) -> None:
-    """Hold a name against what can be told on a line, and kept.
+    """Check that a name fits on one line and can be stored.
 
     Raises:
         ConfigError: It cannot.

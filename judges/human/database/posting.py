@@ -166,7 +166,7 @@ def _repeated(connection: Connection, annotator: Annotator, nonce: str, digest: 
 
 
 def _answer(given: Row[Any], posted: Posted) -> Answer | None:
-    """Return a posted answer, told as the task is; None for a skip or a draft."""
+    """Return a posted answer, oriented as the task; None for a skip or a draft."""
     if posted.kind == "draft":
         return None
     if posted.kind == "skip":

@@ -1,4 +1,4 @@
-"""All that the admin view tells of a study at one moment, and who provides it."""
+"""All figures of a study that the admin view shows, and the protocol of what computes them."""
 
 import hashlib
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ class SystemsCompared:
 
 @dataclass(frozen=True, slots=True)
 class JudgeWord:
-    """What a judge said of two texts."""
+    """A judge's verdict on two texts."""
 
     judge: str
     better: str | None
@@ -95,7 +95,7 @@ class NumbersSource(Protocol):
         ...
 
     def judge_words(self, prompt: Prompt, responses: Sequence[str]) -> Sequence[JudgeWord]:
-        """Return what judges said of a comparison, if verdicts of theirs are given."""
+        """Return the judges' verdicts on a comparison, if there are any."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""How far annotators agree with each other, on each screen by what can be told alike there."""
+"""How far annotators agree with each other, on each screen by the coefficients that fit its answers."""
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -100,7 +100,7 @@ def annotator_numbers(
     level: float = 0.95,
     names: Iterable[str] = (),
 ) -> tuple[AnnotatorNumbers, ...]:
-    """Return what each annotator did, by name; `names` are of those who may have said nothing yet."""
+    """Return each annotator's figures, by name; `names` may hold people who have not answered yet."""
     every: dict[str, list[CompactLabel]] = {name: [] for name in names}
     for one in said:
         every.setdefault(one.annotator, []).append(one)

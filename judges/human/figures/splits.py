@@ -37,7 +37,7 @@ def splits_of(answers: Mapping[int, Sequence[CompactLabel]], asked: Mapping[int,
 
 
 def votes(told: Sequence[CompactLabel]) -> Counter[Hashable]:
-    """Return how many said what."""
+    """Return the number of annotators for each answer."""
     return Counter(said(one.answer) for one in told if one.answer is not None)
 
 

@@ -102,7 +102,7 @@ class StudyNumbers:
             self._lock.release()
 
     def judge_words(self, prompt: Prompt, responses: Sequence[str]) -> Sequence[JudgeWord]:
-        """Return what judges said of a comparison, each judge once."""
+        """Return the judges' verdicts on a comparison, one for each judge."""
         return self._judges.words(prompt, responses)
 
     def _current(self) -> Numbers:
@@ -117,7 +117,7 @@ class StudyNumbers:
         return numbers
 
     def _state(self) -> tuple[object, ...]:
-        """Return what changes with all that the figures tell, and is quickly read."""
+        """Return what changes whenever a figure changes, and is quickly read."""
         store = self._store
         people = store.annotators()
         # New tasks are no event, but answers are wanted to them.
@@ -173,7 +173,7 @@ class JudgeVerdicts:
             self.groups = groups_of(make_table(self._passing(sources)))
 
     def words(self, prompt: Prompt, responses: Sequence[str]) -> list[JudgeWord]:
-        """Return what each judge said of two texts: what it said in most orders, else a tie."""
+        """Return each judge's verdict on two texts: the one of most orders, else a tie."""
         told = self._words.get(comparison_digest(prompt, responses), {})
         found = []
         for judge, said in told.items():

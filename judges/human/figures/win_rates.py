@@ -143,7 +143,7 @@ def _more_labels(
 
 
 def _beside(pair: _Pair, judge: VerdictGroup, precision: Precision, overlap: int) -> JudgeBeside:
-    """Return what a judge says beside people, told from the first system of people's pair."""
+    """Return a judge's figures beside people's, oriented from the first system of people's pair."""
     people = pair.every
     if judge.first != people.first:
         turned = judge.table.turned(np.ones(len(judge.table), dtype=bool))

@@ -24,7 +24,7 @@ PERSON = "human:"
 
 
 def label_verdicts(label: Label) -> list[Verdict]:
-    """Return what a label says of pairs of responses, each told as its task is; empty where it says nothing.
+    """Return a label as verdicts on pairs of responses, oriented as its task; empty where it decides none.
 
     A ranking tells all K (K - 1) / 2 pairs, a choice of the best its K - 1. Skipped, they tell none; a
     skipped pair is a verdict without a winner. Nobody gives a probability.
@@ -40,7 +40,7 @@ def label_verdicts(label: Label) -> list[Verdict]:
 
 
 def preference_rows(labels: Iterable[Label], left_out: Counter[str]) -> Rows:
-    """Yield a row of Preference for each pair of responses that the labels tell apart, all people averaged.
+    """Yield a row of Preference for each pair of responses that the labels decide, all people averaged.
 
     Raises:
         DataError: The labels are on several axes.

@@ -1,4 +1,4 @@
-"""Known answers of planted checks, as a column `gold` tells them."""
+"""Known answers of planted checks, from a column `gold`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -30,7 +30,7 @@ def gold_answer(
     steps: Sequence[str] = (),
     aspects: Sequence[str] = (),
 ) -> Answer:
-    """Return the known answer that a column `gold` tells; see EXPECTED.
+    """Return the known answer in a column `gold`; see EXPECTED.
 
     Ranks may leave no places free behind a tie (1, 1, 2), as `Ranking` has them. Labels of steps behind the
     first negative one are left out, as nobody is asked about those.

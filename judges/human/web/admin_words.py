@@ -53,7 +53,7 @@ def bar(
 
 
 def response_name(task: Task, place: int) -> str:
-    """Return what a response is called here, where it may be told who wrote it."""
+    """Return a response's name, with its system where that may be shown."""
     if len(task.responses) == 1:
         return next(filter(None, task.systems), "answer")
     letter = chr(ord("A") + place) if place < 26 else str(place + 1)

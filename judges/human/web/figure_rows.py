@@ -66,7 +66,7 @@ def stages(counts: Counts) -> list[dict[str, object]]:
 
 
 def compared_rows(numbers: Numbers) -> list[dict[str, object]]:
-    """Return what is told of each two systems."""
+    """Return the table's rows, one for each two systems."""
     return [_compared(one) for one in numbers.compared]
 
 

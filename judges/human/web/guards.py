@@ -57,7 +57,7 @@ def refusal(method: str, status: int, text: str, headers: dict[str, str] | None 
 
 
 class Hardened:
-    """Adds the headers to every response, and tells of an unexpected error without telling what it held."""
+    """Adds the headers to every response, and reports an unexpected error without its contents."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from judges.statistics.agreement import (
@@ -143,6 +143,7 @@ def test_llmbar_s_published_agreement_of_both_orders():
 labels = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4)), min_size=2, max_size=40)
 
 
+@settings(deadline=None)  # the first call loads scikit-learn
 @given(labels, st.sampled_from([None, "linear", "quadratic"]))
 def test_cohen_s_kappa_is_that_of_scikit_learn(pairs, weights):
     metrics = pytest.importorskip("sklearn.metrics")
