@@ -1,4 +1,4 @@
-"""How many prompts a win rate needs, for an interval of a wanted width or to differ significantly from one half."""
+"""How many prompts a win rate needs, for an interval of a wanted width or to differ from one half."""
 
 import math
 from dataclasses import dataclass
