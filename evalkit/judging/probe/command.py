@@ -99,7 +99,7 @@ class Trials:
         return (trial.shown() for trial in self.all())
 
     def verdicts(self, judge: Judge, seen: "Seen") -> Iterator[Verdict]:
-        """Yield the verdict on each probe, oriented from the answer under test, and a jury's members' behind it."""
+        """Yield the verdict on each probe, of the answer under test, and those of members of a jury."""
         numbers = {prompt_key(answer.prompt): number for number, answer in enumerate(self.answers)}
         trials = self.all()
         while chunk := list(itertools.islice(trials, CHUNK)):
