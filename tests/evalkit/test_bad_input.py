@@ -141,7 +141,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "train on rows longer than the model": (
         f"{TRAIN} long_pairs.jsonl --body.context 48 --training.over_long error",
-        ("record 1", "takes 48", "--training.over_long truncate_left"),
+        ("long_pairs.jsonl:1", "takes 48", "--training.over_long truncate_left"),
     ),
     "train on nothing but rows whose responses are too long": (
         f"{TRAIN} pairs.jsonl --training.max_length 2 --training.evaluation_share 0",

@@ -13,8 +13,10 @@ import yaml
 
 from evalkit import cli
 from evalkit.cli import COMMANDS, main
-from evalkit.pipeline import config
+from evalkit.evaluation.config import Evaluate
 from evalkit.runs.parsing import parse_configuration
+from evalkit.training.config import TrainOutcome
+from rewards.config import BodyConfig
 
 ROWS = [{"prompt": "p", "response": "x" * n} for n in range(5)]
 
@@ -63,13 +65,13 @@ def test_arguments_win_over_the_file_and_the_file_over_defaults(here):
 def test_parts_of_a_configuration_are_set_one_by_one(tmp_path):
     (tmp_path / "c.yaml").write_text("data: d\nout: o\ntraining:\n  epochs: 2\n  lora:\n    rank: 4\n")
     made = parse_configuration(
-        config.TrainOutcome,
+        TrainOutcome,
         "train outcome",
         ["--config", str(tmp_path / "c.yaml"), "--training.lora.alpha", "8", "--training.margin"],
     )
     assert (made.training.epochs, made.training.lora.rank, made.training.lora.alpha) == (2, 4, 8)
     assert made.training.margin is True
-    assert made.body == config.BodyConfig()
+    assert made.body == BodyConfig()
 
 
 FILLED = {
@@ -342,10 +344,8 @@ def test_no_output_replaces_its_own_input(here, command, own, capsys):
 
 
 def test_an_output_may_have_the_name_of_a_rule_or_lie_beside_a_models_weights():
-    config.Evaluate(scorer="rule:length", data="rows.jsonl", out="length")
-    config.Evaluate(
-        scorer=str(Path(__file__).parent), data="rows.jsonl", out=str(Path(__file__).parent / "o")
-    )
+    Evaluate(scorer="rule:length", data="rows.jsonl", out="length")
+    Evaluate(scorer=str(Path(__file__).parent), data="rows.jsonl", out=str(Path(__file__).parent / "o"))
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
