@@ -1,4 +1,13 @@
-"""A specification, the one string that names a scorer, judge or policy, and how its loader is found."""
+"""A specification, the one string that names a scorer, judge or policy, and how its loader is found.
+
+    FOLDER_OR_HUB_ID?dtype=bfloat16         a model: what begins with no known scheme
+    rule:pattern?pattern=REGEX&count=true   scheme:rest?option=value&option=value
+    ensemble:rule:length%3Fweight=-1,MODEL  a list; reserved characters of a member are percent-encoded
+
+A scheme is an entry point of the group `evalkit.scorers`, `evalkit.judges` or `evalkit.policies`, found when
+it is asked for. Its loader is given the `Spec` (a judge's also the session) and returns the object, or raises
+`SpecError`; `Spec.option`, `flag` and `allow` check what it was given.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -10,8 +10,10 @@ from judges.statistics.bradley_terry import bradley_terry
 from judges.statistics.correction import human_corrected_win_rate
 from judges.statistics.elo import elo
 from judges.statistics.length_control import length_controlled_win_rate
-from judges.statistics.paired import paired_difference
+from judges.statistics.paired import paired_difference, rank_systems
 from judges.statistics.position_bias import position_bias
+from judges.statistics.strength_ranks import rank_strengths
+from judges.statistics.style import style_controlled
 from judges.statistics.win_rate import win_rate
 
 RNG = np.random.default_rng(0)
@@ -90,3 +92,21 @@ def test_position_bias_has_a_row_for_each_tie_policy():
     assert frame["ties"].tolist() == ["half", "disagree", "drop", "preference"]
     assert frame["win_rate"].tolist()[:2] == pytest.approx([0.5, 0.5])
     assert str(bias).splitlines()[0] == "4 comparisons, 3 consistent"
+
+
+def test_rankings_are_tables_of_places_the_best_first():
+    by_mean = rank_systems(np.stack([1 - WON, np.ones(80)]), ["low", "high"], PROMPTS)
+    assert by_mean.to_frame()["system"].tolist() == ["high", "low"]
+    assert str(by_mean).splitlines()[0] == "2 systems, 1 pair, of which 1 differ at 0.05"
+    by_strength = rank_strengths(["b", "a"], [-1, 1], 0.01 * np.array([[1, -1], [-1, 1]]), 100)
+    assert by_strength.to_frame()["system"].tolist() == ["a", "b"]
+    assert str(by_strength).splitlines()[0] == "2 systems, 1 pair, of which 1 differ at 0.05"
+
+
+def test_strengths_at_equal_style_say_what_style_is_worth():
+    first = np.where(RNG.random(80) < 0.5, "a", "b")
+    fit = style_controlled(first, np.where(first == "a", "b", "a"), WON, {"length": RNG.normal(size=80)})
+    lines = str(fit).splitlines()
+    assert lines[0].startswith("strengths of 2 systems at equal style")
+    assert re.fullmatch(r"length: -?\d\.\d{3} \(.* to .*\)", lines[1])
+    assert fit.to_frame()["strength"].is_monotonic_decreasing
