@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evalkit.policies.config import Drawing
-from evalkit.runs.config import Limited, Renaming, Replacing, Resampled
+from evalkit.pipeline.config import SampledPrompts
+from evalkit.runs.config import Limited, Replacing, Resampled
 from evalkit.runs.files import refuse_own_input
 from judges.asking.config import AskingConfig
 from rewards.config import check_ranges
@@ -12,7 +12,7 @@ from rewards.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compare(AskingConfig, Renaming, Limited, Resampled, Replacing):
+class Compare(AskingConfig, SampledPrompts, Resampled, Replacing):
     """Compare policies that started from one: rewards, and win rates against the start with paired tests."""
 
     policies: dict[str, str]
@@ -31,8 +31,6 @@ class Compare(AskingConfig, Renaming, Limited, Resampled, Replacing):
     """What the table calls the baseline."""
     samples: int = 1
     """Responses of each policy to a prompt; the j-th of one is held against the j-th of the other."""
-    drawing: Drawing = field(default_factory=Drawing)
-    """How responses are drawn."""
     both_orders: bool = True
     """Ask a judge about each pair in both orders, and take verdicts that contradict each other for a tie;
     else in one seeded order. People are asked once."""

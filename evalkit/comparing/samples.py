@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from evalkit.comparing.config import Compare
 from evalkit.pipeline import generate as generating
+from evalkit.pipeline.config import generation
 from evalkit.policies.policy import PromptCheck, load_policy
 from evalkit.policies.probe.prompts import PromptRecord, scores_of
 from evalkit.runs.files import fingerprint, spec_fingerprint
 from evalkit.runs.outputs import ResumableRows
 from evalkit.runs.terminal import progress, say
-from evalkit.training.sampling import generation
 from rewards.errors import DataError
 from rewards.files import read_rows
 from rewards.scorer import Scorer, load_scorer, truncated

@@ -1,9 +1,11 @@
 """One frozen configuration per command."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Literal
 
+from evalkit.policies.config import Drawing
 from evalkit.runs.config import Limited, Renaming, Replacing
 from evalkit.runs.files import refuse_own_input
 from rewards.config import check_ranges
@@ -43,6 +45,30 @@ class Generate(Renaming, Limited, Replacing):
         super().__post_init__()
         check_ranges(self, {"n": "1 or more"})
         refuse_own_input(self.out, self.data, self.policy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampledPrompts(Renaming, Limited):
+    """Prompts to which a command samples responses on its way."""
+
+    data: str
+    """File, folder or Hub name with a prompt column."""
+    drawing: Drawing = field(default_factory=Drawing)
+    """How responses are drawn."""
+
+
+def generation(config: SampledPrompts, policy: str, out: Path, n: int, seed: int) -> Generate:
+    """Return the configuration of `evalkit generate` that draws as another command's `drawing` says."""
+    return Generate(
+        policy=policy,
+        data=config.data,
+        out=str(out),
+        n=n,
+        seed=seed,
+        rename=config.rename,
+        limit=config.limit,
+        **asdict(config.drawing),
+    )
 
 
 @dataclass(frozen=True)

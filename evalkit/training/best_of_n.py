@@ -7,10 +7,8 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from evalkit.runs.files import atomic_write, json_text
-from evalkit.runs.folder import forget_run, run_folder
-from evalkit.runs.locks import locked_folder
-from evalkit.runs.terminal import say, show
+from evalkit.runs import run as run_in_folder
+from evalkit.runs import say, show, write_json
 from evalkit.training import sft as training_sft
 from evalkit.training.best_of_n_figure import draw_rounds
 from evalkit.training.best_of_n_rounds import (
@@ -30,7 +28,6 @@ from evalkit.training.sampling import (
     publish_policy,
     sample_and_score,
 )
-from rewards.errors import EvalkitError
 
 SUMMARY, FIGURE = "summary.json", "rounds.png"
 POLICY = "policy"
@@ -53,19 +50,13 @@ def run(config: TrainBestOfN) -> None:
         OutputExistsError: The folder holds a finished run, or another.
     """
     check_sampled(config)
-    folder = run_folder(config.out, config, config.overwrite, SUMMARY, inputs_of(config))
-    with locked_folder(folder):
-        try:
-            rounds = [_round(config, folder, number) for number in range(1, config.rounds + 1)]
-            after = _after(config, folder)
-        except EvalkitError:
-            forget_run(folder)
-            raise
-        told = {"scorer": config.scorer, "rounds": config.rounds, "n": config.n, "k": config.k}
-        publish_policy(policy_of(config, folder, config.rounds), folder, {"best_of_n": told}, best=False)
+    with run_in_folder(config, inputs_of(config), done=SUMMARY) as folder:
+        rounds = [_round(config, folder, number) for number in range(1, config.rounds + 1)]
+        after = _after(config, folder)
+        about = {"scorer": config.scorer, "rounds": config.rounds, "n": config.n, "k": config.k}
+        publish_policy(policy_of(config, folder, config.rounds), folder, {"best_of_n": about}, best=False)
         draw_rounds(rounds, after, config.scorer, folder / FIGURE)
-        with atomic_write(folder / SUMMARY) as file:
-            file.write(json_text({"rounds": [asdict(one) for one in rounds], "after": asdict(after)}))
+        write_json(folder / SUMMARY, {"rounds": [asdict(one) for one in rounds], "after": asdict(after)})
     show(rounds_table(rounds, after))
     say(
         "reward: mean over prompts of the samples that a round begins with, ± its standard error; "

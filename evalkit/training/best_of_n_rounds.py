@@ -9,7 +9,7 @@ import numpy as np
 
 from evalkit.pipeline.candidates import ENDING, Candidate, candidates_by_prompt, merge_copies
 from evalkit.pipeline.config import Select
-from evalkit.runs.files import atomic_write, json_text
+from evalkit.runs.files import write_json
 from evalkit.training.policy_config import TrainBestOfN
 from rewards.errors import DataError
 from rewards.files import to_row, write_rows
@@ -98,8 +98,7 @@ def keep_best(config: TrainBestOfN, scored: Sequence[Path], folder: Path, policy
         prompts_below_k=keeping.below_k,
         prompts_tied=keeping.tied,
     )
-    with atomic_write(folder / ROUND) as file:
-        file.write(json_text(asdict(made)))
+    write_json(folder / ROUND, asdict(made))
     return made
 
 

@@ -1,10 +1,12 @@
-"""One frozen configuration per command that trains policies on texts or pairs, or compares policies."""
+"""One frozen configuration per command that trains policies."""
 
 from dataclasses import dataclass, field
 from typing import Literal
 
+from evalkit.pipeline.config import SampledPrompts
 from evalkit.policies.config import DpoConfig, Drawing, ProbeConfig
 from evalkit.policies.ppo.config import PpoConfig, resolve_recipe
+from evalkit.runs.config import Limited, Renaming, Replacing
 from evalkit.runs.files import refuse_own_input
 from rewards.config import TrainingConfig, check_ranges
 from rewards.data.preferences import PreferenceFormat
@@ -16,7 +18,19 @@ PreferenceSource = Literal["direct", "sft-sample-rank", "rso-sample-rank"]
 
 
 @dataclass(frozen=True)
-class TrainSft:
+class PolicyTraining(Renaming, Limited, Replacing):
+    """What every command that trains a policy is told."""
+
+    policy: str
+    """Model folder or Hub id of the causal language model that training starts from."""
+    data: str
+    """File, folder or Hub name of what is trained on."""
+    probe: ProbeConfig = field(default_factory=ProbeConfig, kw_only=True)
+    """The probe on held-out prompts."""
+
+
+@dataclass(frozen=True)
+class TrainSft(PolicyTraining):
     """Fine-tune a policy on responses: the log-likelihood of each response given its prompt."""
 
     policy: str
@@ -29,27 +43,19 @@ class TrainSft:
     """Held-out rows; empty holds out `training.evaluation_share` of the prompts."""
     reference: str = ""
     """Model that the probe tells KL from; empty is the starting policy."""
-    rename: dict[str, str] = field(default_factory=dict)
-    """Columns of the data by our names, such as {"question": "prompt"}."""
-    limit: int = 0
-    """Use the first rows only; 0 uses all."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """How it is fitted; a batch element is a row, whose responses share its prompt."""
-    probe: ProbeConfig = field(default_factory=ProbeConfig)
-    """What is looked at meanwhile."""
     screening: ScreeningConfig = field(default_factory=ScreeningConfig)
     """What happens to doubtful rows."""
-    overwrite: bool = False
-    """Replace a finished policy."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, {"limit": "0 or more"})
+        super().__post_init__()
         check_policy_training(self.training)
         refuse_own_input(self.out, self.data, self.policy, self.reference)
 
 
 @dataclass(frozen=True)
-class TrainDpo:
+class TrainDpo(PolicyTraining):
     """Train a policy on preferences: DPO, RSO's losses, SLiC, IPO, cDPO or robust DPO."""
 
     policy: str
@@ -62,29 +68,21 @@ class TrainDpo:
     """Held-out preferences; empty holds out `training.evaluation_share` of the prompts."""
     format: PreferenceFormat = "auto"
     """Format of the data; auto recognises it by its columns."""
-    rename: dict[str, str] = field(default_factory=dict)
-    """Columns of the data by our names, such as {"question": "prompt"}."""
-    limit: int = 0
-    """Use the first rows only; 0 uses all."""
     dpo: DpoConfig = field(default_factory=DpoConfig)
     """The loss and the reference."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """How it is fitted; a batch element is a pair."""
-    probe: ProbeConfig = field(default_factory=ProbeConfig)
-    """What is looked at meanwhile."""
     screening: ScreeningConfig = field(default_factory=ScreeningConfig)
     """What happens to doubtful rows."""
-    overwrite: bool = False
-    """Replace a finished policy."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, {"limit": "0 or more"})
+        super().__post_init__()
         check_policy_training(self.training)
         refuse_own_input(self.out, self.data, self.policy, self.dpo.reference)
 
 
 @dataclass(frozen=True)
-class TrainRso:
+class TrainRso(SampledPrompts, PolicyTraining):
     """Statistical rejection sampling optimisation: sample, score, reject, pair, and train on the pairs."""
 
     policy: str
@@ -109,25 +107,18 @@ class TrainRso:
     """The higher reward is chosen, or with probability sigmoid of the difference, as a rater would."""
     too_few: Literal["error", "keep", "drop"] = "keep"
     """Where a prompt has fewer than k different samples: stop, pair what there is, or leave it out."""
-    drawing: Drawing = field(default_factory=Drawing)
+    drawing: Drawing = field(default_factory=Drawing, kw_only=True)
     """How samples are drawn; the paper takes temperature 0.7 and top-k 40."""
     dpo: DpoConfig = field(default_factory=DpoConfig)
     """The loss on the pairs; the paper takes sigmoid or hinge with beta 0.05."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """How it is fitted; a batch element is a pair."""
-    probe: ProbeConfig = field(default_factory=ProbeConfig)
-    """What is looked at meanwhile."""
-    rename: dict[str, str] = field(default_factory=dict)
-    """Columns of the data by our names, such as {"question": "prompt"}."""
-    limit: int = 0
-    """Use the first prompts only; 0 uses all."""
     seed: int = 0
     """Seed of the samples, the acceptance and the matching."""
-    overwrite: bool = False
-    """Replace a finished policy."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, {"limit": "0 or more", "beta": "above 0", "seed": "from 0 to 4294967295"})
+        super().__post_init__()
+        check_ranges(self, {"beta": "above 0", "seed": "from 0 to 4294967295"})
         check_policy_training(self.training)
         refuse_own_input(self.out, self.data, self.policy, self.dpo.reference, self.scorer)
         if self.source == "direct":
@@ -139,7 +130,7 @@ class TrainRso:
 
 
 @dataclass(frozen=True)
-class TrainBestOfN:
+class TrainBestOfN(SampledPrompts, PolicyTraining):
     """Distil best-of-n: sample, keep the best by reward, fine-tune on them; in one round or several."""
 
     policy: str
@@ -160,23 +151,16 @@ class TrainBestOfN:
     """Keep the best of the round's samples, or of those of all rounds so far."""
     start_from: Literal["last", "first"] = "last"
     """Each round fine-tunes the policy of the one before, or the first policy anew."""
-    drawing: Drawing = field(default_factory=Drawing)
-    """How samples are drawn."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """How a round is fitted; a batch element is a prompt with what is kept of its samples."""
-    probe: ProbeConfig = field(default_factory=ProbeConfig)
-    """What is looked at meanwhile, in each round; the reference is the first policy."""
-    rename: dict[str, str] = field(default_factory=dict)
-    """Columns of the data by our names, such as {"question": "prompt"}."""
-    limit: int = 0
-    """Use the first prompts only; 0 uses all."""
+    probe: ProbeConfig = field(default_factory=ProbeConfig, kw_only=True)
+    """The probe on held-out prompts, in each round; its reference is the first policy."""
     seed: int = 0
     """Seed of the samples; each round draws by one of its own."""
-    overwrite: bool = False
-    """Replace a finished policy."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, {"rounds": "1 or more", "limit": "0 or more", "seed": "from 0 to 4294967295"})
+        super().__post_init__()
+        check_ranges(self, {"rounds": "1 or more", "seed": "from 0 to 4294967295"})
         check_policy_training(self.training)
         refuse_own_input(self.out, self.data, self.policy, self.scorer)
         if not 1 <= self.k <= self.n:
@@ -205,7 +189,7 @@ def check_policy_training(config: TrainingConfig) -> None:
 
 
 @dataclass(frozen=True)
-class TrainPpo:
+class TrainPpo(PolicyTraining):
     """Optimise a policy against any scorer with PPO and a KL penalty; PPO-max is one of its recipes."""
 
     policy: str
@@ -229,19 +213,11 @@ class TrainPpo:
     """Rows {prompt, response}, or {text}, of the mixed-in language-modelling loss."""
     ppo: PpoConfig = field(default_factory=PpoConfig)
     """The algorithm."""
-    probe: ProbeConfig = field(default_factory=ProbeConfig)
-    """What is looked at meanwhile."""
-    rename: dict[str, str] = field(default_factory=dict)
-    """Columns of the data by our names, such as {"question": "prompt"}."""
-    limit: int = 0
-    """Use the first prompts only; 0 uses all."""
     tensorboard: bool = True
     """Write TensorBoard curves beside metrics.jsonl."""
-    overwrite: bool = False
-    """Replace a finished policy."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, {"limit": "0 or more"})
+        super().__post_init__()
         critic = "" if self.critic in ("policy", "scorer", "shared") else self.critic
         files = (self.ptx_data, self.probe.data)
         refuse_own_input(self.out, self.data, self.policy, self.reference, self.scorer, critic, *files)

@@ -4,12 +4,11 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from evalkit.runs.files import atomic_write, json_text
-from evalkit.runs.folder import forget_run, run_folder
-from evalkit.runs.locks import locked_folder
-from evalkit.runs.terminal import say
+from evalkit.runs import run as run_in_folder
+from evalkit.runs import say, write_json
 from evalkit.training import dpo as training_dpo
 from evalkit.training.policy_config import TrainDpo, TrainRso
+from evalkit.training.policy_run import report_place
 from evalkit.training.rso_pairs import PAIRS, read_selection, selection_lines, write_pairs
 from evalkit.training.run import RESULT
 from evalkit.training.sampling import (
@@ -19,7 +18,6 @@ from evalkit.training.sampling import (
     publish_policy,
     sample_and_score,
 )
-from rewards.errors import EvalkitError
 
 TRAINING = "training"
 """Folder of the training on pairs within the run's."""
@@ -37,23 +35,15 @@ def run(config: TrainRso) -> None:
     """
     if config.source != "direct":
         check_sampled(config)
-    folder = run_folder(config.out, config, config.overwrite, RESULT, inputs_of(config, config.dpo.reference))
-    with locked_folder(folder):
-        try:
-            selection = _pairs(config, folder)
-            _train(config, folder)
-        except EvalkitError:
-            forget_run(folder)
-            raise
+    with run_in_folder(config, inputs_of(config, config.dpo.reference), done=RESULT) as folder:
+        selection = _pairs(config, folder)
+        _train(config, folder)
         training = folder / TRAINING
         rso = {"source": config.source, "scorer": config.scorer, "selection": selection}
         publish_policy(training, folder, {"rso": rso})
         result = json.loads((training / RESULT).read_text(encoding="utf-8"))
-        with atomic_write(folder / RESULT) as file:
-            file.write(json_text({"selection": selection, "training": result}))
-    say(
-        f"The policy is in {config.out}: evalkit generate --policy {config.out} --data FILE --out FILE",
-    )
+        write_json(folder / RESULT, {"selection": selection, "training": result})
+    report_place(config.out)
 
 
 def _pairs(config: TrainRso, folder: Path) -> dict[str, object]:
@@ -61,10 +51,10 @@ def _pairs(config: TrainRso, folder: Path) -> dict[str, object]:
     if config.source == "direct":
         return {}
     sample_and_score(config, config.policy, folder, config.n, config.seed)
-    told = read_selection(folder) or write_pairs(config, folder / SCORED, folder)
-    for line in selection_lines(told):
+    selection = read_selection(folder) or write_pairs(config, folder / SCORED, folder)
+    for line in selection_lines(selection):
         say(line)
-    return told
+    return selection
 
 
 def _train(config: TrainRso, folder: Path) -> None:

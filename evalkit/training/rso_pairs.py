@@ -10,7 +10,7 @@ import numpy as np
 from evalkit.pipeline.candidates import ENDING, Candidate, candidates_by_prompt, merge_copies, pair_row
 from evalkit.pipeline.config import Select
 from evalkit.pipeline.selection_summary import Acceptance
-from evalkit.runs.files import atomic_write, json_text
+from evalkit.runs.files import write_json
 from evalkit.training.policy_config import TrainRso
 from rewards.errors import DataError
 from rewards.files import write_rows
@@ -38,10 +38,9 @@ def write_pairs(config: TrainRso, scored: Path, folder: Path) -> dict[str, objec
     if not pairs:
         (folder / PAIRS).unlink()
         raise DataError(f"{scored}: no pair to train on: {selection.why_none()}")
-    told = selection.as_dict(pairs)
-    with atomic_write(folder / SELECTION) as file:
-        file.write(json_text(told))
-    return told
+    values = selection.as_dict(pairs)
+    write_json(folder / SELECTION, values)
+    return values
 
 
 def read_selection(folder: Path) -> dict[str, object]:

@@ -3,20 +3,18 @@
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol
 
 from evalkit.pipeline import generate as generating
 from evalkit.pipeline import score as scoring
-from evalkit.pipeline.config import Generate, ScoreFile
+from evalkit.pipeline.config import ScoreFile, generation
 from evalkit.policies.checkpoint import POLICY_FILE, read_policy
-from evalkit.policies.config import Drawing, ProbeConfig
 from evalkit.policies.probe.prompts import read_prompts
 from evalkit.policies.reference import REFERENCE_FILE
-from evalkit.runs.files import atomic_write, fingerprint, json_text, spec_fingerprint
+from evalkit.runs.files import fingerprint, spec_fingerprint, write_json
 from evalkit.runs.folder import RECORD
 from evalkit.runs.terminal import say
+from evalkit.training.policy_config import TrainBestOfN, TrainRso
 from evalkit.training.run import RESULT
 from rewards.errors import DataError, MissingFileError
 from rewards.files import read_rows
@@ -36,50 +34,7 @@ _NO_WEIGHTS = (".jsonl", ".png", ".html", ".csv", ".log")
 """Endings of what training leaves beside a policy's files."""
 
 
-class Drawn(Protocol):
-    """What the configurations of commands that draw samples have."""
-
-    @property
-    def data(self) -> str:
-        """Where the prompts are."""
-        ...
-
-    @property
-    def drawing(self) -> Drawing:
-        """How samples are drawn."""
-        ...
-
-    @property
-    def rename(self) -> dict[str, str]:
-        """Columns of the data by our names."""
-        ...
-
-    @property
-    def limit(self) -> int:
-        """Use the first prompts only; 0 uses all."""
-        ...
-
-
-class Sampled(Drawn, Protocol):
-    """What the configurations of commands that train on their own samples have."""
-
-    @property
-    def policy(self) -> str:
-        """The policy that is sampled first."""
-        ...
-
-    @property
-    def scorer(self) -> str:
-        """The reward."""
-        ...
-
-    @property
-    def probe(self) -> ProbeConfig:
-        """What is looked at while training."""
-        ...
-
-
-def check_sampled(config: Sampled) -> None:
+def check_sampled(config: TrainRso | TrainBestOfN) -> None:
     """Refuse, before hours of sampling, what would fail only after them.
 
     Raises:
@@ -100,7 +55,7 @@ def check_sampled(config: Sampled) -> None:
             )
 
 
-def inputs_of(config: Sampled, reference: str = "") -> dict[str, object]:
+def inputs_of(config: TrainRso | TrainBestOfN, reference: str = "") -> dict[str, object]:
     """Return fingerprints of what a run reads: a run of other inputs is another run.
 
     Raises:
@@ -119,7 +74,7 @@ def inputs_of(config: Sampled, reference: str = "") -> dict[str, object]:
     }
 
 
-def sample_and_score(config: Sampled, policy: str, folder: Path, n: int, seed: int) -> None:
+def sample_and_score(config: TrainRso | TrainBestOfN, policy: str, folder: Path, n: int, seed: int) -> None:
     """Sample a policy and score the samples, in files of a folder; what is finished there stays.
 
     Args:
@@ -144,20 +99,6 @@ def sample_and_score(config: Sampled, policy: str, folder: Path, n: int, seed: i
         scoring.run(ScoreFile(scorer=config.scorer, data=str(samples), out=str(scored)))
 
 
-def generation(config: Drawn, policy: str, out: Path, n: int, seed: int) -> Generate:
-    """Return the configuration of `evalkit generate` that draws as a command's `drawing` says."""
-    return Generate(
-        policy=policy,
-        data=config.data,
-        out=str(out),
-        n=n,
-        seed=seed,
-        rename=config.rename,
-        limit=config.limit,
-        **asdict(config.drawing),
-    )
-
-
 def publish_policy(source: Path, out: Path, about: Mapping[str, object], best: bool = True) -> None:
     """Make a finished policy's files also those of another folder, `config.json` and `policy.json` last.
 
@@ -177,8 +118,7 @@ def publish_policy(source: Path, out: Path, about: Mapping[str, object], best: b
     if best and (source / BEST / "config.json").exists():
         publish_policy(source / BEST, out / BEST, {})
     _place(source / "config.json", out / "config.json")
-    with atomic_write(out / POLICY_FILE) as written:
-        written.write(json_text({**read_policy(str(source)), **about}))
+    write_json(out / POLICY_FILE, {**read_policy(str(source)), **about})
 
 
 def _place(file: Path, target: Path) -> None:

@@ -7,7 +7,6 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from evalkit.policies.checkpoint import replace_policy
 from evalkit.policies.config import ProbeConfig
@@ -20,6 +19,7 @@ from evalkit.policies.probe.look_file import LookFile
 from evalkit.policies.probe.panel import SampledResponse, panel
 from evalkit.policies.probe.prompts import PromptRecord, read_prompts, scores_of
 from evalkit.policies.reference import Reference
+from evalkit.runs.terminal import warn
 from rewards.files import to_row
 from rewards.models.attention import NAME
 from rewards.models.head import HeadedModel, can_pack
@@ -207,10 +207,9 @@ class PolicyProbe:
     def _tell(self, warnings: Sequence[str]) -> None:
         """Print the signs of collapse that no look before had."""
         told = {_sign(text) for line in self._looks.lines for text in line["warnings"]}
-        console = Console(stderr=True)
         for text in warnings:
             if _sign(text) not in told:
-                console.print(f"Warning: {text}", highlight=False, markup=False, soft_wrap=True)
+                warn(f"Warning: {text}")
 
     def _shown(
         self, generations: Sequence[Generation], rewards: Mapping[str, Sequence[float]], step: int
