@@ -1,1 +1,19 @@
 """How good a scorer is: report cards, calibration, accuracy against N, first errors, aspects. Pure."""
+
+from typing import TYPE_CHECKING
+
+from rewards.lazy import names_on_demand
+
+if TYPE_CHECKING:
+    from rewards.evaluation.preferences import evaluate
+    from rewards.evaluation.report_card import ReportCard, report_card
+
+__all__ = ["ReportCard", "evaluate", "report_card"]
+
+__getattr__ = names_on_demand(
+    __name__,
+    {
+        "rewards.evaluation.preferences": ("evaluate",),
+        "rewards.evaluation.report_card": ("ReportCard",),
+    },
+)

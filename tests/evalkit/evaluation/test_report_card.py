@@ -18,6 +18,7 @@ from rewards.errors import (
     ScoringError,
     SpecError,
 )
+from rewards.evaluation import preferences
 from rewards.records import Generation, Score
 from rewards.scorer import Scorer
 from rewards.scorers.rules import Length
@@ -189,7 +190,7 @@ class Interrupted:
 
 
 def test_a_killed_run_goes_on_and_ends_as_an_undisturbed_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluating, "CHUNK", 3)
+    monkeypatch.setattr(preferences, "CHUNK", 3)
     rows = [{"prompt": f"p{n % 4}", "chosen": "x" * (n % 5), "rejected": "x" * (n % 3)} for n in range(10)]
     with monkeypatch.context() as patch:
         use(patch, Interrupted())
@@ -220,7 +221,7 @@ def test_a_run_killed_before_its_report_is_not_scored_again(tmp_path, monkeypatc
 @pytest.mark.parametrize("killed", ["while scoring", "before the report"])
 @pytest.mark.parametrize("changed", ["data", "scorer"])
 def test_scores_of_other_data_or_a_retrained_scorer_are_not_reported(tmp_path, monkeypatch, killed, changed):
-    monkeypatch.setattr(evaluating, "CHUNK", 1)
+    monkeypatch.setattr(preferences, "CHUNK", 1)
     model = tmp_path / "model"
     model.mkdir()
     (model / "weights").write_text("first", encoding="utf-8")
