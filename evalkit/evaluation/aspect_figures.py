@@ -12,7 +12,7 @@ from matplotlib.image import AxesImage
 
 from evalkit.report.style import COLOURS, PLAIN_TEXT
 from evalkit.report.text import decimal, shortened
-from rewards.evaluation.aspects import AspectReport, Pair
+from rewards.evaluation.aspects import AspectPair, AspectReport
 from rewards.intervals import Estimate, Floats
 
 MOST_NUMBERS = 12
@@ -65,7 +65,7 @@ def draw_aspects(
 
 
 @rc_context(PLAIN_TEXT)
-def draw_correlations(pairs: Sequence[Pair], title: str, path: Path) -> None:
+def draw_correlations(pairs: Sequence[AspectPair], title: str, path: Path) -> None:
     """Draw Spearman's correlations of labels, of scores, and of scores with labels, as matrices.
 
     The upper row is over all responses, the lower within prompts. Where a column does not vary, there is no

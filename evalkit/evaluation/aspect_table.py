@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evalkit.report.text import NONE, decimal
-from rewards.evaluation.aspects import AspectReport, Pair
+from rewards.evaluation.aspects import AspectPair, AspectReport
 from rewards.intervals import Estimate
 
 ESTIMATES = (
@@ -38,7 +38,7 @@ def aspect_rows(aspects: Sequence[AspectReport]) -> list[dict[str, object]]:
     return rows
 
 
-def correlation_rows(pairs: Sequence[Pair]) -> list[dict[str, object]]:
+def correlation_rows(pairs: Sequence[AspectPair]) -> list[dict[str, object]]:
     """Return a row for each two columns, with `kind` label, score, or score-label (the first is a score)."""
     return [
         {"kind": pair.kind, "first": pair.first, "second": pair.second, "n": pair.n, **asdict(pair.found)}

@@ -19,7 +19,7 @@ from evalkit.runs.files import configuration_hash, fingerprint, spec_fingerprint
 from evalkit.runs.outputs import ResumableRows
 from evalkit.runs.terminal import progress, say, show
 from rewards.errors import DataError
-from rewards.evaluation.aspects import AspectReport, Pair, correlation_table, report_aspect
+from rewards.evaluation.aspects import AspectPair, AspectReport, correlation_table, report_aspect
 from rewards.files import Screen, read_rows
 from rewards.intervals import Floats, Resampling
 from rewards.records import Generation, Score, Span, SpanLabels, prompt_key
@@ -39,7 +39,7 @@ class Card:
     responses: int
     prompts: int
     aspects: tuple[AspectReport, ...]
-    correlations: tuple[Pair, ...]
+    correlations: tuple[AspectPair, ...]
     labels: Mapping[str, Floats]
     """[n] by aspect; NaN where a response has no label."""
     scores: Mapping[str, Floats]

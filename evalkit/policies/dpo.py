@@ -21,7 +21,7 @@ from rewards.encoding.encoder import OverLong
 from rewards.errors import ModelError
 from rewards.models.head import can_pack
 from rewards.records import Preference, prompt_key
-from rewards.training.examples import Encoded, Split, split_examples
+from rewards.training.examples import Encoded, TrainingSplit, split_examples
 from rewards.training.labelled import Data, as_labelled
 from rewards.training.trainer import Probe
 
@@ -255,8 +255,8 @@ def fit_dpo(
 
 
 def _with_reference(
-    split: Split[PairExample], reference: Reference, config: TrainingConfig, out: Path
-) -> Split[PairExample]:
+    split: TrainingSplit[PairExample], reference: Reference, config: TrainingConfig, out: Path
+) -> TrainingSplit[PairExample]:
     pairs = [*split.train, *split.held_out]
     known = reference_log_probs(reference, pairs, config, out)
     done = [replace(pair, reference=one) for pair, one in zip(pairs, known, strict=True)]

@@ -12,7 +12,7 @@ from evalkit.policies.probe.probe import make_probe
 from evalkit.policies.reference import Reference
 from evalkit.policies.response_rows import ResponseEncoder
 from rewards.config import TrainingConfig
-from rewards.training.examples import Prompted, Split
+from rewards.training.examples import Prompted, TrainingSplit
 from rewards.training.fitting import PRETRAINED_RATE, Fitted, fit_examples
 from rewards.training.labelled import Labelled
 from rewards.training.trainer import Objective, Probe
@@ -85,7 +85,7 @@ def fit_policy(
     model: LanguageModel,
     encoder: ResponseEncoder,
     objective: Objective[E],
-    split: Split[E],
+    split: TrainingSplit[E],
     config: TrainingConfig,
     out: Path,
     *,

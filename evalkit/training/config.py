@@ -15,7 +15,7 @@ from rewards.files import ScreeningConfig
 
 @dataclass(frozen=True)
 class TrainRewardModel(Replacing, Limited, Renaming):
-    """What the training of every kind of reward model is told."""
+    """Options of every command that trains a reward model."""
 
     data: str
     """File, folder or Hub name of what is trained on."""

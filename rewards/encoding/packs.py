@@ -20,7 +20,7 @@ BUCKET_AREA = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class SharedSegment:
     """A stretch of tokens that some rows have in common after their common ancestors."""
 
     row: int
@@ -75,7 +75,7 @@ class Pack:
     last: Integers
     buckets: tuple[Bucket, ...]
     longest: int
-    segments: tuple[Segment, ...]
+    segments: tuple[SharedSegment, ...]
     starts: Integers
     ends: Integers
 
@@ -157,9 +157,9 @@ def _pack(rows: Sequence[Tokens], order: list[int], common: Integers, minimum_sa
 
 def _segments(
     rows: Sequence[Tokens], order: list[int], common: Integers, minimum_saving: int
-) -> tuple[list[Segment], list[tuple[int, int]]]:
+) -> tuple[list[SharedSegment], list[tuple[int, int]]]:
     """Build the tree of shared prefixes, and say in which segment each row ends."""
-    segments: list[Segment] = []
+    segments: list[SharedSegment] = []
     ends: list[tuple[int, int]] = []
     lengths = np.array([len(rows[row]) for row in order])
     copy = np.zeros(len(order), dtype=np.bool_)  # rows equal to the one before them
@@ -171,11 +171,11 @@ def _segments(
         inner = common[low + 1 : high]
         shared = int(inner.min()) if high - low > 1 else length
         if shared == length == len(rows[order[high - 1]]):  # one row, or equal ones
-            segments.append(Segment(order[low], depth, length, parent))
+            segments.append(SharedSegment(order[low], depth, length, parent))
             ends += [(order[place], len(segments) - 1) for place in range(low, high)]
             continue
         if (shared - depth) * (high - low - 1) >= minimum_saving:
-            segments.append(Segment(order[low], depth, shared, parent))
+            segments.append(SharedSegment(order[low], depth, shared, parent))
             parent, depth = len(segments) - 1, shared
             while low < high and len(rows[order[low]]) == shared:  # rows that end where the others go on
                 ends.append((order[low], parent))
@@ -196,7 +196,7 @@ class _Unit:
     segment: Integers
 
 
-def _units(segments: list[Segment], starts: Integers) -> list[_Unit]:
+def _units(segments: list[SharedSegment], starts: Integers) -> list[_Unit]:
     """Group siblings up to UNIT_TOKENS queries; a longer segment is a unit of its own."""
     places = [np.arange(starts[i], starts[i + 1]) for i in range(len(segments))]
     paths: list[Integers] = []

@@ -17,7 +17,7 @@ AFTER = ("Step", "8", " word", "$", "(", "漢", "")
 
 
 @dataclass(frozen=True, slots=True)
-class Solution:
+class EncodedSolution:
     """A solution's tokens up to its last separator, and where its steps' separators stand among them."""
 
     tokens: tuple[int, ...]
@@ -46,7 +46,7 @@ class StepEncoder:
 
     def encode(
         self, prompts: Sequence[Prompt], solutions: Sequence[Sequence[str]], names: Sequence[str]
-    ) -> list[Solution]:
+    ) -> list[EncodedSolution]:
         """Return each solution's tokens, however long.
 
         Args:
@@ -64,7 +64,7 @@ class StepEncoder:
             for found, parts, name in zip(located, steps, names, strict=True)
         ]
 
-    def _solution(self, found: Located, steps: Sequence[str], name: str) -> Solution:
+    def _solution(self, found: Located, steps: Sequence[str], name: str) -> EncodedSolution:
         ends = np.cumsum([len(step) for step in steps])
         # Tokens that cover nothing, such as EOS, have no end of their own; the first to reach so far counts.
         reached = np.maximum.accumulate(found.offsets[:, 1])
@@ -81,7 +81,7 @@ class StepEncoder:
                 f"{self.token} but part of {text!r} ({token}); take a separator that stays apart from the "
                 "text, or make it a token with --process.add_token"
             )
-        return Solution(tuple(found.tokens[: int(places[-1]) + 1]), tuple(places.tolist()))
+        return EncodedSolution(tuple(found.tokens[: int(places[-1]) + 1]), tuple(places.tolist()))
 
 
 def separator_token(tokenizer: Any, separator: str) -> int:  # noqa: ANN401  # Transformers has no public type

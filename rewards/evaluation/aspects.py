@@ -33,7 +33,7 @@ class Correlations:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class AspectPair:
     """Two columns of a correlation table: each is a label or a score, of an aspect."""
 
     kind: str
@@ -143,7 +143,7 @@ def correlate(first: ArrayLike, second: ArrayLike, prompts: ArrayLike) -> Correl
 
 def correlation_table(
     labels: Mapping[str, ArrayLike], scores: Mapping[str, ArrayLike], prompts: ArrayLike
-) -> tuple[Pair, ...]:
+) -> tuple[AspectPair, ...]:
     """Return the correlations of each two labels, each two scores, and each score with each label.
 
     Args:
@@ -158,17 +158,18 @@ def correlation_table(
         *(("score-label", scores, labels, names) for names in product(scores, labels)),
     ]
     return tuple(
-        _pair(kind, first, second, np.asarray(own[first]), np.asarray(others[second]), place)
-        for kind, own, others, (first, second) in chosen
+        _pair(kind, names, (np.asarray(own[names[0]]), np.asarray(others[names[1]])), place)
+        for kind, own, others, names in chosen
     )
 
 
-def _pair(kind: str, first: str, second: str, one: Floats, two: Floats, place: Integers) -> Pair:
-    both = ~(np.isnan(one) | np.isnan(two))
-    found = Correlations(None, None, None, None)
+def _pair(kind: str, names: tuple[str, str], columns: tuple[Floats, Floats], place: Integers) -> AspectPair:
+    first, second = columns
+    both = ~(np.isnan(first) | np.isnan(second))
+    correlations = Correlations(None, None, None, None)
     if both.any():
-        found = correlate(one[both], two[both], place[both])
-    return Pair(kind, first, second, int(both.sum()), found)
+        correlations = correlate(first[both], second[both], place[both])
+    return AspectPair(kind, *names, int(both.sum()), correlations)
 
 
 def _accuracy(

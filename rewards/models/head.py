@@ -42,8 +42,7 @@ class HeadedModel(nn.Module):
     @property
     def inner(self) -> PreTrainedModel:
         """The Transformers model inside the adapters, if there are any."""
-        unwrap = getattr(self.classifier, "get_base_model", None)
-        return cast(PreTrainedModel, unwrap() if unwrap else self.classifier)
+        return unwrapped(self.classifier)
 
     @property
     def device(self) -> torch.device:
@@ -172,6 +171,12 @@ class HeadedModel(nn.Module):
         rows = np.repeat(np.arange(len(positions)), [len(one) for one in positions])
         columns = np.concatenate(positions)
         return torch.from_numpy(rows).to(self.device), torch.from_numpy(columns).to(self.device)
+
+
+def unwrapped(classifier: nn.Module) -> PreTrainedModel:
+    """Return the Transformers model inside peft's adapters, or the model itself where there are none."""
+    unwrap = getattr(classifier, "get_base_model", None)
+    return cast(PreTrainedModel, unwrap() if unwrap else classifier)
 
 
 def prepare_for_packing(model: HeadedModel) -> bool:

@@ -6,7 +6,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from rewards.encoding.packs import Pack, Tokens
-from rewards.models.head import HeadedModel
+from rewards.models.head import HeadedModel, unwrapped
 
 
 def last_read(tokens: Tokens, pad: int | None) -> int:
@@ -30,8 +30,7 @@ class SequenceModel(HeadedModel):
     """
 
     def __init__(self, classifier: PreTrainedModel) -> None:
-        unwrap = getattr(classifier, "get_base_model", None)
-        super().__init__(classifier, "score" if hasattr(unwrap() if unwrap else classifier, "score") else "")
+        super().__init__(classifier, "score" if hasattr(unwrapped(classifier), "score") else "")
 
     @property
     def reads_last(self) -> bool:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from rewards.encoding.packs import Integers, Pack, Tokens
-from rewards.models.head import HeadedModel
+from rewards.models.head import HeadedModel, unwrapped
 
 RIGHT = 1
 """The class of a right step among a process model's two, as TRL has it."""
@@ -19,8 +19,7 @@ class TokenModel(HeadedModel):
     adapter_task = "TOKEN_CLS"
 
     def __init__(self, classifier: PreTrainedModel) -> None:
-        unwrap = getattr(classifier, "get_base_model", None)
-        super().__init__(classifier, _head(unwrap() if unwrap else classifier))
+        super().__init__(classifier, _head(unwrapped(classifier)))
 
     def forward(
         self, packs: Sequence[Pack] | None, rows: Sequence[Tokens], positions: Sequence[Integers]

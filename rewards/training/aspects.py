@@ -78,7 +78,7 @@ def fit_aspects(
             level span it has no fault, or a sum of 0.
         held_out: Responses to evaluate on; None holds out a share of the prompts.
         config: Which aspects, what is learnt of them, and the knobs of training.
-        out: Folder that receives the model, `evalkit.json` last; checkpoints meanwhile.
+        out: Folder for the model, `evalkit.json` last, and for checkpoints until then.
 
     Raises:
         DataError: There is nothing to train on, an aspect is not known, a row is over-long and may not be

@@ -65,7 +65,7 @@ def fit_correctness(
         train: Graded solutions.
         held_out: Solutions to evaluate on; None holds out a share of the prompts.
         config: Tokens that learn the label, and the knobs of training.
-        out: Folder that receives the model, `evalkit.json` last; checkpoints meanwhile.
+        out: Folder for the model, `evalkit.json` last, and for checkpoints until then.
 
     Raises:
         DataError: There is nothing to train on, a row is over-long and may not be cut, or a held-out prompt

@@ -80,7 +80,7 @@ class Encoded(Generic[E]):
 
 
 @dataclass(frozen=True, slots=True)
-class Split(Generic[E]):
+class TrainingSplit(Generic[E]):
     """Examples to train on and held-out ones.
 
     Attributes:
@@ -175,7 +175,7 @@ def hold_out(examples: Sequence[P], share: float, seed: int) -> tuple[list[P], l
     return train, [example for example in examples if example.prompt in held]
 
 
-def split_examples(data: Encoded[P], held_out: Encoded[P] | None, config: TrainingConfig) -> Split[P]:
+def split_examples(data: Encoded[P], held_out: Encoded[P] | None, config: TrainingConfig) -> TrainingSplit[P]:
     """Return the examples to train on and the held-out ones: those given, or else a share of the prompts.
 
     Raises:
@@ -185,10 +185,10 @@ def split_examples(data: Encoded[P], held_out: Encoded[P] | None, config: Traini
     _require(data, "train on")
     if held_out is None:
         train, evaluation = hold_out(data.examples, config.evaluation_share, config.seed)
-        return Split(train, evaluation, data.longest, data.counts, {}, data.left_out)
+        return TrainingSplit(train, evaluation, data.longest, data.counts, {}, data.left_out)
     _require(held_out, "evaluate on")
     refuse_shared_prompts(data.examples, held_out.examples)
-    return Split(
+    return TrainingSplit(
         data.examples,
         held_out.examples,
         max(data.longest, held_out.longest),

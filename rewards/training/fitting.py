@@ -19,7 +19,7 @@ from rewards.models.head import HeadedModel, can_pack, prepare_for_packing
 from rewards.models.hub import quiet
 from rewards.models.sidecar import Scale, Sidecar, write_sidecar
 from rewards.training.callbacks import ShowProgress
-from rewards.training.examples import Split
+from rewards.training.examples import TrainingSplit
 from rewards.training.trainer import CHECKPOINTS, Objective, PackedTrainer, Probe
 
 PRETRAINED_RATE, NEW_RATE = 1e-5, 1e-3
@@ -90,7 +90,7 @@ class Fitted(Generic[M]):
 def fit_examples(
     model: M,
     objective: Objective[E],
-    split: Split[E],
+    split: TrainingSplit[E],
     config: TrainingConfig,
     out: Path,
     probe: Probe | None = None,
@@ -153,7 +153,7 @@ def save_fitted(fitted: Fitted[M], encoder: Encoder, out: Path, sidecar: Sidecar
 
 def result_of(
     fitted: Fitted[M],
-    split: Split[E],
+    split: TrainingSplit[E],
     labels: Mapping[str, int],
     scale: Scale | None = None,
     threshold: float | None = None,
@@ -190,13 +190,13 @@ def last_complete(checkpoints: Path) -> str | None:
 
     A checkpoint's `trainer_state.json` is written last; one without it, or with half of it, was cut off.
     """
-    found: list[tuple[int, Path]] = []
+    complete: list[tuple[int, Path]] = []
     for folder in checkpoints.glob("checkpoint-*"):
         try:
-            found.append((json.loads((folder / "trainer_state.json").read_text())["global_step"], folder))
+            complete.append((json.loads((folder / "trainer_state.json").read_text())["global_step"], folder))
         except (OSError, ValueError, KeyError):
             shutil.rmtree(folder)
-    return str(max(found)[1]) if found else None
+    return str(max(complete)[1]) if complete else None
 
 
 def remove_dropout(model: torch.nn.Module) -> None:

@@ -97,25 +97,25 @@ class StepObjective:
         return losses, logits
 
     def tally(self, inputs: dict[str, Any], outputs: Tensor) -> dict[str, float]:
-        """Return how many steps there are, and how many are told right, the wrong ones apart."""
+        """Return how many steps there are, and how many are classified right, by kind."""
         right = inputs["labels"] >= 0.5
-        told = outputs[:, 1] > outputs[:, 0]
+        predicted = outputs[:, 1] > outputs[:, 0]
         return {
             "right": int(right.sum()),
-            "right_told": int((right & told).sum()),
+            "right_hits": int((right & predicted).sum()),
             "wrong": int((~right).sum()),
-            "wrong_told": int((~right & ~told).sum()),
+            "wrong_hits": int((~right & ~predicted).sum()),
         }
 
     def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
-        """Return the shares of steps told right: of all, of right ones, of wrong ones."""
-        found = {}
+        """Return the shares of steps classified right: of all, of right ones, of wrong ones."""
+        metrics = {}
         if steps := sums["right"] + sums["wrong"]:
-            found["eval_accuracy"] = (sums["right_told"] + sums["wrong_told"]) / steps
+            metrics["eval_accuracy"] = (sums["right_hits"] + sums["wrong_hits"]) / steps
         for kind in ("right", "wrong"):
             if sums[kind]:
-                found[f"eval_accuracy_{kind}"] = sums[f"{kind}_told"] / sums[kind]
-        return found
+                metrics[f"eval_accuracy_{kind}"] = sums[f"{kind}_hits"] / sums[kind]
+        return metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +147,13 @@ class CorrectnessObjective:
         return losses, logits
 
     def tally(self, inputs: dict[str, Any], outputs: Tensor) -> dict[str, float]:
-        """Return how many solutions there are, and how many are told right at their last token."""
-        told = (outputs > 0)[inputs["ends"]] == (inputs["labels"] >= 0.5)[inputs["ends"]]
-        return {"solutions": len(told), "told": int(told.sum())}
+        """Return how many solutions there are, and how many are classified right at their last token."""
+        hits = (outputs > 0)[inputs["ends"]] == (inputs["labels"] >= 0.5)[inputs["ends"]]
+        return {"solutions": len(hits), "hits": int(hits.sum())}
 
     def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
-        """Return the share of solutions told right."""
-        return {"eval_accuracy": sums["told"] / sums["solutions"]} if sums["solutions"] else {}
+        """Return the share of solutions classified right."""
+        return {"eval_accuracy": sums["hits"] / sums["solutions"]} if sums["solutions"] else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,18 +196,18 @@ class AspectObjective:
 
     def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
         """Return each aspect's accuracy, or the share of its labels' variance that is explained."""
-        found = {}
+        metrics = {}
         for name in self.names:
             n = sums[f"{name} n"]
             if not n:
                 continue
             if self.error:
-                found[f"eval_accuracy_{name}"] = sums[f"{name} right"] / n
+                metrics[f"eval_accuracy_{name}"] = sums[f"{name} right"] / n
                 continue
             variance = sums[f"{name} label2"] - sums[f"{name} label"] ** 2 / n
             if variance > 1e-9 * n:
-                found[f"eval_r2_{name}"] = 1 - sums[f"{name} error2"] / variance
-        return found
+                metrics[f"eval_r2_{name}"] = 1 - sums[f"{name} error2"] / variance
+        return metrics
 
 
 def _smoothed(labels: Tensor, smoothing: float) -> Tensor:

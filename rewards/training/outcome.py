@@ -45,7 +45,7 @@ def fit_outcome(
         held_out: Records to evaluate on; None holds out a share of the prompts.
         config: The knobs. A learning rate of 0 is 1e-5 where the model was read from a folder or the Hub, and
             1e-3 where it was made new, which Transformers' `name_or_path` tells.
-        out: Folder that receives the model, `evalkit.json` last; checkpoints meanwhile.
+        out: Folder for the model, `evalkit.json` last, and for checkpoints until then.
 
     Raises:
         DataError: There is nothing to train on, a row is over-long and may not be cut, or a held-out prompt

@@ -110,7 +110,7 @@ def fit_process(
         train: Labelled solutions.
         held_out: Solutions to evaluate on; None holds out a share of the prompts.
         config: Separator, class weights, aggregation and threshold, and the knobs of training.
-        out: Folder that receives the model, `evalkit.json` last; checkpoints meanwhile.
+        out: Folder for the model, `evalkit.json` last, and for checkpoints until then.
 
     Raises:
         ModelError: The separator is not one stable token.

@@ -21,7 +21,7 @@ from rewards.config import TrainingConfig
 from rewards.errors import ConfigError, ModelError, TrainingError
 from rewards.models.head import HeadedModel
 from rewards.training.callbacks import EarlyStop, MetricsFile
-from rewards.training.examples import Split
+from rewards.training.examples import TrainingSplit
 
 METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
@@ -152,7 +152,7 @@ class PackedTrainer(Trainer, Generic[E]):
         self,
         model: HeadedModel,
         objective: Objective[E],
-        split: Split[E],
+        split: TrainingSplit[E],
         config: TrainingConfig,
         out: Path,
         *,

@@ -18,7 +18,7 @@ from rewards.models.bodies import make_classifier
 from rewards.models.head import prepare_for_packing
 from rewards.models.outcome import RewardModel
 from rewards.records import Preference, Ranking
-from rewards.training.examples import Split, encode_preferences
+from rewards.training.examples import TrainingSplit, encode_preferences
 from rewards.training.objectives import RankingObjective
 from rewards.training.trainer import PackedTrainer
 from tests.benchmarks.conftest import write_results
@@ -74,7 +74,9 @@ def ours(model: Any, encoder: Encoder, records: list[Any], packed: bool, out: Pa
     if packed:
         assert prepare_for_packing(reward_model)
     examples = encode_preferences(records, encoder, "error").examples
-    trainer = PackedTrainer(reward_model, RankingObjective(), Split(examples), TRAINING, out, packed=packed)
+    trainer = PackedTrainer(
+        reward_model, RankingObjective(), TrainingSplit(examples), TRAINING, out, packed=packed
+    )
     trainer.add_callback(watch)
     trainer.train()
     return trainer, watch

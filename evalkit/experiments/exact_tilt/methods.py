@@ -37,7 +37,7 @@ from evalkit.policies.sft import Demonstration, SftObjective, encode_demonstrati
 from rewards.config import TrainingConfig
 from rewards.models.head import HeadedModel
 from rewards.records import Generation, Preference
-from rewards.training.examples import Split
+from rewards.training.examples import TrainingSplit
 from rewards.training.fitting import fit_examples
 
 CONTEXT = 16
@@ -203,7 +203,11 @@ class Workshop:
             seed=self.world.seed,
         )
         fitted = fit_examples(
-            model, WeightedObjective(objective), Split(weighted, longest=CONTEXT), config, self._fresh("fit")
+            model,
+            WeightedObjective(objective),
+            TrainingSplit(weighted, longest=CONTEXT),
+            config,
+            self._fresh("fit"),
         )
         return fitted.model
 

@@ -17,7 +17,7 @@ from evalkit.policies.response_rows import ResponseEncoder
 from rewards.config import TrainingConfig
 from rewards.models.head import prepare_for_packing
 from rewards.records import Preference
-from rewards.training.examples import Split
+from rewards.training.examples import TrainingSplit
 from rewards.training.trainer import PackedTrainer
 
 
@@ -64,7 +64,7 @@ def our_trainer(
             for one, found in zip(examples, known, strict=True)
         ]
         objective = DpoObjective(dpo)
-    return PackedTrainer(policy, objective, Split(examples), training, out, packed=True)
+    return PackedTrainer(policy, objective, TrainingSplit(examples), training, out, packed=True)
 
 
 def trl_trainer(

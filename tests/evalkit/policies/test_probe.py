@@ -18,7 +18,7 @@ from rewards.errors import DataError, ScoringError
 from rewards.models.head import prepare_for_packing
 from rewards.records import Message, Score
 from rewards.scorer import load_scorer
-from rewards.training.examples import Split
+from rewards.training.examples import TrainingSplit
 from rewards.training.fitting import add_adapters, fit_examples
 
 PROMPTS = ["a bc", "d", "hello", "xyz zyx"]
@@ -299,7 +299,7 @@ def fitted(folder, loaded, every=2, rank=0, killed_at=-1, checkpoint_steps=3, ag
         lora=LoraConfig(rank=rank),
     )
     model = LanguageModel(copy.deepcopy(loaded[0]))
-    return fit_examples(model, Likelihood(), Split(rows, longest=20), config, folder, probe)
+    return fit_examples(model, Likelihood(), TrainingSplit(rows, longest=20), config, folder, probe)
 
 
 @pytest.mark.parametrize("rank", [0, 4])

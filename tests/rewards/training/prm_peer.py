@@ -18,7 +18,7 @@ from rewards.encoding.step_encoder import StepEncoder
 from rewards.models.head import prepare_for_packing
 from rewards.models.tokens import TokenModel
 from rewards.records import StepLabels
-from rewards.training.examples import Split
+from rewards.training.examples import TrainingSplit
 from rewards.training.objectives import StepObjective
 from rewards.training.process import encode_steps
 from rewards.training.trainer import PackedTrainer
@@ -101,4 +101,4 @@ def our_trainer(
     encoder = StepEncoder(Encoder(tokenizer, append_eos=False, max_length=job["length"]), job["separator"])
     encoded = encode_steps(records, encoder, "error")
     assert len(encoded.examples) == len(records)
-    return PackedTrainer(model, StepObjective(), Split(encoded.examples), config, out, packed=True)
+    return PackedTrainer(model, StepObjective(), TrainingSplit(encoded.examples), config, out, packed=True)

@@ -15,7 +15,7 @@ from rewards.models.head import prepare_for_packing
 from rewards.models.outcome import AspectModel
 from rewards.models.tokens import TokenModel
 from rewards.training.correctness import ResponseTokens
-from rewards.training.examples import Split, TokenExample
+from rewards.training.examples import TokenExample, TrainingSplit
 from rewards.training.fitting import fit_examples
 from rewards.training.objectives import AspectObjective, CorrectnessObjective, StepObjective
 
@@ -193,7 +193,9 @@ QUICK = TrainingConfig(
 def fitted(kind, out, **changes):
     objective, make = KINDS[kind]
     config = dataclasses.replace(QUICK, **changes)
-    return fit_examples(make("llama"), objective, Split(examples(kind), longest=40), config, out).model
+    return fit_examples(
+        make("llama"), objective, TrainingSplit(examples(kind), longest=40), config, out
+    ).model
 
 
 @pytest.mark.parametrize("kind", ["steps", "spans"])
