@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +19,8 @@ from pathlib import Path
 from evalkit.cli import COMMANDS
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(sorted({command.runner.partition(":")[0] for command in COMMANDS.values()}))
+_RUNNERS = {command.runner.partition(":")[0] for command in COMMANDS.values()}
+_CONTEXT.set_forkserver_preload([*sorted(_RUNNERS), "evalkit.annotation.serving", "judges.human.web.app"])
 
 
 def command_code(line: list[str]) -> str:
@@ -35,6 +37,7 @@ class Forked:
         folder = tempfile.mkdtemp(prefix="forked-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._outputs = (f"{folder}/stdout", f"{folder}/stderr")
+        self._read = 0
         given = (code, arguments, dict(os.environ if env is None else env), str(cwd), self._outputs)
         self._process = _CONTEXT.Process(target=_run, args=given)
         self._process.start()
@@ -63,6 +66,22 @@ class Forked:
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
+
+    def readline(self) -> str:
+        """Wait for the next line of its output; empty where it ended without one."""
+        while True:
+            ended = self.poll() is not None
+            if "\n" in self._output_from(self._read):
+                line = self._output_from(self._read).partition("\n")[0] + "\n"
+                self._read += len(line)
+                return line
+            if ended:
+                return ""
+            time.sleep(0.005)
+
+    def _output_from(self, place: int) -> str:
+        path = Path(self._outputs[0])
+        return path.read_text(encoding="utf-8")[place:] if path.exists() else ""
 
     def completed(self) -> "subprocess.CompletedProcess[str]":
         """Wait for its end, and give what it wrote."""

@@ -4,8 +4,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from judges.human.labels import Label
 from judges.human.store import Store
 from judges.human.tasks import Task
 from judges.human.web.reach import sign_in_link
+from tests.processes import Forked, command_code
 
 ROOT = Path(__file__).parents[3]
 # No word leaves this machine, whatever a page asks for.
@@ -69,14 +68,12 @@ class Study:
 
     def start(self) -> None:
         """Serve, after a stop on the same port as before."""
-        command = [sys.executable, "-m", "evalkit.cli", "annotate", *self._options, "--port", str(self.port)]
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        options = ["annotate", *self._options, "--port", str(self.port)]
+        self.process = Forked(command_code(options), cwd=ROOT)
         told = ""
         while "Ctrl-C stops it" not in told:
-            line = self.process.stdout.readline()
-            assert line, f"evalkit annotate ended: {told}"
+            line = self.process.readline()
+            assert line, f"evalkit annotate ended: {told}{self.process.completed().stderr}"
             told += line
         self.admin = re.search(r"http://\S+/admin/sign-in/\S+", told)[0]
         self.address = re.search(r"The page is at (\S+);", told)[1]
@@ -92,7 +89,6 @@ class Study:
         self.store.close()
 
     def _ended(self) -> None:
-        self.process.stdout.close()
         self.process.wait(timeout=30)
 
     def link(self, name: str) -> str:
