@@ -10,7 +10,7 @@ import numpy as np
 from evalkit import runs
 from evalkit.comparing.config import Compare
 from evalkit.comparing.figure import draw_comparison
-from evalkit.comparing.findings import Findings, Policy, compare_policies, policies_from
+from evalkit.comparing.findings import ComparedPolicy, ComparisonFindings, compare_policies, policies_from
 from evalkit.comparing.samples import (
     Responses,
     check_policies,
@@ -101,7 +101,10 @@ def _inputs(config: Compare) -> dict[str, object]:
 
 
 def _prompt_rows(
-    asked: Sequence[PromptRecord], everyone: Sequence[Responses], policies: Sequence[Policy], samples: int
+    asked: Sequence[PromptRecord],
+    everyone: Sequence[Responses],
+    policies: Sequence[ComparedPolicy],
+    samples: int,
 ) -> Iterator[dict[str, object]]:
     """Yield a row for each prompt: all responses to it, with their rewards and wins."""
     for number, one in enumerate(asked):
@@ -131,7 +134,7 @@ def _numbers(values: np.ndarray) -> list[float | None]:
     return [None if math.isnan(value) else value for value in values.tolist()]
 
 
-def _write(folder: Path, found: Findings, rows: Sequence[Mapping[str, object]]) -> None:
+def _write(folder: Path, found: ComparisonFindings, rows: Sequence[Mapping[str, object]]) -> None:
     write_rows(folder / ROWS, rows, overwrite=True)
     write_csv(folder / TABLES[0], list(table_rows(found)))
     write_csv(folder / TABLES[1], [pair_row(pair) for pair in found.pairs])

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from evalkit.comparing.findings import Findings
+from evalkit.comparing.findings import ComparisonFindings
 from evalkit.report.style import COLOURS, PLAIN_TEXT
 from evalkit.report.text import Interval, counted, percent, shortened
 
@@ -21,7 +21,7 @@ WRITTEN = 3
 
 
 @rc_context(PLAIN_TEXT)
-def draw_comparison(found: Findings, path: Path) -> None:
+def draw_comparison(found: ComparisonFindings, path: Path) -> None:
     """Draw each policy's win rates with their intervals, and beside them how long its responses are.
 
     A point is filled where the policy differs significantly from the baseline.
@@ -48,12 +48,12 @@ def draw_comparison(found: Findings, path: Path) -> None:
     figure.savefig(path)
 
 
-def _heights(found: Findings) -> list[float]:
+def _heights(found: ComparisonFindings) -> list[float]:
     """Return where each policy stands; the baseline, which has no points, takes less room."""
     return [float(row) for row in range(len(found.standings) - 1)] + [len(found.standings) - 1 - NARROWER / 2]
 
 
-def _draw_rates(axes: Axes, found: Findings, by: str, place: int, step: float) -> None:
+def _draw_rates(axes: Axes, found: ComparisonFindings, by: str, place: int, step: float) -> None:
     colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
     for row, one in enumerate(found.standings[:-1]):
         rate = one.win_rates[by]
@@ -69,7 +69,7 @@ def _draw_rates(axes: Axes, found: Findings, by: str, place: int, step: float) -
             )  # fmt: skip
 
 
-def _draw_lengths(axes: Axes, found: Findings) -> None:
+def _draw_lengths(axes: Axes, found: ComparisonFindings) -> None:
     """Draw the mean lengths, and write beside them how many responses were cut."""
     for row, one in zip(_heights(found), found.standings, strict=True):
         _draw_interval(axes, one.tokens, row, GREY, "o", filled=True)
@@ -96,7 +96,7 @@ def _draw_interval(
     )  # fmt: skip
 
 
-def _style(axes: Axes, found: Findings) -> None:
+def _style(axes: Axes, found: ComparisonFindings) -> None:
     rows = len(found.standings)
     axes.set_yticks(_heights(found), [shortened(one.name) for one in found.standings], fontsize=11.5)
     axes.set_ylim(rows - 0.5 - NARROWER, -0.5)
@@ -109,7 +109,7 @@ def _style(axes: Axes, found: Findings) -> None:
         axes.axhline(row - 0.5, color="#E6E6E6", linewidth=0.8, zorder=0)
 
 
-def _add_legend(figure: Figure, found: Findings) -> None:
+def _add_legend(figure: Figure, found: ComparisonFindings) -> None:
     handles = [
         Line2D(
             [], [], marker=MARKERS[place % len(MARKERS)], color=COLOURS[place % len(COLOURS)], linewidth=2,

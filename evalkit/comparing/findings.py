@@ -19,7 +19,7 @@ Quantity = Literal["win rate", "reward"]
 
 
 @dataclass(frozen=True, eq=False)
-class Policy:
+class ComparedPolicy:
     """One policy's responses as columns [n]: by prompt, and then by sample."""
 
     name: str
@@ -58,7 +58,7 @@ class Standing:
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class PolicyPair:
     """Two policies on the same prompts by one scorer or judge."""
 
     by: str
@@ -72,12 +72,12 @@ class Pair:
 
 
 @dataclass(frozen=True, eq=False)
-class Findings:
+class ComparisonFindings:
     """All that was found."""
 
     standings: tuple[Standing, ...]
     """The policies in the order given, then the baseline."""
-    pairs: tuple[Pair, ...]
+    pairs: tuple[PolicyPair, ...]
     scorers: tuple[str, ...]
     judges: tuple[str, ...]
     prompts: int
@@ -112,7 +112,7 @@ def policies_from(
     everyone: Sequence[Responses],
     rewards: Mapping[str, Mapping[str, Floats]],
     judged: Mapping[str, Mapping[str, Judged]],
-) -> list[Policy]:
+) -> list[ComparedPolicy]:
     """Return each policy's columns.
 
     A response wins by a scorer where its reward is higher than that of the baseline's response of the same
@@ -137,7 +137,7 @@ def policies_from(
         for judge in judged:
             wins[judge] = own[judge].values if own else np.full(len(texts), 0.5)
         policies.append(
-            Policy(
+            ComparedPolicy(
                 one.name,
                 np.array(_flat(one.tokens), dtype=np.float64),
                 np.array([len(text) for text in texts], dtype=np.float64),
@@ -151,8 +151,8 @@ def policies_from(
 
 
 def compare_policies(
-    policies: Sequence[Policy], prompts: Codes, samples: int, resampling: Resampling
-) -> Findings:
+    policies: Sequence[ComparedPolicy], prompts: Codes, samples: int, resampling: Resampling
+) -> ComparisonFindings:
     """Return the table and the tests.
 
     Args:
@@ -163,7 +163,7 @@ def compare_policies(
     """
     scorers = tuple(policies[-1].rewards)
     criteria = tuple(policies[-1].wins)
-    pairs: list[Pair] = []
+    pairs: list[PolicyPair] = []
     for by in criteria:
         wins = {one.name: one.wins[by] for one in policies}
         pairs += _tests(by, "win rate", wins, prompts, resampling)
@@ -173,10 +173,12 @@ def compare_policies(
     standings = [_standing(one, prompts, resampling, one is policies[-1]) for one in policies]
     judges = tuple(name for name in criteria if name not in scorers)
     rows = len(prompts) // samples
-    return Findings(tuple(standings), tuple(pairs), scorers, judges, rows, samples, resampling.level)
+    return ComparisonFindings(
+        tuple(standings), tuple(pairs), scorers, judges, rows, samples, resampling.level
+    )
 
 
-def _standing(policy: Policy, prompts: Codes, resampling: Resampling, is_baseline: bool) -> Standing:
+def _standing(policy: ComparedPolicy, prompts: Codes, resampling: Resampling, is_baseline: bool) -> Standing:
     rates = {}
     for by, values in policy.wins.items() if not is_baseline else ():
         told = not np.isnan(values).all()
@@ -206,7 +208,7 @@ def _mean(
 
 def _tests(
     by: str, quantity: Quantity, values: Mapping[str, Floats], prompts: Codes, resampling: Resampling
-) -> list[Pair]:
+) -> list[PolicyPair]:
     """Test every two policies on the responses for which both have a value."""
     tests: dict[tuple[str, str], PairedDifference | None] = dict.fromkeys(combinations(values, 2))
     for first, second in tests:
@@ -215,7 +217,7 @@ def _tests(
             tests[first, second] = paired_difference(one, other, prompts, resampling, (first, second))
     corrected = iter(holm_corrected([test for test in tests.values() if test]))
     return [
-        Pair(by, quantity, first, second, next(corrected) if test else None)
+        PolicyPair(by, quantity, first, second, next(corrected) if test else None)
         for (first, second), test in tests.items()
     ]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rich.box import SIMPLE
 from rich.table import Table
 
-from evalkit.comparing.findings import Findings, Pair, Standing
+from evalkit.comparing.findings import ComparisonFindings, PolicyPair, Standing
 from evalkit.report.text import NONE, decimal, interval_text, percent, reasons
 from judges.statistics.paired import PairedDifference
 from rewards.intervals import Estimate
@@ -14,12 +14,12 @@ MARK = " *"
 """What stands behind a significant difference."""
 
 
-def tables(found: Findings) -> list[Table]:
+def tables(found: ComparisonFindings) -> list[Table]:
     """Return the tables of win rates, of rewards and lengths, and of tests."""
     return [_win_rates(found), _means(found), _tests(found)]
 
 
-def _win_rates(found: Findings) -> Table:
+def _win_rates(found: ComparisonFindings) -> Table:
     table = _table(
         f"Win rate against {found.baseline}: {found.prompts:,} prompts with {found.samples:,} response"
         f"{'s' if found.samples > 1 else ''} each; intervals at {found.level:.0%}",
@@ -45,7 +45,7 @@ def _missing(one: Standing) -> str:
     return "; ".join(told) or "0"
 
 
-def _means(found: Findings) -> Table:
+def _means(found: ComparisonFindings) -> Table:
     rewards = [f"{name} reward" for name in found.scorers]
     table = _table("Rewards and lengths", "policy", *rewards, "tokens", "characters", "unfinished")
     for one in found.standings:
@@ -62,7 +62,7 @@ def _mean_text(estimate: Estimate, digits: int) -> str:
     return f"{mean} ({decimal(estimate.low, digits)} to {decimal(estimate.high, digits)})"
 
 
-def _tests(found: Findings) -> Table:
+def _tests(found: ComparisonFindings) -> Table:
     table = _table(
         "Differences of win rates, in points, with corrected p-values", "policies", *found.criteria
     )
@@ -90,7 +90,7 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def table_rows(found: Findings) -> Iterator[dict[str, object]]:
+def table_rows(found: ComparisonFindings) -> Iterator[dict[str, object]]:
     """Yield a row for each policy, the baseline last, for table.csv."""
     for one in found.standings:
         row: dict[str, object] = {
@@ -128,7 +128,7 @@ PAIR_COLUMNS = (
 """Fields of a test in pairwise.csv."""
 
 
-def pair_row(pair: Pair) -> dict[str, object]:
+def pair_row(pair: PolicyPair) -> dict[str, object]:
     """Return a pair's row for pairwise.csv, empty where there is no test."""
     row: dict[str, object] = {
         "by": pair.by, "quantity": pair.quantity, "first": pair.first, "second": pair.second,

@@ -8,7 +8,7 @@ from evalkit.label_steps.cache import RolloutCache
 from evalkit.label_steps.config import LabelSteps
 from evalkit.label_steps.rollouts import Rollouts, Tally, Task, sampling
 from evalkit.label_steps.solutions import Solution, solutions
-from evalkit.label_steps.summary import summary
+from evalkit.label_steps.summary import summary_lines
 from evalkit.policies.policy import Policy, PromptCheck, load_policy
 from evalkit.runs.files import fingerprint, spec_fingerprint
 from evalkit.runs.outputs import ResumableRows
@@ -46,7 +46,7 @@ def run(config: LabelSteps) -> None:
         rollouts = Rollouts(policy, cache, config)
         _label(config, rollouts, writer, total)
         writer.finish()
-    for line in summary(config):
+    for line in summary_lines(config):
         say(line)
     say(f"{rollouts.sampled:,} completions were sampled now, {rollouts.reused:,} were in {place}")
     say(f"Labels are in {config.out}")

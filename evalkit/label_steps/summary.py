@@ -9,7 +9,7 @@ from rewards.files import Row, read_rows, step_labels
 from rewards.solutions.steps import terminated
 
 
-def summary(config: LabelSteps) -> Iterator[str]:
+def summary_lines(config: LabelSteps) -> Iterator[str]:
     """Yield the lines that sum up a finished output.
 
     A step that was stopped early saved the rest of its n completions, and a prefix that several solutions

@@ -27,7 +27,7 @@ REPORT, FIGURE = "fit.json", "fit.png"
 
 
 @dataclass(slots=True)
-class Measured:
+class MeasuredPoints:
     """The points of one group as they are read."""
 
     d: list[float] = field(default_factory=list)
@@ -73,16 +73,16 @@ def run(config: Fit) -> None:
     say(f"{folder / FIGURE}\n{folder / REPORT}")
 
 
-def read_points(source: str, group: str, rename: Mapping[str, str]) -> dict[str, Measured]:
+def read_points(source: str, group: str, rename: Mapping[str, str]) -> dict[str, MeasuredPoints]:
     """Return the points of each group by its name, in the order of the file; one group without a column.
 
     Raises:
         DataError: A column is missing or a value is out of range; the message names file and line.
     """
-    groups: dict[str, Measured] = {}
+    groups: dict[str, MeasuredPoints] = {}
     for row in read_rows(source, rename=rename):
         name = _group(row, group) if group else ""
-        points = groups.setdefault(name, Measured())
+        points = groups.setdefault(name, MeasuredPoints())
         points.d.append(_distance(row))
         points.gold.append(_finite(row, "gold"))
         points.weight.append(_from_zero(row, "weight") if "weight" in row.values else 1.0)

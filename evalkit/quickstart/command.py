@@ -9,8 +9,8 @@ import torch
 
 from evalkit import runs
 from evalkit.quickstart.config import Quickstart
-from evalkit.quickstart.findings import findings
-from evalkit.quickstart.page import Findings, write_page
+from evalkit.quickstart.findings import read_findings
+from evalkit.quickstart.page import QuickstartFindings, write_page
 from evalkit.quickstart.steps import PROXIES, steps
 from evalkit.runs.steps import Step
 from evalkit.runs.terminal import progress, say
@@ -49,14 +49,14 @@ def run(config: Quickstart) -> None:
     _tell(config, time.perf_counter() - began)
 
 
-def _findings(config: Quickstart) -> Findings:
+def _findings(config: Quickstart) -> QuickstartFindings:
     folder = Path(config.out)
     commands = [(step.title, step.command) for step in steps(config) if step.command]
     score = (
         f"evalkit score --scorer {folder}/proxy-small --data {folder}/samples.jsonl "
         f"--out {folder}/scored.jsonl"
     )
-    return findings(
+    return read_findings(
         folder, {proxy.name: proxy.base for proxy in PROXIES}, [*commands, ("score any answers", score)]
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalkit.quickstart.page import Answer, Curve, Example, Findings, Part, Proxy
+from evalkit.quickstart.page import Answer, Example, Part, ProxyFindings, QuickstartFindings, SelectionCurve
 from evalkit.testbeds.facts import FactsWorld
 from evalkit.testbeds.facts_gold import grade
 from rewards.files import read_rows
@@ -18,7 +18,7 @@ EXAMPLES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class ScoredSample:
     """An answer with its scores."""
 
     response: str
@@ -26,7 +26,9 @@ class Sample:
     gold: float
 
 
-def findings(folder: Path, bases: Mapping[str, str], commands: Sequence[tuple[str, str]]) -> Findings:
+def read_findings(
+    folder: Path, bases: Mapping[str, str], commands: Sequence[tuple[str, str]]
+) -> QuickstartFindings:
     """Read what a finished run found.
 
     Args:
@@ -41,7 +43,7 @@ def findings(folder: Path, bases: Mapping[str, str], commands: Sequence[tuple[st
         report = _read_json(folder / base / "world.json")["report"]
         card = _read_json(folder / f"evaluation-{name}" / "report.json")
         proxies.append(
-            Proxy(
+            ProxyFindings(
                 name=name,
                 folder=str(folder / f"proxy-{name}"),
                 weights=report["parameters"],
@@ -59,7 +61,7 @@ def findings(folder: Path, bases: Mapping[str, str], commands: Sequence[tuple[st
         )
     with (folder / "preferences.jsonl").open(encoding="utf-8") as file:
         labels = sum(1 for _ in file)
-    return Findings(
+    return QuickstartFindings(
         labels=labels,
         prompts=fits[0]["prompts"],
         samples=fits[0]["samples"] // fits[0]["prompts"],
@@ -74,21 +76,21 @@ def _read_json(path: Path) -> Any:  # noqa: ANN401  # our own files, each of a k
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _read_curves(path: Path) -> dict[str, Curve]:
+def _read_curves(path: Path) -> dict[str, SelectionCurve]:
     columns: dict[str, list[tuple[int, float, float]]] = defaultdict(list)
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             columns[row["scorer"]].append((int(row["n"]), float(row["proxy"]), float(row["gold"])))
-    return {scorer: Curve(*zip(*points, strict=True)) for scorer, points in columns.items()}
+    return {scorer: SelectionCurve(*zip(*points, strict=True)) for scorer, points in columns.items()}
 
 
-def _examples(path: Path, proxy: Proxy, proxies: int) -> list[Example]:
+def _examples(path: Path, proxy: ProxyFindings, proxies: int) -> list[Example]:
     """Choose the prompts on which gold falls furthest from the peak's n to the largest n."""
     column = "proxy" if proxies == 1 else f"proxy_{proxies}"
-    samples: dict[str, list[Sample]] = defaultdict(list)
+    samples: dict[str, list[ScoredSample]] = defaultdict(list)
     for row in read_rows(path):
         prompt, response = str(row.values["prompt"]), str(row.values["response"])
-        samples[prompt].append(Sample(response, row.number_in(column), row.number_in("gold")))
+        samples[prompt].append(ScoredSample(response, row.number_in(column), row.number_in("gold")))
     peak, most = proxy.peak_n, proxy.curve.n[-1]
     chosen = []
     for prompt, pool in samples.items():
@@ -102,11 +104,11 @@ def _examples(path: Path, proxy: Proxy, proxies: int) -> list[Example]:
     ]
 
 
-def _best(pool: Sequence[Sample]) -> Sample:
+def _best(pool: Sequence[ScoredSample]) -> ScoredSample:
     return max(pool, key=lambda sample: sample.proxy)
 
 
-def _answer(title: str, prompt: str, sample: Sample) -> Answer:
+def _answer(title: str, prompt: str, sample: ScoredSample) -> Answer:
     grading = grade(FactsWorld(), prompt, sample.response)
     parts = tuple(
         Part(sample.response[segment.start : segment.end], segment.score, segment.kind)

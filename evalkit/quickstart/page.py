@@ -11,7 +11,7 @@ from evalkit.runs.files import atomic_write
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class SelectionCurve:
     """Gains over the starting policy at each n, in the scorers' own units."""
 
     n: tuple[int, ...]
@@ -20,7 +20,7 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
-class Proxy:
+class ProxyFindings:
     """What was found of one reward model."""
 
     name: str
@@ -36,7 +36,7 @@ class Proxy:
     pairs: int
     gold_start: float
     proxy_sd: float
-    curve: Curve
+    curve: SelectionCurve
     fitted_n: float | None
     fitted_n_interval: tuple[float, float] | None
     note: str
@@ -102,13 +102,13 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class QuickstartFindings:
     """All that the page shows."""
 
     labels: int
     prompts: int
     samples: int
-    proxies: tuple[Proxy, ...]
+    proxies: tuple[ProxyFindings, ...]
     examples: tuple[Example, ...]
     commands: tuple[tuple[str, str], ...]
     figure: Path
@@ -127,7 +127,7 @@ class Findings:
         return lines
 
 
-def write_page(found: Findings, path: Path) -> None:
+def write_page(found: QuickstartFindings, path: Path) -> None:
     """Write the page; it asks nothing of the network, as style and figure are inside."""
     picture = base64.b64encode(found.figure.read_bytes()).decode("ascii")
     body = "".join(
@@ -162,7 +162,7 @@ def write_page(found: Findings, path: Path) -> None:
         file.write(page + "\n")
 
 
-def _story(found: Findings) -> str:
+def _story(found: QuickstartFindings) -> str:
     return (
         "In a small world of 24 things with 6 attributes each, a language model was taught to answer "
         "questions, not always rightly and not always briefly. The true quality of an answer is known there: "
@@ -173,7 +173,7 @@ def _story(found: Findings) -> str:
     )
 
 
-def _table(proxies: Iterable[Proxy], labels: int) -> str:
+def _table(proxies: Iterable[ProxyFindings], labels: int) -> str:
     head = (
         "reward model", "weights", "labels", "orders pairs as gold", "gold at n = 1", "highest gold",
         "at n", "gold at the largest n", "fitted peak n*",
@@ -196,7 +196,7 @@ def _table(proxies: Iterable[Proxy], labels: int) -> str:
     return f'<div class="wide"><table><tr>{titles}</tr>{"".join(rows)}</table></div>'
 
 
-def _fitted(proxy: Proxy) -> str:
+def _fitted(proxy: ProxyFindings) -> str:
     if proxy.fitted_n is None:
         return f"not determined: {proxy.note}"
     if proxy.fitted_n_interval is None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evalkit.search.prompts import Search
+from evalkit.search.prompts import PromptSearch
 from evalkit.search.trees import FINISHED
 from rewards.errors import ConfigError, DataError
 from rewards.files import Row
@@ -89,7 +89,7 @@ def reference_of(row: Row, grader: str) -> str | None:
     return str(value)
 
 
-def output_row(search: Search, separator: str, grader: str) -> dict[str, object]:
+def output_row(search: PromptSearch, separator: str, grader: str) -> dict[str, object]:
     """Return a prompt's row with its solutions, what is chosen of them and what they cost.
 
     Raises:

@@ -22,7 +22,7 @@ OWN = {"weighted-majority": "voted"}
 
 
 @dataclass(slots=True)
-class Findings:
+class SearchFindings:
     """Sums over the rows of a finished output."""
 
     rows: int = 0
@@ -67,15 +67,15 @@ class Findings:
             self.right.update(name for name in CHOICES if row.column(f"{name}_correct"))
 
 
-def findings_of(out: str) -> Findings:
+def findings_of(out: str) -> SearchFindings:
     """Return the sums over a finished output."""
-    findings = Findings()
+    findings = SearchFindings()
     for row in read_rows(out):
         findings.add(row)
     return findings
 
 
-def lines_of(found: Findings, method: str, separator: str) -> Iterator[str]:
+def lines_of(found: SearchFindings, method: str, separator: str) -> Iterator[str]:
     """Yield the solutions, the budget, the accuracy of each choice, and what a reader might not expect."""
     spent = found.budget
     yield (
@@ -97,7 +97,7 @@ def lines_of(found: Findings, method: str, separator: str) -> Iterator[str]:
     yield from _warnings(found, separator)
 
 
-def _accuracy(found: Findings, method: str) -> Iterator[str]:
+def _accuracy(found: SearchFindings, method: str) -> Iterator[str]:
     for name in CHOICES if found.graded else ():
         share = share_of(found.right[name], found.graded)
         if share is not None:
@@ -112,7 +112,7 @@ def _accuracy(found: Findings, method: str) -> Iterator[str]:
         yield f"not graded, without a column {REFERENCE!r}: {counted(found.rows - found.graded, 'prompt')}"
 
 
-def _warnings(found: Findings, separator: str) -> Iterator[str]:
+def _warnings(found: SearchFindings, separator: str) -> Iterator[str]:
     cut = {reason: count for reason, count in sorted(found.endings.items()) if reason != FINISHED}
     if cut:
         yield "cut solutions: " + ", ".join(f"{count:,} by {reason}" for reason, count in cut.items())

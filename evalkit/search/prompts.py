@@ -21,7 +21,7 @@ class Problem:
 
 
 @dataclass(slots=True, eq=False)  # two searches are the same only if they are one
-class Search:
+class PromptSearch:
     """A prompt's trees, the scores of every text found in them, and what it all cost."""
 
     problem: Problem
@@ -62,14 +62,14 @@ class Search:
         return [solution for tree in self.trees for solution in tree.ended]
 
 
-def begin(problem: Problem, shape: Shape, most_steps: int) -> Search:
+def begin(problem: Problem, shape: Shape, most_steps: int) -> PromptSearch:
     """Return the search of a prompt before its first step.
 
     A tree has a range of occurrences of its own, as wide as the number of its places: in one tree no more
     equal texts can be continued side by side. So neither other trees nor other prompts change its samples.
     """
     first = problem.repetition * shape.trees
-    return Search(
+    return PromptSearch(
         problem,
         [Tree(shape, most_steps, (first + number) * shape.places) for number in range(shape.trees)],
     )

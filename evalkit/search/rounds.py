@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from evalkit.policies.policy import Policy, PromptCheck, SamplingConfig
-from evalkit.search.prompts import Problem, Search, begin
+from evalkit.search.prompts import Problem, PromptSearch, begin
 from evalkit.search.trees import FINISHED, OVER_LENGTH, Shape, Solution, Tree
 from rewards.errors import DataError, EvalkitError, ScoringError
 from rewards.records import Generation, Prompt
@@ -29,7 +29,7 @@ class Limits:
 class Ask:
     """One solution that the policy is asked to continue."""
 
-    search: Search
+    search: PromptSearch
     tree: Tree
     parent: Solution
     occurrence: int
@@ -64,7 +64,7 @@ class Searcher:
         most = limits.tokens if shape.whole else min(limits.tokens, limits.step_tokens)
         self._settings = replace(settings, stop=stop, max_new_tokens=most)
 
-    def search(self, problems: Sequence[Problem]) -> list[Search]:
+    def search(self, problems: Sequence[Problem]) -> list[PromptSearch]:
         """Return the finished search of each prompt, in the order given.
 
         Raises:
@@ -138,7 +138,7 @@ class Searcher:
         full = tokens == self._limits.tokens
         return Solution(text + self._limits.separator, tokens, OVER_LENGTH if full else "")
 
-    def _grades(self, search: Search, texts: Sequence[str]) -> bool:
+    def _grades(self, search: PromptSearch, texts: Sequence[str]) -> bool:
         """Return whether the scorer grades empty texts, asked with the first that there is.
 
         A solution that ends at once has no step, of which a scorer of steps can say nothing.
@@ -155,7 +155,7 @@ class Searcher:
 
     def _score(self, asks: Sequence[Ask], written: Sequence[Sequence[Solution]]) -> None:
         """Score the texts that are new to their prompt, all prompts in one call."""
-        texts: dict[Search, list[str]] = {}
+        texts: dict[PromptSearch, list[str]] = {}
         for ask, candidates in zip(asks, written, strict=True):
             texts.setdefault(ask.search, []).extend(one.text for one in candidates)
         asked = [
@@ -176,7 +176,7 @@ class Searcher:
             search.scores[generation.response] = score
 
 
-def _asks(searches: Iterable[Search]) -> Iterator[Ask]:
+def _asks(searches: Iterable[PromptSearch]) -> Iterator[Ask]:
     for search in searches:
         for tree in search.trees:
             for parent, occurrence in tree.extensions:
@@ -185,7 +185,7 @@ def _asks(searches: Iterable[Search]) -> Iterator[Ask]:
 
 def _grow(asks: Sequence[Ask], written: Sequence[Sequence[Solution]]) -> None:
     candidates: dict[Tree, list[Solution]] = {}
-    owners: dict[Tree, Search] = {}
+    owners: dict[Tree, PromptSearch] = {}
     for ask, found in zip(asks, written, strict=True):
         candidates.setdefault(ask.tree, []).extend(found)
         owners[ask.tree] = ask.search

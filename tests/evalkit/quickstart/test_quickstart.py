@@ -9,7 +9,15 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from evalkit.quickstart import command as quickstart
 from evalkit.quickstart.config import Quickstart
-from evalkit.quickstart.page import Answer, Curve, Example, Findings, Part, Proxy, write_page
+from evalkit.quickstart.page import (
+    Answer,
+    Example,
+    Part,
+    ProxyFindings,
+    QuickstartFindings,
+    SelectionCurve,
+    write_page,
+)
 from evalkit.runs.parsing import command_line
 from evalkit.runs.steps import Step
 from evalkit.testbeds.facts import FactsWorld
@@ -221,7 +229,7 @@ def test_a_command_line_holds_what_differs_from_the_defaults():
 def test_the_page_escapes_and_reports_a_curve_without_a_turn(tmp_path):
     figure = tmp_path / "curve.png"
     figure.write_bytes(b"png")
-    proxy = Proxy(
+    proxy = ProxyFindings(
         name="<b>",
         folder="f",
         weights=10,
@@ -231,13 +239,15 @@ def test_the_page_escapes_and_reports_a_curve_without_a_turn(tmp_path):
         pairs=9,
         gold_start=0.5,
         proxy_sd=2.0,
-        curve=Curve((1, 2, 4), (0.0, 1.0, 2.0), (0.0, 0.25, 0.5)),
+        curve=SelectionCurve((1, 2, 4), (0.0, 1.0, 2.0), (0.0, 0.25, 0.5)),
         fitted_n=None,
         fitted_n_interval=None,
         note="a & b",
     )
     answer = Answer("best", (Part("<i>", -1.0, "other"),), 1.0, 0.0, 0.0)
-    found = Findings(3, 1, 4, (proxy,), (Example("p < q", (answer,)),), (("t", "evalkit x > y"),), figure)
+    found = QuickstartFindings(
+        3, 1, 4, (proxy,), (Example("p < q", (answer,)),), (("t", "evalkit x > y"),), figure
+    )
     write_page(found, tmp_path / "index.html")
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     for raw in ("<b>", "<i>", "p < q", "a & b", "x > y"):
