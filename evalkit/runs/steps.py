@@ -1,7 +1,6 @@
 """Steps of a longer run: each makes a file, and is passed over once that is there."""
 
 import json
-import sys
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
@@ -41,7 +40,6 @@ def run_steps(steps: Iterable[Step], folder: Path) -> None:
                 step.check()
                 continue
             say(f"{folder}: {step.title}")
-            sys.stdout.flush()
             began = perf_counter()
             log.write(f"\n# {step.title}\n" + (f"$ {step.command}\n" if step.command else ""))
             try:

@@ -2,12 +2,12 @@
 
 import os
 import random
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from evalkit import runs
 from evalkit.cli import main as evalkit
 from evalkit.experiments.annotation_study.config import AnnotationStudy
 from evalkit.experiments.annotation_study.figures import draw_intervals
@@ -28,7 +28,6 @@ from evalkit.experiments.simulated_annotators.world import (
     AnswerPair,
     pairs,
 )
-from evalkit.runs.folder import run as run_folder
 from evalkit.runs.terminal import say
 from rewards.errors import OutputExistsError
 from rewards.files import write_rows
@@ -56,7 +55,7 @@ def run(config: AnnotationStudy) -> None:
     for seed in range(config.seed, config.seed + config.studies):
         one = replace(config, seed=seed)
         own = replace(one, out=str(Path(config.work) / str(seed)), overwrite=True)
-        with run_folder(own, done="deeds.jsonl") as work:
+        with runs.run(own, done="deeds.jsonl") as work:
             known.append(study(one, work))
     write_table(known, config.seed, out / TABLE)
     draw_intervals(known, config.level, out / "intervals.png")
@@ -164,7 +163,6 @@ class StudyCommands:
     def _do(self, command: str, **options: object) -> None:
         told = _options(options)
         say(f"\n$ evalkit {command} {' '.join(told)}")
-        sys.stdout.flush()
         self.call([*command.split(), *told])
 
     def _at(self, name: str) -> str:

@@ -1,6 +1,5 @@
 """The experiment of the exact tilt: every method on every world, then tables and a figure."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -55,7 +54,6 @@ def run(config: Tilt) -> None:
                 for row in part():
                     distances.append({"seed": seed, **row})
                     say(f"seed {seed}: {row['method']} {row['size']}: {row['tv']}")
-                    sys.stdout.flush()
             paths += [{"seed": seed, **row} for row in bench.path]
             rejection += [{"seed": seed, **row} for row in bench.rejection()]
     out = Path(config.out)

@@ -84,11 +84,11 @@ def test_an_odd_number_of_answers_is_refused():
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory):
+def done(tmp_path_factory, language_models):
     """The whole experiment with hardly any training, in a folder of its own."""
     folder = tmp_path_factory.mktemp("fine")
     config = FineGrained(
-        work=str(folder / "work"),
+        work=language_models(folder / "work", "policy"),
         out=str(folder / "out"),
         seeds=[1],
         answers=[32],

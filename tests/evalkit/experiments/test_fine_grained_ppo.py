@@ -19,11 +19,11 @@ def table(config, name):
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory):
+def done(tmp_path_factory, language_models):
     """The whole experiment with hardly any training."""
     folder = tmp_path_factory.mktemp("fine-ppo")
     config = FineGrainedPpo(
-        work=str(folder / "work"),
+        work=language_models(folder / "work", "policy"),
         out=str(folder / "out"),
         seeds=[1],
         rewards=["preferences", "spans"],

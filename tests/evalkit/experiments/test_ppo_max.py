@@ -23,12 +23,12 @@ def table(folder, name):
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory):
+def done(tmp_path_factory, language_models):
     folder = tmp_path_factory.mktemp("ppo-max")
     config = PpoMax(
-        work=str(folder / "work"),
+        work=language_models(folder / "work", "policy", "base-middle"),
         out=str(folder / "out"),
-        seeds=[0],
+        seeds=[1],
         variants=["plain", "ppo-max"],
         labels=20,
         episodes=512,
