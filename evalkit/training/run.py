@@ -4,13 +4,12 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from evalkit.runs import fingerprint, run, say, write_json
 from evalkit.training.config import TrainRewardModel
 from rewards.errors import ConfigError
 from rewards.files import Screen
-from rewards.scorers.loading import device
 from rewards.training.fitting import FitResult
 from rewards.training.labelled import Labelled
 
@@ -71,11 +70,6 @@ def train_in_folder(config: TrainRewardModel, fit: Callable[[Path], FitResult]) 
         result = fit(folder)
         write_json(folder / RESULT, asdict(result))
     return result
-
-
-def to_device(model: Any) -> Any:  # noqa: ANN401  # Transformers' own
-    """Move a model to the first accelerator; without one it stays on the processor."""
-    return model.to(device("auto"))
 
 
 def report_counts(result: FitResult, config: TrainRewardModel, records: str) -> None:

@@ -10,7 +10,7 @@ from rewards.config import TrainingConfig
 from rewards.encoding.encoder import Encoder, OverLong
 from rewards.errors import ConfigError, DataError
 from rewards.records import Preference, Ranking, prompt_key
-from rewards.training.labelled import Data, Labelled, as_labelled
+from rewards.training.labelled import Data, as_labelled
 
 
 class Prompted(Protocol):
@@ -215,8 +215,3 @@ def refuse_pair_settings(config: TrainingConfig) -> None:
     for name in ("margin", "centering"):
         if getattr(config, name):
             raise ConfigError(f"training.{name} is of pairs of responses, and does not apply here")
-
-
-def record_names(records: Sequence[object], names: Sequence[str]) -> list[str]:
-    """Return what errors call records: the names given, or their numbers and ids."""
-    return list(Labelled(records, names).names)
