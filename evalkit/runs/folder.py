@@ -159,20 +159,3 @@ def _forget(folder: Path, preliminary: Sequence[str]) -> None:
     files = [path for path in folder.rglob("*") if not path.is_dir() and not _left_by_a_kill(path)]
     if {path.relative_to(folder).as_posix() for path in files} <= {RECORD, *preliminary}:
         shutil.rmtree(folder)
-
-
-def run_folder(
-    out: str | Path,
-    config: object,
-    overwrite: bool,
-    done: str,
-    inputs: Mapping[str, object] | None = None,
-    neutral: Sequence[str] = (),
-) -> Path:
-    """Open a run's folder; `run` is the way in, and this goes with its last caller."""
-    return _opened(Path(out), config, overwrite, done, inputs, neutral)
-
-
-def forget_run(folder: Path) -> None:
-    """Remove the folder of a run that failed; `run` is the way in, and this goes with its last caller."""
-    _forget(folder, ())
