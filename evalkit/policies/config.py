@@ -30,28 +30,28 @@ class Drawing:
 
 @dataclass(frozen=True)
 class ProbeConfig:
-    """What is looked at while a policy trains: scored samples on held-out prompts, and their KL."""
+    """The probe on held-out prompts while a policy trains: scored samples, and their KL to the reference."""
 
     data: str = ""
-    """File, folder or Hub name of held-out prompts; empty looks at nothing (of PPO: holds prompts out)."""
+    """File, folder or Hub name of held-out prompts; empty probes nothing (PPO holds prompts out)."""
     scorer: str = ""
     """Scorer that tells the proxy reward; PPO, RSO and best-of-n take their own where none is given."""
     gold: str = ""
     """Scorer that tells the truth; the weights that it likes best are kept in `OUT/best`."""
     prompts: int = 64
-    """Prompts looked at, the first of `data`."""
+    """Prompts of the probe, the first of `data`."""
     samples: int = 1
     """Responses to each."""
     every: int = 0
-    """Updates between looks; 0 looks ten times in the run. The start and the end are always looked at."""
+    """Updates between probes; 0 makes ten in the run. The start and the end are always probed."""
     patience: int = 0
-    """Stop after this many looks without a higher gold (of the proxy where there is no gold); 0 never."""
+    """Stop after this many probes without a higher gold (of the proxy where there is no gold); 0 never."""
     temperature: float = 1.0
     """Temperature of the responses; KL, perplexity and entropy are told of temperature 1 whatever it is."""
     max_new_tokens: int = 0
     """Most tokens in a response; 0 takes as many as the command samples, and 256 where it samples none."""
     seed: int = 0
-    """Seed of the responses: every look draws by the same random numbers."""
+    """Seed of the responses: every probe draws by the same random numbers."""
 
     def __post_init__(self) -> None:
         ranges = {"prompts": "1 or more", "samples": "1 or more"}

@@ -19,7 +19,7 @@ CHUNK = 256
 """Pairs computed and written at a time; fixed, so that no number depends on where a restart fell."""
 
 
-class Pair(Protocol):
+class ResponsePair(Protocol):
     """Two responses to one prompt."""
 
     @property
@@ -34,7 +34,7 @@ class Pair(Protocol):
 
 
 def reference_log_probs(
-    reference: Reference, pairs: Sequence[Pair], training: TrainingConfig, folder: Path
+    reference: Reference, pairs: Sequence[ResponsePair], training: TrainingConfig, folder: Path
 ) -> list[tuple[float, float]]:
     """Return the log-probabilities of each pair's responses under a reference, summed over tokens, nats.
 
@@ -58,7 +58,7 @@ def reference_log_probs(
 
 
 def summed_log_probs(
-    reference: Reference, pairs: Sequence[Pair], training: TrainingConfig
+    reference: Reference, pairs: Sequence[ResponsePair], training: TrainingConfig
 ) -> list[tuple[float, float]]:
     """Return the log-probabilities of each pair's responses, summed over tokens, nats.
 
@@ -77,7 +77,7 @@ def summed_log_probs(
     return list(zip(sums[::2], sums[1::2], strict=True))
 
 
-def pairs_hash(reference: Reference, pairs: Sequence[Pair], dtype: str) -> str:
+def pairs_hash(reference: Reference, pairs: Sequence[ResponsePair], dtype: str) -> str:
     """Return a hash of a reference, of its number format, and of pairs with where their responses begin."""
     digest = hashlib.sha256(f"{reference.hash} {dtype}".encode())
     for pair in pairs:

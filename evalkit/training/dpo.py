@@ -89,7 +89,7 @@ def pairs_of(record: Preference | Ranking, name: str) -> Iterator[tuple[Preferen
 
 @dataclass(frozen=True)
 class Probed:
-    """The reward of what the policy writes, at the first look and at the last."""
+    """The reward of what the policy writes, in the first probe and in the last."""
 
     name: str
     first: float

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from evalkit.report.style import COLOURS, PLAIN_TEXT
-from evalkit.training.policy_panels import PANELS, PROBE, ROLLOUT, Curve, Panel
+from evalkit.training.policy_panels import PANELS, PROBE, ROLLOUT, PlotCurve, PlotPanel
 
 PANEL_PNG = "panel.png"
 COLUMNS = 3
@@ -92,7 +92,7 @@ def _lines(path: Path) -> list[Line]:
     return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
 
-def _is_shown(panel: Panel, lines: Sequence[Line]) -> bool:
+def _is_shown(panel: PlotPanel, lines: Sequence[Line]) -> bool:
     prefixes = (PROBE, ROLLOUT) if panel.of_samples else ("",)
     keys = [prefix + curve.key for prefix in prefixes for curve in panel.curves]
     values = {line[key] for line in lines for key in keys if key in line}
@@ -103,7 +103,7 @@ def _has(lines: Sequence[Line], key: str) -> bool:
     return any(key in line for line in lines)
 
 
-def _draw(axes: Axes, panel: Panel, looks: Sequence[Line], metrics: Sequence[Line]) -> None:
+def _draw(axes: Axes, panel: PlotPanel, looks: Sequence[Line], metrics: Sequence[Line]) -> None:
     sources: list[tuple[Sequence[Line], str, bool]] = [(metrics, "", True)]
     if panel.of_samples:
         probed = _has(looks, PROBE + panel.curves[0].key)
@@ -123,7 +123,7 @@ def _draw(axes: Axes, panel: Panel, looks: Sequence[Line], metrics: Sequence[Lin
         axes.legend(list(names.values()), list(names), frameon=False, fontsize=8.5, loc="best")
 
 
-def _bands(axes: Axes, curve: Curve, lines: Sequence[Line], prefix: str) -> None:
+def _bands(axes: Axes, curve: PlotCurve, lines: Sequence[Line], prefix: str) -> None:
     """Draw quantiles, or two standard errors, about a curve."""
     colour, name = COLOURS[curve.colour], prefix + curve.key
     if curve.quantiles:

@@ -8,7 +8,7 @@ PROBE, ROLLOUT = "probe_", "rollout_"
 
 
 @dataclass(frozen=True)
-class Curve:
+class PlotCurve:
     """One line of a panel: its key without a prefix, its name, and how it is drawn."""
 
     key: str
@@ -22,11 +22,11 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Panel:
+class PlotPanel:
     """One pair of axes: its title, its curves, and whether they are of samples or of the training itself."""
 
     title: str
-    curves: tuple[Curve, ...]
+    curves: tuple[PlotCurve, ...]
     of_samples: bool = True
     """Look for the keys under the prefixes; else as they are."""
     share: bool = False
@@ -36,59 +36,61 @@ class Panel:
 
 
 PANELS = (
-    Panel("proxy reward", (Curve("proxy", "mean", quantiles=True),)),
-    Panel("gold reward", (Curve("gold", "mean", 1, quantiles=True),)),
-    Panel(
+    PlotPanel("proxy reward", (PlotCurve("proxy", "mean", quantiles=True),)),
+    PlotPanel("gold reward", (PlotCurve("gold", "mean", 1, quantiles=True),)),
+    PlotPanel(
         "KL to the reference, nats a response",
-        (Curve("kl", "k1"), Curve("kl_k3", "k3", 1, "--")),
+        (PlotCurve("kl", "k1"), PlotCurve("kl_k3", "k3", 1, "--")),
         share=False,
     ),
-    Panel(
+    PlotPanel(
         "length, tokens",
-        (Curve("length", "mean"), Curve("length_q95", "95th percentile", 4, ":", error=False)),
+        (PlotCurve("length", "mean"), PlotCurve("length_q95", "95th percentile", 4, ":", error=False)),
     ),
-    Panel(
+    PlotPanel(
         "perplexity",
         (
-            Curve("perplexity", "under the reference"),
-            Curve("policy_perplexity", "under the policy", 1, "--", error=False),
+            PlotCurve("perplexity", "under the reference"),
+            PlotCurve("policy_perplexity", "under the policy", 1, "--", error=False),
         ),
     ),
-    Panel("entropy, nats a token", (Curve("entropy", "entropy"),)),
-    Panel(
+    PlotPanel("entropy, nats a token", (PlotCurve("entropy", "entropy"),)),
+    PlotPanel(
         "repeated 3-grams, finished responses",
-        (Curve("finished", "finished", 2), Curve("repetition", "repeated", 3, "--")),
+        (PlotCurve("finished", "finished", 2), PlotCurve("repetition", "repeated", 3, "--")),
         share=True,
     ),
-    Panel(
+    PlotPanel(
         "loss",
         (
-            Curve("loss", "training", 4, error=False),
-            Curve("eval_loss", "held out", 1, error=False),
-            Curve("policy_loss", "policy", 0, error=False),
+            PlotCurve("loss", "training", 4, error=False),
+            PlotCurve("eval_loss", "held out", 1, error=False),
+            PlotCurve("policy_loss", "policy", 0, error=False),
         ),
         of_samples=False,
     ),
-    Panel(
+    PlotPanel(
         "held-out and training accuracy of pairs",
-        (Curve("train_accuracy", "training", 4, error=False), Curve("eval_accuracy", "held out", 1)),
+        (PlotCurve("train_accuracy", "training", 4, error=False), PlotCurve("eval_accuracy", "held out", 1)),
         of_samples=False,
         share=True,
     ),
-    Panel(
+    PlotPanel(
         "clipped share of ratios and values",
         (
-            Curve("clip_fraction", "ratios", 0, error=False),
-            Curve("value_clip_fraction", "values", 1, "--", error=False),
+            PlotCurve("clip_fraction", "ratios", 0, error=False),
+            PlotCurve("value_clip_fraction", "values", 1, "--", error=False),
         ),
         of_samples=False,
     ),
-    Panel(
-        "value error (root mean square)", (Curve("value_error", "critic", 0, error=False),), of_samples=False
+    PlotPanel(
+        "value error (root mean square)",
+        (PlotCurve("value_error", "critic", 0, error=False),),
+        of_samples=False,
     ),
-    Panel(
+    PlotPanel(
         "KL coefficient",
-        (Curve("kl_coefficient", "in the reward", 0, error=False),),
+        (PlotCurve("kl_coefficient", "in the reward", 0, error=False),),
         of_samples=False,
         fixed=True,
     ),

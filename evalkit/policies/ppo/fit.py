@@ -154,8 +154,8 @@ def fit_ppo(
         most = options.probe.max_new_tokens or settings.max_new_tokens
         proxy = scorer if settings.empty_reward is None else WithEmpty(scorer, settings.empty_reward)
         loaded = {} if options.probe.scorer else {"proxy": (name, proxy)}
-        looks = replace(options.probe, max_new_tokens=most)
-        probe = make_probe(looks, beside, tokenizer, reference, out, about, loaded)
+        settled = replace(options.probe, max_new_tokens=most)
+        probe = make_probe(settled, beside, tokenizer, reference, out, about, loaded)
     else:
         probe = options.probe
     ptx = _ptx_rows(options.ptx, settings, encoder)

@@ -13,15 +13,15 @@ class CollapseThresholds:
 
     The signs are those that Secrets of RLHF I (Zheng et al. 2023, 2307.04964, section 5.2) watches: longer
     responses, lower perplexity, a long-tailed reward, beside KL; and overoptimization as Gao et al. 2022
-    (2210.10760) measure it. None gives numbers: these are far outside what looks at 64 prompts vary by, and
+    (2210.10760) measure it. None gives numbers: these are far outside what probes of 64 prompts vary by, and
     inside what collapsed runs show.
     """
 
     noise: float = 3.0
     """Standard errors of a difference that it must pass, where the panels have them: the errors are those of
-    a few dozen responses of uneven length themselves, and eight signs are looked for at every look."""
+    a few dozen responses of uneven length themselves, and eight signs are looked for in every probe."""
     gold_noise: float = 2.0
-    """The same for gold and proxy, which both have to move, and apart; looks share prompts and random
+    """The same for gold and proxy, which both have to move, and apart; probes share prompts and random
     numbers, so that their differences vary by less than their errors say."""
     longer: float = 1.5
     """Length over that of the start: what a length bias of a reward buys first."""
@@ -133,7 +133,7 @@ def _kl(history: Sequence[Panel], thresholds: CollapseThresholds) -> str:
         return f"{told}, {per_token:.2f} a token"
     before = [one["kl"] for one in history[:-1] if "kl" in one]
     leap = last["kl"] - max(before)
-    # Two looks that grew before it: the first leap from 0 is how every run begins.
+    # Two probes that grew before it: the first leap from 0 is how every run begins.
     if len(before) >= 3 and leap > thresholds.kl_floor and leap > max(before) - before[0]:
         return f"{told}, of which {leap:.4g} since the last look"
     return ""

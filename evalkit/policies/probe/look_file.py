@@ -1,4 +1,4 @@
-"""What a probe saw, a line a look: appended whole, cut where a kill left half a line, read back on resume."""
+"""The lines of a probe, by updates: appended whole, cut where a kill left half a line, read on resume."""
 
 import json
 import os
@@ -17,7 +17,7 @@ class LookFile:
         path: The file, which need not be there.
 
     Raises:
-        DataError: A whole line is no look's.
+        DataError: A whole line is none of a probe's.
     """
 
     def __init__(self, path: Path) -> None:

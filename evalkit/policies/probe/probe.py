@@ -27,13 +27,13 @@ from rewards.records import Generation, Score
 from rewards.scorer import Scorer, load_scorer
 
 LOOKS, SAMPLES, BEST = "probe.jsonl", "probe_samples.jsonl", "best"
-"""In the run's folder: a line a look, a few of its responses, and the weights that were liked best."""
+"""In the run's folder: a line for each probe, a few of its responses, and the weights of the best reward."""
 PREFIX = "probe_"
 """Before each name of the panel, among a run's other metrics."""
 MOST_TOKENS = 256
 """In a response where neither the probe nor the command says."""
 SHOWN = 8
-"""Prompts of a look whose first response is kept to be read."""
+"""Prompts of a probe whose first response is kept to be read."""
 
 
 @dataclass
@@ -48,11 +48,11 @@ class _Training:
 
 @dataclass
 class PolicyProbe:
-    """Looks at a policy while it trains: `rewards.training.trainer.Probe`.
+    """A probe on held-out prompts while a policy trains: `rewards.training.trainer.Probe`.
 
-    A look draws responses to the same prompts by the same random numbers, so that looks differ by the policy
-    alone, and leaves the run's own random state as it was. It is written to `probe.jsonl` when it is whole; a
-    run that is resumed reads there what it saw before.
+    Each time it draws responses to the same prompts by the same random numbers, so that probes differ by the
+    policy alone, and it leaves the run's own random state as it was. A probe is written to `probe.jsonl` when
+    it is whole; a run that is resumed reads there what it saw before.
 
     Raises:
         DataError: A prompt is empty or leaves no room in the context; the message begins with its place.
@@ -60,7 +60,7 @@ class PolicyProbe:
 
     config: ProbeConfig
     prompts: Sequence[PromptRecord]
-    """Held-out prompts, all of which are looked at."""
+    """Held-out prompts."""
     tokenizer: Any
     """The policy's."""
     reference: Reference
@@ -91,7 +91,7 @@ class PolicyProbe:
 
     @property
     def every(self) -> int:
-        """Updates between looks; 0 looks ten times in the run."""
+        """Updates between probes; 0 makes ten in the run."""
         return self.config.every
 
     @property
@@ -101,13 +101,13 @@ class PolicyProbe:
 
     @property
     def stops(self) -> bool:
-        """Whether `patience` looks have passed, up to the last one, without a higher reward."""
+        """Whether `patience` probes have passed, up to the last one, without a higher reward."""
         values = [value for step, value in self._values() if step <= self._step]
         since = len(values) - 1 - values.index(max(values)) if values else 0
         return 0 < self.config.patience <= since
 
     def resume(self, step: int) -> None:
-        """Take up a run after `step` updates: `stops` then knows the looks up to there."""
+        """Take up a run after `step` updates: `stops` then knows the probes up to there."""
         self._step = max(self._step, step)
 
     def look(self, model: HeadedModel, step: int) -> Mapping[str, float]:
@@ -192,7 +192,7 @@ class PolicyProbe:
         return answers, samples
 
     def _values(self) -> list[tuple[int, float]]:
-        """Return step and reward of each look so far."""
+        """Return step and reward of each probe so far."""
         name = PREFIX + self.judged_by
         return [(line["step"], line[name]) for line in self._looks.lines if name in line]
 
@@ -205,7 +205,7 @@ class PolicyProbe:
         replace_policy(model.classifier, self.tokenizer, self.folder / BEST, about)
 
     def _tell(self, warnings: Sequence[str]) -> None:
-        """Print the signs of collapse that no look before had."""
+        """Print the signs of collapse that no probe before had."""
         told = {_sign(text) for line in self._looks.lines for text in line["warnings"]}
         for text in warnings:
             if _sign(text) not in told:
@@ -231,10 +231,10 @@ def make_probe(
     about: Mapping[str, object],
     loaded: Mapping[str, tuple[str, Scorer]] = MappingProxyType({}),
 ) -> PolicyProbe | None:
-    """Return the probe that a configuration asks for; None where it has nothing to look at.
+    """Return the probe that a configuration asks for; None where it names no prompts.
 
     Args:
-        config: What is looked at.
+        config: The settings.
         prompts: Held-out prompts where `config.data` names none, of which the first are taken.
         tokenizer: The policy's.
         reference: What KL is told from.
@@ -266,7 +266,7 @@ def _aspect_means(scores: Mapping[str, Sequence[Score]]) -> dict[str, float]:
 
 
 def _panel_of(line: Mapping[str, Any]) -> dict[str, float]:
-    """Return a look's panel, unprefixed, with its step."""
+    """Return a probe's panel, unprefixed, with its step."""
     found = {name.removeprefix(PREFIX): line[name] for name in line if name.startswith(PREFIX)}
     return {"step": float(line["step"]), **found}
 

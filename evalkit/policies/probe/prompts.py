@@ -1,4 +1,4 @@
-"""Prompts that a policy is trained or looked at on, with the columns beside them, and their rewards."""
+"""Prompts that a policy is trained or probed on, with the columns beside them, and their rewards."""
 
 import math
 from collections.abc import Mapping, Sequence
