@@ -1,1 +1,1 @@
-"""PPO: rollouts, credit of tokens, critics, updates and rounds."""
+"""PPO: critics, targets, updates, rounds, and the fit that is made of them."""

@@ -1,1 +1,1 @@
-"""Rollouts: responses of a policy in training, which tokens are paid what, and the scale of rewards."""
+"""Rollouts of a policy in training, for PPO and its like: responses, their rewards by token, their order."""
