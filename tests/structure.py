@@ -18,7 +18,7 @@ from pathlib import Path
 PACKAGES = ("rewards", "judges", "evalkit")
 MOST_PARAMETERS = 5
 REPEATED = 3
-"""Configurations that define a field of the same name and type, from which on it counts as repeated."""
+"""Configurations of commands that define a field of the same name and type, from which on it is repeated."""
 OPTIONAL = {"truncated", "logit_scale", "threshold", "step_encoder", "aspects", "members", "asks_people"}
 """What some scorers and judges have; asking any object for one of these is a probe."""
 HOLDERS = {"scorer", "judge", "member", "policy", "facts"}
@@ -87,7 +87,9 @@ def measure(root: Path) -> Structure:
         many_parameters=[at for node, at in functions if parameters(node) > MOST_PARAMETERS],
         probes=[f"{where[name]}:{line}" for name, tree in trees.items() for line in probes(tree)],
         readme_lines=readme.read_text(encoding="utf-8").count("\n") if readme.exists() else 0,
-        repeated_fields=repeated_fields(trees[name] for name in trees if name.endswith("config")),
+        repeated_fields=repeated_fields(
+            tree for name, tree in trees.items() if name.endswith("config") and ".experiments." not in name
+        ),
         run_folder_calls=places["run_folder"],
         forget_run_calls=places["forget_run"],
         runs=places["with run"],

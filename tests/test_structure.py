@@ -8,10 +8,8 @@ import pytest
 from tests.structure import circles, imported_names, imports, measure, one_importer, probes, statements
 
 ROOT = Path(__file__).parents[1]
-MOST = {
-    "longest_file": 400,
-    "most_statements": 40,
-}
+MOST = {"longest_file": 400, "most_statements": 40}
+README_LINES = 230
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +19,14 @@ def structure():
 
 def test_nothing_stands_in_a_circle(structure):
     assert structure.circles == []
+
+
+def test_no_scorer_or_judge_is_probed_for_what_a_protocol_could_say(structure):
+    assert structure.probes == []
+
+
+def test_the_readme_is_short(structure):
+    assert structure.readme_lines <= README_LINES
 
 
 @pytest.mark.parametrize("figure", MOST)
