@@ -8,7 +8,7 @@ quickstart: .venv/run.stamp
 	$(BIN)/evalkit quickstart --out quickstart
 
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+	$(BIN)/python -m pytest --numprocesses logical --dist worksteal
 
 lint: ruff mypy imports
 
