@@ -3,7 +3,6 @@
 import ast
 import importlib
 import re
-import shlex
 import subprocess
 import sys
 import tomllib
@@ -16,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from evalkit.cli import COMMANDS, main
+from evalkit.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("rewards", "judges", "evalkit")
@@ -246,30 +245,3 @@ def test_the_tree_in_readme_is_true():
         ]
         assert described[name] == first.removesuffix("."), name
     assert [name for name in described if not (ROOT / name).exists()] == []
-
-
-def shown_commands() -> list[str]:
-    """The lines of README's and docs' shell blocks that run `evalkit`."""
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    blocks = [
-        block
-        for page in pages
-        for block in re.findall(
-            r"```(?:sh|bash|console)\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL
-        )
-    ]
-    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    return [line.removeprefix("$ ").partition(" #")[0] for line in lines if re.match(r"(\$ )?evalkit ", line)]
-
-
-@pytest.mark.parametrize("line", shown_commands())
-def test_every_command_that_the_documents_show_can_be_parsed(line, capsys):
-    words = shlex.split(line)[1:]
-    with pytest.raises(SystemExit) as stop:
-        main([*words, "--print_config"])
-    assert stop.value.code == 0, capsys.readouterr().err
-
-
-def test_the_documents_show_every_command():
-    shown = " \n".join(shown_commands())
-    assert [name for name in COMMANDS if f"evalkit {name} " not in shown] == []
