@@ -6,8 +6,8 @@ from itertools import islice
 
 from evalkit.label_steps.cache import RolloutCache
 from evalkit.label_steps.config import LabelSteps
-from evalkit.label_steps.rollouts import Rollouts, Tally, Task, sampling
-from evalkit.label_steps.solutions import Solution, solutions
+from evalkit.label_steps.rollouts import CompletionTally, Rollouts, StepTask, sampling
+from evalkit.label_steps.solutions import UnlabelledSolution, solutions
 from evalkit.label_steps.summary import summary_lines
 from evalkit.policies.policy import Policy, PromptCheck, load_policy
 from evalkit.runs.files import fingerprint, spec_fingerprint
@@ -83,12 +83,14 @@ def _label(config: LabelSteps, rollouts: Rollouts, writer: ResumableRows, total:
             shown.advance(len(chunk), f"{rollouts.sampled:,} completions")
 
 
-def _tasks(solution: Solution) -> list[Task]:
+def _tasks(solution: UnlabelledSolution) -> list[StepTask]:
     """Return the steps that are completed: all but the last."""
-    return [Task(solution.prompt, prefix, solution.reference) for prefix in solution.prefixes[:-1]]
+    return [StepTask(solution.prompt, prefix, solution.reference) for prefix in solution.prefixes[:-1]]
 
 
-def _output(solution: Solution, tallies: dict[Task, Tally], config: LabelSteps) -> dict[str, object]:
+def _output(
+    solution: UnlabelledSolution, tallies: dict[StepTask, CompletionTally], config: LabelSteps
+) -> dict[str, object]:
     own = [tallies[task] for task in _tasks(solution)]
     graded = float(is_right(solution.prefixes[-1], solution.reference, config.grader))
     hard = [*(tally.hard() for tally in own), graded]
@@ -105,7 +107,7 @@ def _output(solution: Solution, tallies: dict[Task, Tally], config: LabelSteps) 
     return to_row(StepLabels(solution.prompt, solution.steps, labels, solution.id, extra))
 
 
-def _counts(tallies: Sequence[Tally], config: LabelSteps) -> Iterator[dict[str, object]]:
+def _counts(tallies: Sequence[CompletionTally], config: LabelSteps) -> Iterator[dict[str, object]]:
     for tally in tallies:
         share = tally.share(config.level)
         yield {

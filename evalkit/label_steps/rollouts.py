@@ -13,7 +13,7 @@ from rewards.records import Generation
 from rewards.solutions.answers import is_right
 
 
-class Task(NamedTuple):
+class StepTask(NamedTuple):
     """A step to be labelled: a solution up to the end of the step, and the right answer."""
 
     prompt: str
@@ -22,7 +22,7 @@ class Task(NamedTuple):
 
 
 @dataclass(slots=True)
-class Tally:
+class CompletionTally:
     """What has been seen of a step's completions."""
 
     right: int = 0
@@ -77,10 +77,10 @@ class Rollouts:
         self._config = config
         self._settings = sampling(config)
 
-    def tallies(self, tasks: Iterable[Task]) -> dict[Task, Tally]:
+    def tallies(self, tasks: Iterable[StepTask]) -> dict[StepTask, CompletionTally]:
         """Return what the completions of each task came to; equal tasks are one, equal prefixes share."""
         config = self._config
-        found = {task: Tally() for task in tasks}
+        found = {task: CompletionTally() for task in tasks}
         for turn in count():
             open_tasks = [task for task, tally in found.items() if not self._decided(tally)]
             if not open_tasks:
@@ -92,13 +92,13 @@ class Rollouts:
                 self._add(found[task], task, completions[text])
         raise AssertionError  # count() never ends
 
-    def _add(self, tally: Tally, task: Task, completions: list[Completion]) -> None:
+    def _add(self, tally: CompletionTally, task: StepTask, completions: list[Completion]) -> None:
         for text, cut in completions:
             tally.sampled += 1
             tally.cut += cut
             tally.right += not cut and is_right(task.begun + text, task.reference, self._config.grader)
 
-    def _decided(self, tally: Tally) -> bool:
+    def _decided(self, tally: CompletionTally) -> bool:
         config = self._config
         if tally.sampled in (0, config.n) or not config.stop_early:
             return tally.sampled == config.n

@@ -17,7 +17,7 @@ SOURCES = ("response", "responses", "steps")
 
 
 @dataclass(frozen=True, slots=True)
-class Solution:
+class UnlabelledSolution:
     """A solution whose steps are to be labelled."""
 
     prompt: str
@@ -32,7 +32,7 @@ class Solution:
     """The row's other columns, the reference answer's among them."""
 
 
-def solutions(row: Row, config: LabelSteps) -> Iterator[Solution]:
+def solutions(row: Row, config: LabelSteps) -> Iterator[UnlabelledSolution]:
     """Yield the solutions of a row: one, or one for each of its `responses`.
 
     Steps given as `completions` or `steps` that do not end in the separator are joined by it; a response is
@@ -67,7 +67,7 @@ def _solution(
     joined: tuple[str, ...],
     identity: str,
     extra: Mapping[str, object],
-) -> Solution:
+) -> UnlabelledSolution:
     prompt = row.prompt()
     if not isinstance(prompt, str):
         # A chat template ends the turn of the assistant, or begins a new one: neither goes on with a step.
@@ -88,4 +88,4 @@ def _solution(
     except DataError as error:
         raise DataError(f"{row.where}: field {config.answer!r}: {error}") from None
     kept = {name: value for name, value in extra.items() if name not in (*WRITTEN, *SOURCES)}
-    return Solution(prompt, steps, tuple(accumulate(joined)), reference, row.where, identity, kept)
+    return UnlabelledSolution(prompt, steps, tuple(accumulate(joined)), reference, row.where, identity, kept)

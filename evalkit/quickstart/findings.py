@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalkit.quickstart.page import Answer, Example, Part, ProxyFindings, QuickstartFindings, SelectionCurve
+from evalkit.quickstart.page import (
+    Example,
+    Part,
+    ProxyFindings,
+    QuickstartFindings,
+    SelectionCurve,
+    ShownAnswer,
+)
 from evalkit.testbeds.facts import FactsWorld
 from evalkit.testbeds.facts_gold import grade
 from rewards.files import read_rows
@@ -108,10 +115,10 @@ def _best(pool: Sequence[ScoredSample]) -> ScoredSample:
     return max(pool, key=lambda sample: sample.proxy)
 
 
-def _answer(title: str, prompt: str, sample: ScoredSample) -> Answer:
+def _answer(title: str, prompt: str, sample: ScoredSample) -> ShownAnswer:
     grading = grade(FactsWorld(), prompt, sample.response)
     parts = tuple(
         Part(sample.response[segment.start : segment.end], segment.score, segment.kind)
         for segment in grading.segments
     )
-    return Answer(title, parts, grading.completeness, sample.proxy, sample.gold)
+    return ShownAnswer(title, parts, grading.completeness, sample.proxy, sample.gold)

@@ -83,7 +83,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ShownAnswer:
     """An answer in its parts, and its scores."""
 
     title: str
@@ -98,7 +98,7 @@ class Example:
     """Answers to one prompt, the harder selected the later."""
 
     prompt: str
-    answers: tuple[Answer, ...]
+    answers: tuple[ShownAnswer, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +210,7 @@ def _example(example: Example) -> str:
     return f"<section><h3><code>{escape(example.prompt)}</code></h3>{answers}</section>"
 
 
-def _answer(answer: Answer) -> str:
+def _answer(answer: ShownAnswer) -> str:
     parts = " ".join(_part(part) for part in answer.parts)
     scores = f"reward model {answer.proxy:+.2f}, true quality {answer.gold:+.2f}"
     whole = _part(Part("complete" if answer.completeness > 0 else "incomplete", answer.completeness, "whole"))

@@ -28,7 +28,7 @@ AMBIGUOUS = ("response", "completions", *WRITTEN)
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class SolutionChoice:
     """What is chosen of a prompt's solutions."""
 
     best: int
@@ -43,7 +43,9 @@ class Choice:
     """Index of the best solution with that answer."""
 
 
-def choose(scores: Sequence[float | None], answers: Sequence[str | None], endings: Sequence[str]) -> Choice:
+def choose(
+    scores: Sequence[float | None], answers: Sequence[str | None], endings: Sequence[str]
+) -> SolutionChoice:
     """Choose among the solutions that the policy ended; where it ended none, among those that were cut.
 
     An empty solution may have no score; then it is chosen only where there is no other.
@@ -58,7 +60,7 @@ def choose(scores: Sequence[float | None], answers: Sequence[str | None], ending
     """
     there = {index: score for index, score in enumerate(scores) if score is not None}
     if not there:
-        return Choice(0, None, None, None, None)
+        return SolutionChoice(0, None, None, None, None)
     among = [index for index in there if endings[index] == FINISHED] or list(there)
     weights = [there[index] for index in among]
     given = [answers[index] for index in among]
@@ -68,7 +70,9 @@ def choose(scores: Sequence[float | None], answers: Sequence[str | None], ending
         voters = [index for index in among if answer is not None and answers[index] == answer]
         return max(voters, key=lambda index: there[index], default=None)  # of equals the first
 
-    return Choice(max(among, key=lambda index: there[index]), voted, best(voted), majority, best(majority))
+    return SolutionChoice(
+        max(among, key=lambda index: there[index]), voted, best(voted), majority, best(majority)
+    )
 
 
 def reference_of(row: Row, grader: str) -> str | None:

@@ -14,7 +14,7 @@ from evalkit.runs.terminal import progress, say
 from evalkit.search.choosing import AMBIGUOUS, output_row, reference_of
 from evalkit.search.config import Search
 from evalkit.search.findings import findings_of, lines_of
-from evalkit.search.prompts import Problem
+from evalkit.search.prompts import SearchRow
 from evalkit.search.rounds import Limits, Searcher
 from evalkit.search.trees import Shape, shape_of
 from rewards.errors import DataError
@@ -117,7 +117,7 @@ def _search(config: Search, searcher: Searcher, repetitions: Sequence[int], writ
     with progress("searching", total, done=done, unit="prompts") as shown:
         while chunk := list(islice(rows, config.chunk_prompts)):
             counts = repetitions[done : done + len(chunk)]
-            problems = [Problem(row, row.prompt(), count) for row, count in zip(chunk, counts, strict=True)]
+            problems = [SearchRow(row, row.prompt(), count) for row, count in zip(chunk, counts, strict=True)]
             searches = searcher.search(problems)
             writer.append([output_row(one, config.separator, config.grader) for one in searches], len(chunk))
             done += len(chunk)

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from evalkit.search.budget import Budget
-from evalkit.search.trees import Shape, Solution, Tree
+from evalkit.search.trees import PartialSolution, Shape, Tree
 from rewards.files import Row
 from rewards.records import Generation, Prompt, Score
 from rewards.solutions.steps import split_steps
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class SearchRow:
     """A row whose prompt is searched."""
 
     row: Row
@@ -24,7 +24,7 @@ class Problem:
 class PromptSearch:
     """A prompt's trees, the scores of every text found in them, and what it all cost."""
 
-    problem: Problem
+    problem: SearchRow
     trees: list[Tree]
     scores: dict[str, Score] = field(default_factory=dict)
     """By text: equal candidates are scored once."""
@@ -57,12 +57,12 @@ class PromptSearch:
         extra = {name: value for name, value in row.values.items() if name not in ("prompt", "id")}
         return Generation(self.problem.prompt, text, split_steps(text, separator), row.id(), extra)
 
-    def ended(self) -> list[Solution]:
+    def ended(self) -> list[PartialSolution]:
         """Return every solution that was finished or cut: tree by tree, in the order written."""
         return [solution for tree in self.trees for solution in tree.ended]
 
 
-def begin(problem: Problem, shape: Shape, most_steps: int) -> PromptSearch:
+def begin(problem: SearchRow, shape: Shape, most_steps: int) -> PromptSearch:
     """Return the search of a prompt before its first step.
 
     A tree has a range of occurrences of its own, as wide as the number of its places: in one tree no more

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from evalkit.policies.policy import Policy, PromptCheck, SamplingConfig
-from evalkit.search.prompts import Problem, PromptSearch, begin
-from evalkit.search.trees import FINISHED, OVER_LENGTH, Shape, Solution, Tree
+from evalkit.search.prompts import PromptSearch, SearchRow, begin
+from evalkit.search.trees import FINISHED, OVER_LENGTH, PartialSolution, Shape, Tree
 from rewards.errors import DataError, EvalkitError, ScoringError
 from rewards.records import Generation, Prompt
 from rewards.scorer import Scorer
@@ -31,7 +31,7 @@ class Ask:
 
     search: PromptSearch
     tree: Tree
-    parent: Solution
+    parent: PartialSolution
     occurrence: int
 
     @property
@@ -64,7 +64,7 @@ class Searcher:
         most = limits.tokens if shape.whole else min(limits.tokens, limits.step_tokens)
         self._settings = replace(settings, stop=stop, max_new_tokens=most)
 
-    def search(self, problems: Sequence[Problem]) -> list[PromptSearch]:
+    def search(self, problems: Sequence[SearchRow]) -> list[PromptSearch]:
         """Return the finished search of each prompt, in the order given.
 
         Raises:
@@ -80,7 +80,7 @@ class Searcher:
             samples = self._shape.width
         return searches
 
-    def _write(self, asks: Sequence[Ask], samples: int) -> list[list[Solution]]:
+    def _write(self, asks: Sequence[Ask], samples: int) -> list[list[PartialSolution]]:
         """Return the candidates that continue each ask; a parent too long for the model comes back cut."""
         try:
             made = dict(zip(asks, self._continue(asks, samples), strict=True))
@@ -89,7 +89,7 @@ class Searcher:
             if len(fitting) == len(asks):
                 raise
             made = dict(zip(fitting, self._continue(fitting, samples), strict=True)) if fitting else {}
-        cut: list[list[Solution]] = [[replace(ask.parent, ending=OVER_LENGTH)] for ask in asks]
+        cut: list[list[PartialSolution]] = [[replace(ask.parent, ending=OVER_LENGTH)] for ask in asks]
         return [
             [self._child(ask, one) for one in made[ask]] if ask in made else parent
             for ask, parent in zip(asks, cut, strict=True)
@@ -119,7 +119,7 @@ class Searcher:
             ask.search.budget.tokens_sampled += sum(map(_token_count, written))
         return made
 
-    def _child(self, ask: Ask, written: Generation) -> Solution:
+    def _child(self, ask: Ask, written: Generation) -> PartialSolution:
         """Return what a candidate makes of its parent.
 
         A limit for each solution, by the room left in it, would make many small calls of one large one. So a
@@ -133,10 +133,10 @@ class Searcher:
             return replace(ask.parent, ending=OVER_LENGTH)
         if reason != "stop":
             budget.empty_solutions += reason == FINISHED and not text
-            return Solution(text, tokens, str(reason))
+            return PartialSolution(text, tokens, str(reason))
         budget.empty_steps += not written.response
         full = tokens == self._limits.tokens
-        return Solution(text + self._limits.separator, tokens, OVER_LENGTH if full else "")
+        return PartialSolution(text + self._limits.separator, tokens, OVER_LENGTH if full else "")
 
     def _grades(self, search: PromptSearch, texts: Sequence[str]) -> bool:
         """Return whether the scorer grades empty texts, asked with the first that there is.
@@ -153,7 +153,7 @@ class Searcher:
                 self._grades_empty = True
         return bool(self._grades_empty)
 
-    def _score(self, asks: Sequence[Ask], written: Sequence[Sequence[Solution]]) -> None:
+    def _score(self, asks: Sequence[Ask], written: Sequence[Sequence[PartialSolution]]) -> None:
         """Score the texts that are new to their prompt, all prompts in one call."""
         texts: dict[PromptSearch, list[str]] = {}
         for ask, candidates in zip(asks, written, strict=True):
@@ -183,8 +183,8 @@ def _asks(searches: Iterable[PromptSearch]) -> Iterator[Ask]:
                 yield Ask(search, tree, parent, occurrence)
 
 
-def _grow(asks: Sequence[Ask], written: Sequence[Sequence[Solution]]) -> None:
-    candidates: dict[Tree, list[Solution]] = {}
+def _grow(asks: Sequence[Ask], written: Sequence[Sequence[PartialSolution]]) -> None:
+    candidates: dict[Tree, list[PartialSolution]] = {}
     owners: dict[Tree, PromptSearch] = {}
     for ask, found in zip(asks, written, strict=True):
         candidates.setdefault(ask.tree, []).extend(found)

@@ -14,7 +14,7 @@ FINISHED, OVER_LENGTH, OVER_STEPS = "eos", "length", "max_steps"
 
 
 @dataclass(frozen=True, slots=True)
-class Solution:
+class PartialSolution:
     """A solution as far as it is written."""
 
     text: str = ""
@@ -43,7 +43,7 @@ class Shape:
 class Extension(NamedTuple):
     """A solution to be continued, and which of its equals it is, so that equals are continued differently."""
 
-    parent: Solution
+    parent: PartialSolution
     occurrence: int
 
 
@@ -88,16 +88,16 @@ class Tree:
     """
 
     def __init__(self, shape: Shape, most_steps: int, base: int) -> None:
-        self.ended: list[Solution] = []
+        self.ended: list[PartialSolution] = []
         """Finished and cut solutions, in the order written."""
         self._shape = shape
         self._steps_left = most_steps
         self._base = base
         self._asked: Counter[str] = Counter()
-        self.extensions = self._continue([Solution()])
+        self.extensions = self._continue([PartialSolution()])
         """What is to be continued now; nothing once the search has ended."""
 
-    def grow(self, written: Sequence[Solution], scores: Mapping[str, Score]) -> None:
+    def grow(self, written: Sequence[PartialSolution], scores: Mapping[str, Score]) -> None:
         """Take the candidates of a step, and choose which go on.
 
         Args:
@@ -116,7 +116,7 @@ class Tree:
         kept = best_of_n([scores[one.text].value for one in pool], places) if pool else ()
         self.extensions = self._continue([pool[index] for index in kept if not pool[index].ending])
 
-    def _continue(self, parents: Sequence[Solution]) -> list[Extension]:
+    def _continue(self, parents: Sequence[PartialSolution]) -> list[Extension]:
         asked = []
         for parent in parents:
             asked.append(Extension(parent, self._base + self._asked[parent.text]))

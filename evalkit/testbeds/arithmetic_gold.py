@@ -16,7 +16,7 @@ from rewards.solutions.steps import split_steps
 
 
 @dataclass(frozen=True, slots=True)
-class Grade:
+class SolutionGrade:
     """Gold's judgement of a solution."""
 
     steps: tuple[str, ...]
@@ -59,7 +59,7 @@ class Grade:
         return self.answer_right and self.first_error >= 0
 
 
-def grade(world: ArithmeticWorld, prompt: str, response: str, steps: Sequence[str] = ()) -> Grade:
+def grade(world: ArithmeticWorld, prompt: str, response: str, steps: Sequence[str] = ()) -> SolutionGrade:
     """Judge a solution; what is not a line of a solution is a wrong step, and never an error.
 
     A step `a op c` is right if a is the value so far as written, op the operation whose turn it is, and c
@@ -80,7 +80,7 @@ def grade(world: ArithmeticWorld, prompt: str, response: str, steps: Sequence[st
     reader = _Reader(problem)
     locally_right = tuple([reader.judge(step) for step in steps])
     said = _answer(response)
-    return Grade(steps, locally_right, said, said == answer(problem), reader.finished)
+    return SolutionGrade(steps, locally_right, said, said == answer(problem), reader.finished)
 
 
 class _Reader:
@@ -140,7 +140,7 @@ def measure(world: ArithmeticWorld, samples: Iterable[tuple[str, Sequence[str]]]
         DataError: A prompt is no problem of this world.
         ValueError: There are no solutions.
     """
-    grades: list[Grade] = []
+    grades: list[SolutionGrade] = []
     votes = []
     for prompt, responses in samples:
         group = [grade(world, prompt, response) for response in responses]
@@ -165,7 +165,7 @@ def measure(world: ArithmeticWorld, samples: Iterable[tuple[str, Sequence[str]]]
     return achieved, sum(not graded.well_formed for graded in grades) / len(grades)
 
 
-def _vote(grades: Sequence[Grade], truth: int) -> float:
+def _vote(grades: Sequence[SolutionGrade], truth: int) -> float:
     counts = Counter(graded.answer for graded in grades if graded.answer is not None)
     return vote_share(np.array([counts[value] for value in DIGITS.values()]), truth) if counts else 0.0
 

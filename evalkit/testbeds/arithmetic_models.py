@@ -112,7 +112,7 @@ def train_policy(
     tokenizer = make_tokenizer()
     rng = np.random.default_rng(seed)
     rows = _encode(write_corpus(world, schooling.documents, rng, taken), tokenizer)
-    examination = Examination(world, write_corpus(world, EXAMINED, rng), tokenizer)
+    examination = ArithmeticExamination(world, write_corpus(world, EXAMINED, rng), tokenizer)
     model = make_policy(seed, tokenizer, size)
 
     def examine(updates: int) -> bool:
@@ -139,7 +139,7 @@ def _passes(distances: NDArray[np.float64], slips: float, schooling: Schooling) 
     return bool(max(distances.mean(), slips) <= 1 - schooling.gate)
 
 
-class Examination:
+class ArithmeticExamination:
     """The author's solutions, read by a model that is asked for each next token.
 
     Args:

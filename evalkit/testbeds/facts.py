@@ -66,7 +66,7 @@ class GoldTable:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class FactsQuestion:
     """What a prompt asks: some attributes of one entity."""
 
     entity: str
@@ -106,12 +106,12 @@ class FactsWorld:
         """Return the true value."""
         return _facts(self)[entity, attribute]
 
-    def prompt(self, question: Question) -> str:
+    def prompt(self, question: FactsQuestion) -> str:
         """Return a question as text, such as `Q city oslo size age ? A` and a line break."""
         words = ("Q", self.kind(question.entity), question.entity, *question.asked, "?", "A")
         return " ".join(words) + "\n"
 
-    def question(self, prompt: str) -> Question:
+    def question(self, prompt: str) -> FactsQuestion:
         """Read a prompt.
 
         Raises:
@@ -125,7 +125,7 @@ class FactsWorld:
             raise DataError(f"{entity!r} is no {kind} of this world")
         if len(set(asked)) < len(asked) or not set(asked) <= set(ATTRIBUTES):
             raise DataError(f"attributes asked are distinct and among {', '.join(ATTRIBUTES)}, got {asked}")
-        return Question(entity, asked)
+        return FactsQuestion(entity, asked)
 
 
 _KIND_OF = {entity: kind for kind, entities in KINDS.items() for entity in entities}

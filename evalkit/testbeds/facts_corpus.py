@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evalkit.testbeds.facts import ATTRIBUTES, COURTESIES, KINDS, VALUES, FactsWorld, Question
+from evalkit.testbeds.facts import ATTRIBUTES, COURTESIES, KINDS, VALUES, FactsQuestion, FactsWorld
 from evalkit.testbeds.facts_gold import grade
 from rewards.errors import ConfigError
 from rewards.records import Preference, Span, SpanLabels
@@ -32,13 +32,13 @@ class Document:
         return self.prompt + self.answer
 
 
-def draw_questions(count: int, rng: np.random.Generator) -> list[Question]:
+def draw_questions(count: int, rng: np.random.Generator) -> list[FactsQuestion]:
     """Draw questions: an entity, and one to three of its attributes in any order."""
     questions = []
     for _ in range(count):
         entity = ENTITIES[rng.integers(len(ENTITIES))]
         asked = rng.permutation(len(ATTRIBUTES))[: rng.integers(1, 4)]
-        questions.append(Question(entity, tuple(ATTRIBUTES[place] for place in asked)))
+        questions.append(FactsQuestion(entity, tuple(ATTRIBUTES[place] for place in asked)))
     return questions
 
 
@@ -70,7 +70,7 @@ def write_corpus(world: FactsWorld, count: int, rng: np.random.Generator) -> lis
     return documents
 
 
-def write_answer(world: FactsWorld, question: Question, rng: np.random.Generator, review: bool) -> str:
+def write_answer(world: FactsWorld, question: FactsQuestion, rng: np.random.Generator, review: bool) -> str:
     """Write one answer by the habits of the world's author: facts, repeats, then courtesies; never none."""
     writer = world.writer
     attributes = [name for name in question.asked if rng.random() >= writer.skips_asked]

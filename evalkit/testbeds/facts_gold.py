@@ -10,9 +10,9 @@ from evalkit.testbeds.facts import (
     COURTESIES,
     TONES,
     VALUES,
+    FactsQuestion,
     FactsWorld,
     GoldTable,
-    Question,
 )
 from rewards.errors import DataError, ScoringError
 from rewards.files import GenerationsLike, as_generations
@@ -35,7 +35,7 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class Grade:
+class AnswerGrade:
     """Gold's judgement of an answer: `value` is the sum of the segments and of `completeness`."""
 
     segments: tuple[Segment, ...]
@@ -55,7 +55,7 @@ class Grade:
         return sums | {"completeness": self.completeness}
 
 
-def grade(world: FactsWorld, prompt: str, answer: str) -> Grade:
+def grade(world: FactsWorld, prompt: str, answer: str) -> AnswerGrade:
     """Judge an answer by the gold table of a world.
 
     Raises:
@@ -79,13 +79,13 @@ def grade(world: FactsWorld, prompt: str, answer: str) -> Grade:
     completeness = reader.completeness()
     if len(words) >= world.max_tokens:  # an answer of this length had no room left for its end
         completeness += world.gold.unfinished
-    return Grade(tuple(segments), completeness)
+    return AnswerGrade(tuple(segments), completeness)
 
 
 class _Reader:
     """Judges the segments of one answer in order; a segment's worth depends on those before it."""
 
-    def __init__(self, world: FactsWorld, question: Question) -> None:
+    def __init__(self, world: FactsWorld, question: FactsQuestion) -> None:
         self.world = world
         self.question = question
         self.said: dict[str, bool] = {}  # attribute: whether its first statement was right

@@ -88,7 +88,7 @@ def train_base(
     tokenizer = make_tokenizer()
     rng = np.random.default_rng(seed)
     corpus = _encode(write_corpus(world, schooling.documents, rng), tokenizer)
-    examination = Examination(world, write_corpus(world, 1000, rng)[1::2], tokenizer)
+    examination = FactsExamination(world, write_corpus(world, 1000, rng)[1::2], tokenizer)
     model = make_base(size, seed, tokenizer)
 
     def examine(updates: int) -> bool:
@@ -106,7 +106,7 @@ def train_base(
     return model, BaseReport(updates, typical >= schooling.gate, typical, exceptional, parameters)
 
 
-class Examination:
+class FactsExamination:
     """Reviews that a model has not read; it is asked for the mark after each fact.
 
     Args:

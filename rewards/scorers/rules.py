@@ -70,7 +70,7 @@ class Exact:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RightAnswer:
     """Scores 1 where the final answer is right by a grader of `rewards.solutions.answers`, and else 0."""
 
     grader: str = "numeric"
@@ -243,7 +243,7 @@ def _load_exact(spec: Spec) -> Scorer:
 
 def _load_answer(spec: Spec) -> Scorer:
     spec.allow("grader", "column")
-    return Answer(spec.options.get("grader", "numeric"), spec.options.get("column", "answer"))
+    return RightAnswer(spec.options.get("grader", "numeric"), spec.options.get("column", "answer"))
 
 
 def _load_pattern(spec: Spec) -> Scorer:

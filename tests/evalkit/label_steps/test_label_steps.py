@@ -14,7 +14,7 @@ import pytest
 from evalkit.cli import main
 from evalkit.label_steps.cache import Completion, RolloutCache
 from evalkit.label_steps.config import LabelSteps
-from evalkit.label_steps.rollouts import Rollouts, Task
+from evalkit.label_steps.rollouts import Rollouts, StepTask
 from judges.statistics.shares import share_of
 from rewards.errors import DataError
 from rewards.files import read_rows, step_labels
@@ -182,7 +182,7 @@ def test_completions_cut_by_length_are_not_right_and_are_counted(label, capsys):
 
 def tallies(tmp_path, share, how_many, **options):
     config = LabelSteps("p", "d", str(tmp_path / "o.jsonl"), label="soft", **options)
-    tasks = [Task(f"{number} ", f"p={share}\n", "7") for number in range(how_many)]
+    tasks = [StepTask(f"{number} ", f"p={share}\n", "7") for number in range(how_many)]
     with RolloutCache(":memory:", {}) as cache:
         return list(Rollouts(Scripted(), cache, config).tallies(tasks).values())
 

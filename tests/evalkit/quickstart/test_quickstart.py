@@ -10,12 +10,12 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from evalkit.quickstart import command as quickstart
 from evalkit.quickstart.config import Quickstart
 from evalkit.quickstart.page import (
-    Answer,
     Example,
     Part,
     ProxyFindings,
     QuickstartFindings,
     SelectionCurve,
+    ShownAnswer,
     write_page,
 )
 from evalkit.runs.parsing import command_line
@@ -25,7 +25,7 @@ from evalkit.testbeds.facts_corpus import write_corpus
 from evalkit.testbeds.facts_models import (
     SIZES,
     BaseSize,
-    Examination,
+    FactsExamination,
     make_base,
     make_tokenizer,
     train_base,
@@ -201,7 +201,7 @@ def test_an_examination_is_passed_by_one_who_knows_and_failed_by_one_who_knows_t
                         logits[row, place, right if truth else wrong] = self.sign
             return type("Output", (), {"logits": logits})
 
-    examination = Examination(world, reviews, tokenizer)
+    examination = FactsExamination(world, reviews, tokenizer)
     assert examination.take(Oracle(1.0)) == (1.0, 1.0)
     assert examination.take(Oracle(-1.0)) == (0.0, 0.0)
 
@@ -244,7 +244,7 @@ def test_the_page_escapes_and_reports_a_curve_without_a_turn(tmp_path):
         fitted_n_interval=None,
         note="a & b",
     )
-    answer = Answer("best", (Part("<i>", -1.0, "other"),), 1.0, 0.0, 0.0)
+    answer = ShownAnswer("best", (Part("<i>", -1.0, "other"),), 1.0, 0.0, 0.0)
     found = QuickstartFindings(
         3, 1, 4, (proxy,), (Example("p < q", (answer,)),), (("t", "evalkit x > y"),), figure
     )

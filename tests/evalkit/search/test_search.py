@@ -17,9 +17,9 @@ from evalkit.search import command
 from evalkit.search.budget import Budget
 from evalkit.search.choosing import choose
 from evalkit.search.config import Search
-from evalkit.search.prompts import Problem
+from evalkit.search.prompts import SearchRow
 from evalkit.search.rounds import Limits, Searcher
-from evalkit.search.trees import FINISHED, OVER_LENGTH, OVER_STEPS, Shape, Solution, Tree, shape_of
+from evalkit.search.trees import FINISHED, OVER_LENGTH, OVER_STEPS, PartialSolution, Shape, Tree, shape_of
 from rewards.errors import ConfigError, DataError, OutputExistsError, ScoringError
 from rewards.files import Row
 from rewards.records import Generation, Prompt, Score, prompt_key
@@ -141,8 +141,8 @@ def written(config: Search) -> list[dict]:
     return [json.loads(line) for line in Path(config.out).read_text(encoding="utf-8").splitlines()]
 
 
-def problem(prompt: Prompt, repetition: int = 0) -> Problem:
-    return Problem(Row({"prompt": prompt}, "data.jsonl", 1), prompt, repetition)
+def problem(prompt: Prompt, repetition: int = 0) -> SearchRow:
+    return SearchRow(Row({"prompt": prompt}, "data.jsonl", 1), prompt, repetition)
 
 
 def searched(prompt: Prompt, shape: Shape, policy=None, scorer=None, repetition=0, **limits):
@@ -265,7 +265,7 @@ def test_rows_with_the_same_prompt_are_searched_differently_and_share_no_occurre
 def grown(tree: Tree, *candidates: tuple[str, str, float]) -> list[str]:
     """Let a tree take (text, ending, score) candidates; return what it continues."""
     GRADES.update({text: Score(score) for text, _, score in candidates})
-    tree.grow([Solution(text, 1, ending) for text, ending, _ in candidates], GRADES)
+    tree.grow([PartialSolution(text, 1, ending) for text, ending, _ in candidates], GRADES)
     return [extension.parent.text for extension in tree.extensions]
 
 

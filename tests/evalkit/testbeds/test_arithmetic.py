@@ -30,7 +30,7 @@ from evalkit.testbeds.arithmetic_corpus import (
 )
 from evalkit.testbeds.arithmetic_gold import ArithmeticScorer, grade, measure
 from evalkit.testbeds.arithmetic_models import (
-    Examination,
+    ArithmeticExamination,
     PolicySize,
     make_policy,
     make_tokenizer,
@@ -508,7 +508,7 @@ class Oracle:
 
 def test_an_examination_finds_the_author_perfect_and_counts_what_is_off():
     corpus = write_corpus(WORLD, 60, np.random.default_rng(3))
-    examination = Examination(WORLD, corpus, TOKENIZER)
+    examination = ArithmeticExamination(WORLD, corpus, TOKENIZER)
     distances, slips = examination.take(Oracle(WORLD))
     assert distances.max() < 1e-9
     assert slips == pytest.approx(0, abs=1e-9)

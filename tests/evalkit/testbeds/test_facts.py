@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from evalkit.testbeds import load_testbed_scorer
-from evalkit.testbeds.facts import ATTRIBUTES, KINDS, VALUES, FactsWorld, GoldTable, Question, Writer
+from evalkit.testbeds.facts import ATTRIBUTES, KINDS, VALUES, FactsQuestion, FactsWorld, GoldTable, Writer
 from evalkit.testbeds.facts_corpus import (
     draw_prompts,
     draw_questions,
@@ -134,7 +134,7 @@ def test_exceptions_have_their_share_and_kinds_have_different_typical_values():
 def test_prompts_are_read_back():
     for question in draw_questions(200, np.random.default_rng(0)):
         assert WORLD.question(WORLD.prompt(question)) == question
-    assert WORLD.question("Q city oslo size ? A") == Question("oslo", ("size",))
+    assert WORLD.question("Q city oslo size ? A") == FactsQuestion("oslo", ("size",))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from evalkit.cli import main
 from rewards.errors import ConfigError, DataError, MissingExtraError, ScoringError, SpecError
 from rewards.records import Generation
 from rewards.scorer import load_scorer
-from rewards.scorers.rules import Answer
+from rewards.scorers.rules import RightAnswer
 from rewards.solutions.answers import (
     GRADERS,
     final_answer,
@@ -297,17 +297,17 @@ def test_the_rule_scores_one_or_nothing():
 
 
 def test_the_exact_grader_takes_no_float_which_would_never_equal_a_text():
-    assert Answer("exact").score([Generation("p", "A: 42", extra={"answer": 42})])[0].value == 1
+    assert RightAnswer("exact").score([Generation("p", "A: 42", extra={"answer": 42})])[0].value == 1
     with pytest.raises(ScoringError, match=r"the exact grader can read, got 42\.0"):
-        Answer("exact").score([Generation("p", "A: 42", extra={"answer": 42.0})])
+        RightAnswer("exact").score([Generation("p", "A: 42", extra={"answer": 42.0})])
 
 
 @pytest.mark.parametrize("reference", [None, True, ["42"], "Paris", float("inf")])
 def test_the_rule_names_the_row_whose_reference_it_cannot_read(reference):
     with pytest.raises(ScoringError, match=r"id 'x7'.*'answer'.*numeric grader can read, got"):
-        Answer().score([Generation("p", "42", id="x7", extra={"answer": reference})])
+        RightAnswer().score([Generation("p", "42", id="x7", extra={"answer": reference})])
     with pytest.raises(ScoringError, match=r"id 'x7'.*there are only no columns"):
-        Answer().score([Generation("p", "42", id="x7")])
+        RightAnswer().score([Generation("p", "42", id="x7")])
 
 
 def test_a_wrong_option_of_the_rule_is_refused():
