@@ -65,8 +65,8 @@ COMMANDS: Mapping[str, Command] = {
     "score": Command(ScoreFile, "evalkit.pipeline.score:run"),
     "select": Command(Select, "evalkit.pipeline.select:run", NOTHING_WRITTEN),
     "evaluate": Command(Evaluate, "evalkit.evaluation.report_card:run"),
-    "overopt": Command(Overopt, "evalkit.overoptimization.best_of_n:run"),
-    "fit": Command(Fit, "evalkit.overoptimization.table:run", STARTS_ANEW),
+    "overopt": Command(Overopt, "evalkit.overoptimization.overopt:run"),
+    "fit": Command(Fit, "evalkit.overoptimization.fit:run", STARTS_ANEW),
     "label-steps": Command(LabelSteps, "evalkit.label_steps.command:run"),
     "search": Command(Search, "evalkit.search.command:run"),
     "process-eval": Command(

@@ -9,7 +9,7 @@ import numpy as np
 
 from evalkit import runs
 from evalkit.comparing.config import Compare
-from evalkit.comparing.figure import draw_comparison
+from evalkit.comparing.figures import draw_comparison
 from evalkit.comparing.findings import ComparedPolicy, ComparisonFindings, compare_policies, policies_from
 from evalkit.comparing.samples import (
     Responses,
@@ -20,7 +20,7 @@ from evalkit.comparing.samples import (
     reward_responses,
     samples_path,
 )
-from evalkit.comparing.text import pair_row, table_rows, tables
+from evalkit.comparing.tables import pair_row, table_rows, tables
 from evalkit.comparing.verdicts import Judged, judge_policies
 from evalkit.policies.probe.prompts import PromptRecord, read_prompts
 from evalkit.report.csv import write_csv

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evalkit import runs
-from evalkit.evaluation.accuracy_figure import draw_accuracy
+from evalkit.evaluation.accuracy_figures import draw_accuracy
 from evalkit.evaluation.accuracy_samples import Samples, read_samples
 from evalkit.evaluation.config import Accuracy
 from evalkit.report.csv import write_csv

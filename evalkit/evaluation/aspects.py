@@ -12,7 +12,7 @@ import numpy as np
 
 from evalkit import runs
 from evalkit.evaluation.aspect_figures import draw_aspects, draw_correlations
-from evalkit.evaluation.aspect_table import aspect_rows, aspect_table, correlation_rows
+from evalkit.evaluation.aspect_tables import aspect_rows, aspect_table, correlation_rows
 from evalkit.evaluation.config import AspectCard
 from evalkit.report.csv import write_csv
 from evalkit.runs.files import configuration_hash, fingerprint, spec_fingerprint, write_json

@@ -20,7 +20,7 @@ from evalkit.evaluation.process_findings import (
     process_findings,
     threshold_of,
 )
-from evalkit.evaluation.process_text import process_lines
+from evalkit.evaluation.process_tables import process_lines
 from evalkit.runs.files import fingerprint, spec_fingerprint, write_json
 from evalkit.runs.outputs import ResumableRows
 from evalkit.runs.terminal import progress, say

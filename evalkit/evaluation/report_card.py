@@ -8,8 +8,8 @@ from itertools import islice
 
 from evalkit import runs
 from evalkit.evaluation.config import Evaluate
-from evalkit.evaluation.reliability_figure import draw_reliability
-from evalkit.evaluation.report_card_text import card_tables
+from evalkit.evaluation.report_card_figures import draw_reliability
+from evalkit.evaluation.report_card_tables import card_tables
 from evalkit.runs.files import atomic_write, configuration_hash, fingerprint, spec_fingerprint
 from evalkit.runs.outputs import ResumableRows
 from evalkit.runs.terminal import progress, say, show

@@ -9,7 +9,7 @@ import numpy as np
 
 from evalkit.evaluation import report_card as evaluating
 from evalkit.evaluation.config import Evaluate
-from evalkit.overoptimization import best_of_n
+from evalkit.overoptimization import overopt
 from evalkit.overoptimization.config import Overopt
 from evalkit.pipeline import generate as generating
 from evalkit.pipeline import select as selecting
@@ -201,8 +201,8 @@ def curve_step(config: Quickstart, proxies: Sequence[Proxy]) -> Step:
     )
     return Step(
         "score them, and follow gold as best-of-n selects harder",
-        Path(curves.out) / best_of_n.REPORT,
-        lambda: best_of_n.run(curves),
+        Path(curves.out) / overopt.REPORT,
+        lambda: overopt.run(curves),
         command_line("overopt", curves),
     )
 
@@ -224,7 +224,7 @@ def _proxy_report_steps(config: Quickstart, index: int, proxy: Proxy) -> Iterato
     best = Select(
         data=str(folder / "curves" / "scores.jsonl"),
         out=str(folder / f"best-by-{proxy.name}.jsonl"),
-        score=best_of_n.column(index),
+        score=overopt.column(index),
         seed=config.seed,
     )
     yield Step(

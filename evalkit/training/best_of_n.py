@@ -10,7 +10,7 @@ from rich.table import Table
 from evalkit.runs import run as run_in_folder
 from evalkit.runs import say, show, write_json
 from evalkit.training import sft as training_sft
-from evalkit.training.best_of_n_figure import draw_rounds
+from evalkit.training.best_of_n_figures import draw_rounds
 from evalkit.training.best_of_n_rounds import (
     KEPT,
     Round,

@@ -11,7 +11,7 @@ from evalkit.policies.reference import REFERENCE_FILE, Reference, load_reference
 from evalkit.policies.response_rows import ResponseEncoder
 from evalkit.runs import fingerprint, run, say, spec_fingerprint, write_json
 from evalkit.training.policy_config import TrainDpo, TrainSft
-from evalkit.training.policy_figure import draw_policy_run
+from evalkit.training.policy_figures import draw_policy_run
 from evalkit.training.run import RESULT
 from rewards.training.trainer import CHECKPOINTS
 

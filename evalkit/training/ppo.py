@@ -16,7 +16,7 @@ from evalkit.policies.response_rows import ResponseEncoder
 from evalkit.runs import fingerprint, say, spec_fingerprint, write_json
 from evalkit.runs import run as run_in_folder
 from evalkit.training.policy_config import TrainPpo
-from evalkit.training.policy_figure import draw_policy_run
+from evalkit.training.policy_figures import draw_policy_run
 from evalkit.training.run import RESULT
 from rewards.errors import DataError
 from rewards.files import read_rows

@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evalkit import runs
-from evalkit.judging.agreement.figure import draw_agreement
+from evalkit.judging.agreement.figures import draw_agreement
 from evalkit.judging.agreement.labels import RatedAxis, Rater, rated_axes, raters_of, read_tables
 from evalkit.judging.agreement.page import (
     in_short,

@@ -15,7 +15,7 @@ from evalkit import runs
 from evalkit.judging.config import ProbeJudge
 from evalkit.judging.page.gathering import gather_comparisons
 from evalkit.judging.page.verdict_page import write_verdict_page
-from evalkit.judging.probe.figure import draw_probes
+from evalkit.judging.probe.figures import draw_probes
 from evalkit.judging.probe.findings import ProbeFinding, ProbeOutcome, overall, probe_findings
 from evalkit.judging.probe.page import COLUMNS, cells, headlines, notes, sections
 from evalkit.runs import atomic_write, fingerprint, say, show, write_json

@@ -9,7 +9,7 @@ from evalkit import runs
 from evalkit.judging.config import Rank
 from evalkit.judging.page.gathering import gather_comparisons
 from evalkit.judging.page.position_panel import position_section
-from evalkit.judging.rank.figure import draw_leaderboard
+from evalkit.judging.rank.figures import draw_leaderboard
 from evalkit.judging.rank.leaderboard import Board, Unranked, boards_of
 from evalkit.judging.rank.page import (
     board_rows,

@@ -8,7 +8,7 @@ import pytest
 
 import evalkit.evaluation.accuracy
 from evalkit.cli import main
-from evalkit.evaluation.accuracy_figure import _apart
+from evalkit.evaluation.accuracy_figures import _apart
 
 MATH = Path(__file__).parents[3] / ".." / "shared" / "data" / "qwen25math-bon8" / "math_cot_100.jsonl"
 

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from evalkit.cli import main
-from evalkit.overoptimization import best_of_n, config, pool, table
+from evalkit.overoptimization import config, pool
+from evalkit.overoptimization import fit as table
+from evalkit.overoptimization import overopt as best_of_n
 from rewards.errors import ConfigError, DataError, OutputExistsError, ScoringError
 from rewards.records import Score
 

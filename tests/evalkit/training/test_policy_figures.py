@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from evalkit.policies.probe.panel import SampledResponse, panel
-from evalkit.training.policy_figure import draw_panels, draw_policy_run
+from evalkit.training.policy_figures import draw_panels, draw_policy_run
 
 
 @pytest.fixture
