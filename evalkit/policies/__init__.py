@@ -2,7 +2,7 @@
 
 Every `fit_*(model, encoder, train, held_out, config, out)` trains a policy and saves it as a folder that
 `load_policy` and Transformers load; `load_trainable` loads model and encoder to begin with. `train` and
-`held_out` are records, or `rewards.training.Labelled` records with the names by which errors call them;
+`held_out` are records, or `rewards.training.Labelled` records with their names for error messages;
 `held_out=None` holds out a share of the prompts.
 """
 

@@ -1,4 +1,4 @@
-"""Policies as Transformers folders, both ways, with `policy.json` beside the weights; a hash of weights."""
+"""Loads and saves policies as Transformers folders with `policy.json` beside the weights; hashes weights."""
 
 import copy
 import hashlib
@@ -21,12 +21,12 @@ POLICY_FILE = "policy.json"
 
 
 def load_causal(name: str, text: str, dtype: str = "float32") -> tuple[PreTrainedModel, Any]:
-    """Load a causal language model and its tokenizer, on the processor.
+    """Load a causal language model and its tokenizer, on the CPU.
 
     Args:
         name: Folder or Hub id.
-        text: What errors call it.
-        dtype: Number format of the weights; `auto` is their own.
+        text: Its name in error messages.
+        dtype: Dtype of the weights; `auto` keeps the checkpoint's.
 
     Raises:
         MissingFileError: The name is a path, and there is no such folder.
@@ -60,7 +60,7 @@ def load_causal(name: str, text: str, dtype: str = "float32") -> tuple[PreTraine
 
 
 def weights_hash(model: torch.nn.Module) -> str:
-    """Return a hash of a model's weights, their names and formats; it tells a reference from another."""
+    """Return a hash of a model's weights, their names and dtypes; it identifies a reference policy."""
     digest = hashlib.sha256()
     seen: set[int] = set()
     for name, weights in sorted(model.state_dict().items()):
@@ -78,13 +78,13 @@ def save_policy(
     folder: Path,
     about: Mapping[str, object],
 ) -> None:
-    """Write a policy's folder, adapters merged, `policy.json` last; the model itself stays as it is.
+    """Write a policy's folder, adapters merged, `policy.json` last; the model itself is not changed.
 
     Args:
-        model: A causal language model, in LoRA or not.
+        model: A causal language model, with LoRA adapters or without.
         tokenizer: Its tokenizer.
         folder: Where it goes; files of the same names are replaced.
-        about: What `policy.json` says.
+        about: Contents of `policy.json`.
     """
     (folder / POLICY_FILE).unlink(missing_ok=True)
     inner = merged(model)
@@ -102,7 +102,7 @@ def replace_policy(
     folder: Path,
     about: Mapping[str, object],
 ) -> None:
-    """Write a policy's folder in place of an older one, which stays whole until the new one is."""
+    """Replace a policy's folder; the old one stays intact until the new one is complete."""
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     save_policy(model, tokenizer, partial, about)
@@ -115,7 +115,7 @@ def replace_policy(
 
 
 def read_policy(name: str) -> Mapping[str, Any]:
-    """Return what a folder's `policy.json` says; nothing for a foreign folder or a Hub id.
+    """Return the contents of a folder's `policy.json`; empty for other tools' folders and Hub ids.
 
     Raises:
         ModelError: The file is not what we write.
@@ -133,7 +133,7 @@ def read_policy(name: str) -> Mapping[str, Any]:
 
 
 def merged(model: torch.nn.Module) -> PreTrainedModel:
-    """Return a model whose adapters are in its weights: a copy, so that training can go on."""
+    """Return a copy of a model with the adapters merged into its weights, so that training can go on."""
     if getattr(model, "merge_and_unload", None) is None:
         return cast(PreTrainedModel, model)
     adapted: Any = copy.deepcopy(model)

@@ -1,4 +1,4 @@
-"""Settings of drawing, of the probe and of DPO, which policies take in Python as on the command line."""
+"""Settings of sampling, of the probe and of DPO, for Python and the command line alike."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -12,20 +12,20 @@ DpoKind = Literal["sigmoid", "hinge", "slic", "ipo", "cdpo", "robust"]
 
 @dataclass(frozen=True)
 class Drawing:
-    """How responses are drawn from a policy."""
+    """How responses are sampled from a policy."""
 
     temperature: float = 1.0
-    """Divides the logits; 0 takes the likeliest token."""
+    """Divides the logits; 0 is greedy decoding."""
     top_p: float = 1.0
-    """Draw among the likeliest tokens that hold this much probability."""
+    """Sample from the likeliest tokens that together reach this probability (nucleus sampling)."""
     top_k: int = 0
-    """Draw among this many likeliest tokens; 0 is all."""
+    """Sample from this many likeliest tokens; 0 is all."""
     max_new_tokens: int = 256
     """Most tokens in a response."""
     stop: list[str] = field(default_factory=list)
-    """Texts before which a response is cut and ends."""
+    """Stop sequences: a response ends before the first of them."""
     batch_size: int = 0
-    """Responses drawn side by side; 0 takes as many as fit half a gibibyte of keys and values."""
+    """Responses sampled at once; 0 takes as many as fit half a gibibyte of keys and values."""
 
 
 @dataclass(frozen=True)
@@ -35,23 +35,23 @@ class ProbeConfig:
     data: str = ""
     """File, folder or Hub name of held-out prompts; empty probes nothing (PPO holds prompts out)."""
     scorer: str = ""
-    """Scorer that tells the proxy reward; PPO, RSO and best-of-n take their own where none is given."""
+    """Scorer of the proxy reward; PPO, RSO and best-of-n default to their own."""
     gold: str = ""
-    """Scorer that tells the truth; the weights that it likes best are kept in `OUT/best`."""
+    """Scorer of the gold reward; the checkpoint with the highest one is kept in `OUT/best`."""
     prompts: int = 64
-    """Prompts of the probe, the first of `data`."""
+    """Number of prompts, the first of `data`."""
     samples: int = 1
-    """Responses to each."""
+    """Responses to each prompt."""
     every: int = 0
-    """Updates between probes; 0 makes ten in the run. The start and the end are always probed."""
+    """Updates between probes; 0 makes ten in the run. The run always starts and ends with a probe."""
     patience: int = 0
     """Stop after this many probes without a higher gold (of the proxy where there is no gold); 0 never."""
     temperature: float = 1.0
-    """Temperature of the responses; KL, perplexity and entropy are told of temperature 1 whatever it is."""
+    """Sampling temperature; KL, perplexity and entropy are always computed at temperature 1."""
     max_new_tokens: int = 0
     """Most tokens in a response; 0 takes as many as the command samples, and 256 where it samples none."""
     seed: int = 0
-    """Seed of the responses: every probe draws by the same random numbers."""
+    """Seed of the responses: every probe samples with the same random numbers."""
 
     def __post_init__(self) -> None:
         ranges = {"prompts": "1 or more", "samples": "1 or more"}
@@ -61,18 +61,18 @@ class ProbeConfig:
 
 @dataclass(frozen=True)
 class DpoConfig:
-    """The loss of pairs, and how the reference's log-probabilities are had."""
+    """The pairwise loss, and when the reference's log-probabilities are computed."""
 
     kind: DpoKind = "sigmoid"
     """Sigmoid (DPO, RSO's sigmoid-norm), hinge (hinge-norm), slic (without reference), ipo, cdpo, robust."""
     beta: float = 0.1
-    """Strength of the pull to the reference (gamma in RSO's paper); of ipo, tau."""
+    """Strength of the KL constraint to the reference (gamma in RSO's paper); tau in ipo."""
     label_smoothing: float = 0.0
-    """Probability that a pair is the wrong way round, for cdpo and robust; in [0, 0.5)."""
+    """Probability that a pair's label is flipped, for cdpo and robust; in [0, 0.5)."""
     reference: str = ""
-    """Model folder or Hub id of the reference; empty is the policy that training starts from."""
+    """Model folder or Hub id of the reference policy; empty is the policy before training."""
     reference_log_probs: Literal["precomputed", "live"] = "precomputed"
-    """Compute the reference's log-probabilities once, before training, or for each batch anew."""
+    """Compute the reference's log-probabilities once before training, or for each batch."""
 
     def __post_init__(self) -> None:
         check_ranges(self, {"beta": "above 0", "label_smoothing": "in [0, 0.5)"}, "dpo.")

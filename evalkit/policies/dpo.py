@@ -1,4 +1,4 @@
-"""Direct preference optimisation and its family: pairs in, a policy out; a pair's prompt computed once."""
+"""Direct preference optimisation and its family: trains a policy on pairs, computing a prompt once."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -30,12 +30,12 @@ DEFAULT_DPO = DpoConfig()
 
 @dataclass(frozen=True, slots=True)
 class PairExample:
-    """Two responses to one prompt, and where it is known what the reference says of them.
+    """Two responses to one prompt, with the reference's log-probabilities where they are precomputed.
 
     Attributes:
-        chosen: The better one.
-        rejected: The worse one.
-        prompt: The prompt, by which pairs are held out together.
+        chosen: The preferred response.
+        rejected: The dispreferred response.
+        prompt: The prompt; pairs of one prompt are held out together.
         reference: Log-probabilities of both under the reference, summed over tokens, nats.
     """
 
@@ -47,11 +47,11 @@ class PairExample:
 
 @dataclass(frozen=True, slots=True)
 class DpoObjective:
-    """A loss of pairs (`evalkit.policies.losses.pairs.dpo_loss`); an item is a pair.
+    """A pairwise loss (`evalkit.policies.losses.pairs.dpo_loss`); an item is a pair.
 
     Attributes:
         dpo: The loss.
-        live: The reference where examples do not bring its log-probabilities: it is computed with each batch.
+        live: The reference where its log-probabilities are not precomputed: it runs with each batch.
     """
 
     dpo: DpoConfig
@@ -79,8 +79,8 @@ class DpoObjective:
         if self.live is not None:
             with torch.no_grad():
                 packs = inputs["packs"] if self._packs(inputs["rows"]) else None
-                found = self.live.model(packs, inputs["rows"], inputs["starts"])
-            reference = _sums(found, inputs["lengths"])
+                statistics = self.live.model(packs, inputs["rows"], inputs["starts"])
+            reference = _sums(statistics, inputs["lengths"])
         outputs = torch.cat([policy, reference.to(policy.device)], dim=1)
         chosen, rejected, reference_chosen, reference_rejected = outputs.unbind(1)
         losses = dpo_loss(
@@ -117,10 +117,10 @@ class DpoObjective:
         }
 
     def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
-        """Return what tells whether learning goes well.
+        """Return the training metrics.
 
         `accuracy` and `margin` are of implicit rewards, beta times the change against the reference; the
-        changes are of log-probabilities in nats, of a response and of a token, chosen and rejected apart;
+        changes are of log-probabilities in nats, per response and per token, for chosen and rejected;
         `both_fall` is the share of pairs both of whose responses became less likely.
         """
         pairs = sums["pairs"]
@@ -132,27 +132,27 @@ class DpoObjective:
             "chosen_log_prob",
             "rejected_log_prob",
         )
-        found = {"eval_accuracy": sums["right"] / pairs} | {
+        metrics = {"eval_accuracy": sums["right"] / pairs} | {
             f"eval_{name}": sums[name] / pairs for name in means
         }
         for side in ("chosen", "rejected"):
-            found[f"eval_{side}_change_per_token"] = sums[f"{side}_change"] / sums[f"{side}_tokens"]
-        return found
+            metrics[f"eval_{side}_change_per_token"] = sums[f"{side}_change"] / sums[f"{side}_tokens"]
+        return metrics
 
 
-def _sums(found: TokenStatistics, lengths: Sequence[int]) -> Tensor:
+def _sums(statistics: TokenStatistics, lengths: Sequence[int]) -> Tensor:
     """Return log-probabilities summed over each response's tokens, [pairs, 2]."""
-    return torch.stack([one.sum() for one in torch.split(found.log_probs, list(lengths))]).view(-1, 2)
+    return torch.stack([part.sum() for part in torch.split(statistics.log_probs, list(lengths))]).view(-1, 2)
 
 
 def encode_pairs(
     data: Data[Preference], encoder: ResponseEncoder, over_long: OverLong
 ) -> Encoded[PairExample]:
-    """Encode pairs; those that cannot be learnt are left out and counted.
+    """Encode pairs; those with nothing to learn are left out and counted.
 
-    A response whose `chosen_finish_reason` or `rejected_finish_reason` is `length` was cut and has no ending.
-    Where a tokenizer joins the prompt's last letters to a response's first, so that the two responses begin
-    at different tokens, both are read from the earlier one: what they share cancels in the loss.
+    A response whose `chosen_finish_reason` or `rejected_finish_reason` is `length` was truncated: no EOS.
+    Where a tokenizer merges the prompt's last letters with a response's first, and the two responses begin at
+    different tokens, both start at the earlier one: what they share cancels in the loss.
 
     Raises:
         DataError: A row is too long and `over_long` is error.
@@ -182,12 +182,12 @@ def encode_pairs(
         if kept is not None:
             counts["truncated"] += kept[0].start < start
             examples.append(PairExample(kept[0], kept[1], prompt_key(record.prompt)))
-    longest = max((len(row.tokens) for one in examples for row in (one.chosen, one.rejected)), default=0)
+    longest = max((len(row.tokens) for pair in examples for row in (pair.chosen, pair.rejected)), default=0)
     return Encoded(tuple(examples), longest, counts, tuple(left_out))
 
 
 def _unlearnable(both: Sequence[ResponseRow]) -> tuple[str, str] | None:
-    """Return what a pair is counted as, and what is said of it, where nothing can be learnt of it."""
+    """Return the count and the reason of a pair from which nothing can be learnt; None of any other."""
     if not both[0].start:
         return "unlearnable", "there is no token before the responses"
     if not all(row.length for row in both):
@@ -216,12 +216,12 @@ def fit_dpo(
         encoder: Text to tokens.
         train: The preferences; one of them is a batch element.
         held_out: Preferences to evaluate on; None holds out a share of the prompts.
-        config: The knobs. A learning rate of 0 is 1e-5.
+        config: The hyperparameters. A learning rate of 0 is 1e-5.
         out: Folder that receives the policy, `policy.json` last; the caller removes its checkpoints once the
             run is recorded as finished (`rewards.training.trainer.CHECKPOINTS`).
         dpo: The loss, and when the reference's log-probabilities are computed. Computed before, they are kept
             in `out`.
-        reference: What the policy is held to, another object than the policy; None takes the policy before
+        reference: The reference policy, another object than the policy; None takes the policy before
             training.
         probe: The probe on held-out prompts, or its settings.
 
@@ -250,8 +250,8 @@ def fit_dpo(
     if dpo.reference_log_probs == "precomputed":
         split, objective = _with_reference(split, reference, config, out), DpoObjective(dpo)
     loss = {"method": "dpo", "kind": dpo.kind, "beta": dpo.beta, "label_smoothing": dpo.label_smoothing}
-    told = {**loss, "reference": held_to, **about}
-    return fit_policy(model, encoder, objective, split, config, out, about=told, probe=probe)
+    facts = {**loss, "reference": held_to, **about}
+    return fit_policy(model, encoder, objective, split, config, out, about=facts, probe=probe)
 
 
 def _with_reference(
@@ -259,5 +259,5 @@ def _with_reference(
 ) -> TrainingSplit[PairExample]:
     pairs = [*split.train, *split.held_out]
     known = reference_log_probs(reference, pairs, config, out)
-    done = [replace(pair, reference=one) for pair, one in zip(pairs, known, strict=True)]
+    done = [replace(pair, reference=log_probs) for pair, log_probs in zip(pairs, known, strict=True)]
     return replace(split, train=done[: len(split.train)], held_out=done[len(split.train) :])

@@ -1,4 +1,4 @@
-"""What fitting a policy to responses and to pairs shares: its start, the probe, the fit, the saved folder."""
+"""Shared by SFT and DPO: the facts of the start, the probe, the training run and the saved folder."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -22,19 +22,19 @@ E = TypeVar("E", bound=Prompted)
 
 @dataclass(frozen=True)
 class PolicyFit:
-    """What a training run of a policy did.
+    """Results of a training run of a policy.
 
     Attributes:
         steps: Updates made.
         train: Batch elements trained on.
         held_out: Batch elements held out.
         counts: How many responses or pairs of the training data were `truncated`, `dropped` as over-long,
-            `cut` (they have no ending to learn), without anything to learn, and of the same tokens.
-        held_out_counts: The same of held-out data given apart.
+            `cut` (they have no EOS to learn), without anything to learn, and of the same tokens.
+        held_out_counts: The same for separate held-out data.
         learning_rate: The peak learning rate.
         evaluation: Held-out loss and metrics at the end, and those of the probe.
         packed: Whether shared prompts were computed once.
-        left_out: What an error calls each record that was not used, and why.
+        left_out: Name and reason of each record that was not used.
     """
 
     steps: int
@@ -49,7 +49,7 @@ class PolicyFit:
 
 
 def start_facts(model: LanguageModel, train: object) -> dict[str, object]:
-    """Return what `policy.json` says of what training starts from.
+    """Return the entries of `policy.json` about the start of training.
 
     Args:
         model: The policy before training.
@@ -67,14 +67,14 @@ def probe_of(
     out: Path,
     about: Mapping[str, object],
 ) -> Probe | None:
-    """Return a probe as it is given, or as its settings ask for it; None where they name no prompts.
+    """Return the probe, made from its settings where these are given; None where they name no prompts.
 
     Args:
         probe: The probe or its settings.
         encoder: The policy's.
-        reference: What KL is told from.
+        reference: The reference policy of the KL.
         out: The run's folder.
-        about: What `policy.json` of the best weights says.
+        about: Contents of `policy.json` of the best weights.
     """
     if isinstance(probe, ProbeConfig):
         return make_probe(probe, None, encoder.tokenizer, reference, out, about)
@@ -97,12 +97,12 @@ def fit_policy(
     Args:
         model: The policy; its weights change.
         encoder: Text to tokens; its tokenizer is saved with the policy.
-        objective: What is learnt.
+        objective: The training objective.
         split: Examples to train on and held-out ones.
-        config: The knobs; a learning rate of 0 is 1e-5.
-        out: Folder that receives the policy, `policy.json` last; checkpoints meanwhile, which the caller
+        config: The hyperparameters; a learning rate of 0 is 1e-5.
+        out: Folder that receives the policy, `policy.json` last, and checkpoints, which the caller
             removes once the run is recorded as finished.
-        about: What `policy.json` says beside what is done here.
+        about: Further entries of `policy.json`.
         probe: The probe on held-out prompts.
     """
     config = replace(config, learning_rate=config.learning_rate or PRETRAINED_RATE)

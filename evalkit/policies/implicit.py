@@ -1,4 +1,4 @@
-"""A policy's implicit reward as a scorer, `dpo:POLICY?reference=REF`: what its training made more likely."""
+"""DPO's implicit reward as a scorer, `dpo:POLICY?reference=REF`: the log-ratio of policy to reference."""
 
 import math
 from pathlib import Path
@@ -24,14 +24,14 @@ BETA = 0.1
 
 
 class ImplicitScorer:
-    """Scores a response by `beta (log pi - log pi_ref)`, summed over its tokens and its ending.
+    """Scores a response by `beta (log pi - log pi_ref)`, summed over its tokens and its EOS.
 
     DPO's policy is the optimum of that reward (Rafailov et al. 2023, 2305.18290, equation 5), up to a term of
-    the prompt's own: compare scores of one prompt only. A score does not depend on the batch or its order.
+    the prompt alone: compare scores of one prompt only. A score does not depend on the batch or its order.
 
     Args:
         policy: The policy.
-        reference: What it is held against.
+        reference: The reference policy.
         encoder: Text to tokens.
         beta: Above 0.
     """
@@ -47,7 +47,7 @@ class ImplicitScorer:
     def score(self, generations: GenerationsLike) -> list[Score]:
         """Return one score for each generation; its aspects are both log-probabilities, in nats.
 
-        A response whose `extra` says `finish_reason` `length` was cut, and has no ending that counts.
+        A response whose `extra` says `finish_reason` `length` was truncated, and has no EOS to count.
 
         Raises:
             DataError: A row is longer than the model's context.
@@ -55,9 +55,9 @@ class ImplicitScorer:
         """
         generations = as_generations(generations)
         prompts = [generation.prompt for generation in generations]
-        cut = [was_cut(one.extra, "finish_reason", "finish_reasons") for one in generations]
+        cut = [was_cut(generation.extra, "finish_reason", "finish_reasons") for generation in generations]
         encoded = (
-            self.encoder.encode(prompts, [one.response for one in generations], cut) if generations else []
+            self.encoder.encode(prompts, [item.response for item in generations], cut) if generations else []
         )
         for row, generation in zip(encoded, generations, strict=True):
             name = generation_name(generation)
@@ -70,16 +70,16 @@ class ImplicitScorer:
                     f"{name}: there is no token before the response, so that its first has none"
                 )
         rows, starts = [row.tokens for row in encoded], [row.start for row in encoded]
-        found = [
-            torch.stack([one.double().sum() for one in model.log_probs(rows, starts)])
+        sums = [
+            torch.stack([row.double().sum() for row in model.log_probs(rows, starts)])
             if rows
             else torch.zeros(0, dtype=torch.float64)
             for model in (self.policy, self.reference)
         ]
-        values = dpo_rewards(found[0], found[1], self.beta).tolist()
+        values = dpo_rewards(sums[0], sums[1], self.beta).tolist()
         scores = []
         for generation, value, policy, reference in zip(
-            generations, values, found[0].tolist(), found[1].tolist(), strict=True
+            generations, values, sums[0].tolist(), sums[1].tolist(), strict=True
         ):
             if not math.isfinite(value):
                 raise ScoringError(
@@ -93,8 +93,8 @@ class ImplicitScorer:
 def load_implicit_scorer(spec: Spec) -> ImplicitScorer:
     """Load `dpo:POLICY?reference=REF&beta=0.1&eos=true&device=auto`.
 
-    A policy that `evalkit train` made says in its `policy.json` what it was held to and by which beta: then
-    both may be left out, and another reference is refused. `eos=false` leaves the ending out of the sum.
+    A policy that `evalkit train` made records its reference and beta in its `policy.json`: then
+    both may be left out, and another reference is refused. `eos=false` leaves EOS out of the sum.
 
     Raises:
         SpecError: No policy, no reference, or an option that is unknown or malformed.

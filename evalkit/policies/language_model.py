@@ -24,13 +24,13 @@ TOLERANCE = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class TokenStatistics:
-    """What a model says of the tokens of responses, row after row.
+    """Log-probabilities, entropies and values of response tokens, row after row.
 
     Attributes:
         log_probs: [M] in nats.
-        entropies: [M] entropy of the distribution that each token was drawn from, in nats; empty where it was
-            not asked for.
-        values: [M] what a value head says of the state before each token; None where there is none.
+        entropies: [M] entropy of the distribution that each token was sampled from, in nats; empty if not
+            requested.
+        values: [M] the value head's output before each token; None without a value head.
     """
 
     log_probs: Tensor
@@ -39,7 +39,7 @@ class TokenStatistics:
 
 
 class LanguageModel(HeadedModel):
-    """A causal language model, in LoRA or not, read at the tokens of responses.
+    """A causal language model, with LoRA or without, evaluated at response tokens.
 
     Rows are packed where the body can be (`rewards.models.head.prepare_for_packing`), so that a prompt is
     computed once for all its responses; the log-probabilities are the same.
@@ -53,7 +53,7 @@ class LanguageModel(HeadedModel):
 
     @property
     def name(self) -> str:
-        """Folder or Hub id that it was loaded from; empty of a model that was made in memory."""
+        """Folder or Hub id that it was loaded from; empty for a model made in memory."""
         return str(self.inner.name_or_path or "")
 
     def forward(
@@ -72,22 +72,22 @@ class LanguageModel(HeadedModel):
             rows: Tokens of prompt and response, [R] of any lengths.
             starts: Place of each row's first response token, 1 or more, [R].
             temperature: Divides the logits, above 0.
-            entropies: Return these too.
-            value_head: Return too what it says of the state before each token.
+            entropies: Return entropies too.
+            value_head: Return its value before each token too.
         """
         read, targets = _read_places(rows, starts)
         if not self.head:
             logits = self.padded_logits(rows, read)
             return _statistics(logits / temperature, targets.to(logits.device), entropies)
         states = self.states(packs, rows, starts)
-        found = self._in_parts(states, targets.to(states.device), temperature, entropies)
+        statistics = self._in_parts(states, targets.to(states.device), temperature, entropies)
         if value_head is None:
-            return found
+            return statistics
         with torch.autocast(states.device.type, enabled=False):
-            return replace(found, values=value_head(states.float())[:, 0])
+            return replace(statistics, values=value_head(states.float())[:, 0])
 
     def states(self, packs: Sequence[Pack] | None, rows: Sequence[Tokens], starts: Sequence[int]) -> Tensor:
-        """Return the body's hidden state before every response token, row after row, [M, hidden].
+        """Return the hidden state before every response token, row after row, [M, hidden].
 
         Args:
             packs: As for `forward`.
@@ -97,14 +97,14 @@ class LanguageModel(HeadedModel):
         read, _ = _read_places(rows, starts)
         if packs is None:
             return self.padded_states(_without_last(rows), read)
-        found, order = [], []
+        parts, order = [], []
         begins = np.cumsum([0] + [len(one) for one in read])
         for part in packs:
             states, inverse = self.packed_states(part, [read[row] for row in part.rows])
-            found.append(states[inverse])
+            parts.append(states[inverse])
             order += [np.arange(begins[row], begins[row + 1]) for row in part.rows]
         inverse = torch.from_numpy(np.argsort(np.concatenate(order)))
-        states = torch.cat(found)
+        states = torch.cat(parts)
         return states[inverse.to(states.device)]
 
     def _in_parts(
@@ -113,8 +113,8 @@ class LanguageModel(HeadedModel):
         """Apply the head to states [M, hidden], a part at a time where the logits would be many."""
 
         def part(states: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-            found = _statistics(self._apply_head(states) / temperature, targets, entropies)
-            return found.log_probs, found.entropies
+            statistics = _statistics(self._apply_head(states) / temperature, targets, entropies)
+            return statistics.log_probs, statistics.entropies
 
         size = max(1, LOGITS_AT_ONCE // self.inner.config.get_text_config().vocab_size)
         if len(states) <= size:
@@ -130,7 +130,7 @@ class LanguageModel(HeadedModel):
 
 
 def _read_places(rows: Sequence[Tokens], starts: Sequence[int]) -> tuple[list[Integers], Tensor]:
-    """Return the places that foretell the response tokens, row by row, and these tokens end to end."""
+    """Return the positions that predict the response tokens, row by row, and these tokens concatenated."""
     read = [np.arange(start - 1, len(row) - 1) for row, start in zip(rows, starts, strict=True)]
     targets = np.concatenate(
         [np.asarray(row[start:], dtype=np.int64) for row, start in zip(rows, starts, strict=True)]
@@ -149,12 +149,12 @@ def _statistics(logits: Tensor, targets: Tensor, entropies: bool) -> TokenStatis
 
 
 def packs_of(model: LanguageModel, rows: Sequence[Tokens], packed: bool) -> list[Pack] | None:
-    """Return rows in packs, their last tokens left out, or None where the model cannot take them."""
+    """Return rows in packs without their last tokens, or None where the model cannot be packed."""
     return list(pack(_without_last(rows), PACK_TOKENS)) if packed and model.head else None
 
 
 def _without_last(rows: Sequence[Tokens]) -> list[Tokens]:
-    """Return rows without their last tokens, which foretell nothing that is asked for."""
+    """Return rows without their last tokens, which predict no response token."""
     return [row[:-1] for row in rows]
 
 
@@ -167,27 +167,27 @@ def row_statistics(
     temperature: float = 1.0,
     entropies: bool = False,
 ) -> list[TokenStatistics]:
-    """Return what a model says of each row's response tokens, without gradients, on the processor.
+    """Return the statistics of each row's response tokens, without gradients, on the CPU.
 
     Memory is bounded: rows are computed a pack at a time, or in padded batches of like length.
 
     Args:
-        model: The model; in evaluation mode meanwhile.
+        model: The model; put into evaluation mode for the call.
         rows: Tokens of prompt and response.
         starts: Place of each row's first response token.
         packed: Whether the model was prepared for packing and the rows fit (`can_pack`).
         temperature: Divides the logits.
-        entropies: Return these too.
+        entropies: Return entropies too.
     """
     training = model.training
     model.eval()
     results: list[TokenStatistics | None] = [None] * len(rows)
     for chosen, packs in _batches(rows, packed and bool(model.head)):
         own = [starts[row] for row in chosen]
-        found = model(packs, [rows[row] for row in chosen], own, temperature, entropies)
+        statistics = model(packs, [rows[row] for row in chosen], own, temperature, entropies)
         sizes = [len(rows[row]) - starts[row] for row in chosen]
-        log_probs = found.log_probs.cpu().split(sizes)
-        spread = found.entropies.cpu().split(sizes) if entropies else [torch.empty(0)] * len(chosen)
+        log_probs = statistics.log_probs.cpu().split(sizes)
+        spread = statistics.entropies.cpu().split(sizes) if entropies else [torch.empty(0)] * len(chosen)
         for row, log_prob, entropy in zip(chosen, log_probs, spread, strict=True):
             results[row] = TokenStatistics(log_prob, entropy)
     model.train(training)
@@ -212,7 +212,7 @@ def _batches(rows: Sequence[Tokens], packed: bool) -> list[tuple[list[int], list
 
 
 def head_name(model: PreTrainedModel) -> str:
-    """Return the attribute that holds a model's output embeddings, empty where its logits are more than them.
+    """Return the attribute of a model's output embeddings, empty where its logits are not linear in them.
 
     Some families cap or scale what their head returns; those are read through Transformers' own forward.
     """
@@ -238,7 +238,7 @@ def head_name(model: PreTrainedModel) -> str:
 def twin(model: PreTrainedModel) -> PreTrainedModel:
     """Return a second model over the same weights, with Transformers' own attention, to sample from.
 
-    What trains a model changes the twin: the tensors are one. Attention over packs has no masks for padded
+    Training a model changes the twin: they share tensors. Attention over packs has no masks for padded
     prompts, which sampling needs.
     """
     shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}

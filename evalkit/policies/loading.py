@@ -1,4 +1,4 @@
-"""A policy to train, and the encoder of its responses, by name."""
+"""Loads a policy to train, and the encoder of its responses, by name."""
 
 from evalkit.policies.checkpoint import load_causal
 from evalkit.policies.generation.local import end_tokens
@@ -11,16 +11,16 @@ from rewards.scorers.loading import context_length, device
 def load_trainable(
     name: str, max_length: int = 0, *, eos: bool = True
 ) -> tuple[LanguageModel, ResponseEncoder]:
-    """Load a policy to train, on the first accelerator or else the processor, and its encoder.
+    """Load a policy to train, on the first accelerator or else the CPU, and its encoder.
 
     Args:
         name: Folder or Hub id.
-        max_length: Most tokens in a row; 0 takes what the model takes.
-        eos: Refuse a tokenizer without EOS, from which a policy learns where a response ends.
+        max_length: Most tokens in a row; 0 is the model's context length.
+        eos: Refuse a tokenizer without EOS, which teaches a policy where a response ends.
 
     Raises:
         ModelError: It is no language model, or its tokenizer has no EOS token.
-        ConfigError: More tokens are asked for than it takes.
+        ConfigError: `max_length` exceeds the model's context.
     """
     model, tokenizer = load_causal(name, name)
     length = context_length(model.config, tokenizer)

@@ -1,4 +1,4 @@
-"""Policy, the protocol that writes, the settings of sampling, and how one is loaded by name.
+"""The policy protocol, which generates responses; the sampling settings; loading a policy by name.
 
 Whatever answers prompts is a policy: a language model in this process, an engine, an endpoint.
 
@@ -25,25 +25,25 @@ class SamplingConfig:
 
     The next token's distribution is made in this order: divide the logits by `temperature`; keep the `top_k`
     likeliest tokens; of these, renormalised, keep the fewest that together reach `top_p`. Tokens of equal
-    probability rank by their number, lowest first, so exactly `top_k` remain.
+    probability rank by token id, lowest first, so exactly `top_k` remain.
     """
 
     temperature: float = 1.0
-    """0 takes the likeliest token (the lowest-numbered of equals)."""
+    """0 takes the likeliest token (the lowest token id of equals)."""
     top_p: float = 1.0
     """Probability that the likeliest tokens must reach, in (0, 1]; 1 keeps all."""
     top_k: int = 0
     """Number of likeliest tokens kept; 0 keeps all."""
     max_new_tokens: int = 256
-    """Most tokens in a response; fewer where the model's context ends before."""
+    """Most tokens in a response; fewer where the model's context ends earlier."""
     stop: tuple[str, ...] = ()
-    """Texts before which a response is cut and ends."""
+    """Stop sequences: a response ends before the first of them."""
     seed: int = 0
     """Seed of the samples."""
     log_probs: bool = False
     """Put `tokens` and `log_probs` into each generation's `extra`."""
     batch_size: int = 0
-    """Responses sampled side by side; 0 takes as many as fit half a gibibyte of keys and values."""
+    """Responses sampled at once; 0 takes as many as fit half a gibibyte of keys and values."""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and self.temperature >= 0):
@@ -62,7 +62,7 @@ DEFAULT_SAMPLING = SamplingConfig()
 
 
 class Policy(Protocol):
-    """Writes responses to prompts."""
+    """Generates responses to prompts."""
 
     def generate(
         self,
@@ -75,8 +75,8 @@ class Policy(Protocol):
 
         Sample j of a prompt depends on the seed, the prompt, its occurrence and j; not on n, the order of the
         prompts or what else is asked. Each generation's `extra` has `finish_reason`: `eos` (the model ended
-        it), `stop` (a stop text was cut off) or `length`; and `token_count`, all sampled tokens. With
-        `settings.log_probs`, also `tokens`, every sampled token, the ending one and those of a stop text
+        it), `stop` (a stop sequence was cut off) or `length`; and `token_count`, all sampled tokens. With
+        `settings.log_probs`, also `tokens`, every sampled token, EOS and those of a stop sequence
         included; and `log_probs`, the model's own log-probability of each (nats, temperature 1, before top-k
         and top-p), so that their sum is the log-probability of what was sampled.
 
@@ -84,7 +84,7 @@ class Policy(Protocol):
             prompts: Texts that the response continues, or messages.
             n: Generations for each prompt.
             settings: How they are sampled.
-            occurrences: How often each prompt has been asked before, from 0, which makes a repeated prompt's
+            occurrences: How often each prompt occurred before, from 0, which makes a repeated prompt's
                 samples differ from the first's; None counts within this call.
 
         Raises:
@@ -95,14 +95,14 @@ class Policy(Protocol):
 
 @runtime_checkable
 class PromptCheck(Protocol):
-    """A policy that can tell beforehand which prompts it would refuse; commands ask it before they begin."""
+    """A policy that can check prompts before sampling; commands call it before they begin."""
 
     def check(self, prompts: Sequence[Prompt], names: Sequence[str]) -> None:
         """Refuse prompts that cannot be continued.
 
         Args:
-            prompts: What `generate` will be asked.
-            names: What an error calls each prompt, such as `prompts.jsonl:3`.
+            prompts: The prompts of a later `generate`.
+            names: Name of each prompt in error messages, such as `prompts.jsonl:3`.
 
         Raises:
             DataError: A prompt cannot be continued; the message begins with its name.

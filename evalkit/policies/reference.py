@@ -1,4 +1,4 @@
-"""The reference that a policy is held to: named and hashed in the run, and refused where it is another."""
+"""The reference policy: recorded by name and hash in a run, and refused on resume if it changed."""
 
 import copy
 import json
@@ -38,34 +38,34 @@ class Reference:
         """Return the log-probability of each row's response tokens, in nats, from its place `start` on."""
         longest = max(map(len, rows), default=0)
         packed = self.packs and can_pack(self.model.inner.config, longest)
-        found = row_statistics(self.model, rows, starts, packed, temperature)
-        return [one.log_probs for one in found]
+        statistics = row_statistics(self.model, rows, starts, packed, temperature)
+        return [row.log_probs for row in statistics]
 
 
 @dataclass(frozen=True)
 class BaseReference(Reference):
-    """The model under the adapters of a policy in training: it needs no memory of its own."""
+    """The base model under a policy's adapters as the reference: it needs no memory of its own."""
 
     def log_probs(
         self, rows: Sequence[Tokens], starts: Sequence[int], temperature: float = 1.0
     ) -> list[Tensor]:
-        """Return what the model says without its adapters; else as `Reference.log_probs`."""
+        """Return the log-probabilities without the adapters; else as `Reference.log_probs`."""
         adapted: Any = self.model.classifier
         with adapted.disable_adapter():
             return super().log_probs(rows, starts, temperature)
 
 
 def load_reference(name: str, tokenizer: Any, device: torch.device) -> Reference:  # noqa: ANN401  # no public type
-    """Load a reference, which cuts texts as the policy does.
+    """Load a reference that shares the policy's tokenizer.
 
     Args:
         name: Folder or Hub id.
         tokenizer: The policy's tokenizer.
-        device: Where the reference is computed.
+        device: The reference's device.
 
     Raises:
-        ModelError: There is no such model, or its tokenizer is another, so that log-probabilities of its
-            tokens say nothing of the policy's.
+        ModelError: There is no such model, or its tokenizer differs, so that log-probabilities of its
+            tokens are not comparable with the policy's.
     """
     model, own = load_causal(name, name)
     if tokenizer_hash(own) != tokenizer_hash(tokenizer):
@@ -79,14 +79,14 @@ def load_reference(name: str, tokenizer: Any, device: torch.device) -> Reference
 
 
 def frozen_copy(policy: LanguageModel) -> Reference:
-    """Return a policy as it is now as a reference, which its training leaves alone."""
+    """Return a frozen copy of a policy as a reference, which its training does not change."""
     reference = LanguageModel(copy.deepcopy(policy.inner))
     reference.requires_grad_(False).eval()
     return Reference(policy.name, weights_hash(reference.inner), reference, prepare_for_packing(reference))
 
 
 def record_reference(folder: Path, reference: Reference) -> None:
-    """Write which reference a run has, or hold it against the one that the run began with.
+    """Record a run's reference, or check it against the one recorded at the start.
 
     Raises:
         ModelError: It is another one.

@@ -38,8 +38,8 @@ def reference_log_probs(
 ) -> list[tuple[float, float]]:
     """Return the log-probabilities of each pair's responses under a reference, summed over tokens, nats.
 
-    They are read from the run's folder where they are there, and a run that was killed meanwhile goes on.
-    The file's name holds a hash of the reference and of the pairs, so that others have another.
+    They are read from the run's folder if present, and a killed run continues.
+    The file's name holds a hash of the reference and of the pairs.
 
     Raises:
         ModelError: One is not finite.
@@ -49,8 +49,8 @@ def reference_log_probs(
     if not path.exists():
         with ResumableRows(path, {"key": key}, overwrite=False) as writer:
             for start in range(writer.rows_done, len(pairs), CHUNK):
-                found = summed_log_probs(reference, pairs[start : start + CHUNK], training)
-                writer.append([{"chosen": one, "rejected": other} for one, other in found], len(found))
+                sums = summed_log_probs(reference, pairs[start : start + CHUNK], training)
+                writer.append([{"chosen": one, "rejected": other} for one, other in sums], len(sums))
             writer.finish()
     with path.open(encoding="utf-8") as file:
         lines = [json.loads(line) for line in file]
@@ -67,18 +67,18 @@ def summed_log_probs(
     """
     rows = [row for pair in pairs for row in (pair.chosen, pair.rejected)]
     with torch.autocast(reference.model.device.type, torch.bfloat16, enabled=training.dtype == "bfloat16"):
-        found = reference.log_probs([row.tokens for row in rows], [row.start for row in rows])
-    sums = [float(one.sum()) for one in found]
+        log_probs = reference.log_probs([row.tokens for row in rows], [row.start for row in rows])
+    sums = [float(row.sum()) for row in log_probs]
     if not np.isfinite(sums).all():
         raise ModelError(
             f"{reference.name}: gives a response the log-probability "
-            f"{next(one for one in sums if not np.isfinite(one))}; the reference's weights are broken"
+            f"{next(value for value in sums if not np.isfinite(value))}; the reference's weights are broken"
         )
     return list(zip(sums[::2], sums[1::2], strict=True))
 
 
 def pairs_hash(reference: Reference, pairs: Sequence[ResponsePair], dtype: str) -> str:
-    """Return a hash of a reference, of its number format, and of pairs with where their responses begin."""
+    """Return a hash of a reference, its dtype, and pairs with the starts of their responses."""
     digest = hashlib.sha256(f"{reference.hash} {dtype}".encode())
     for pair in pairs:
         for row in (pair.chosen, pair.rejected):

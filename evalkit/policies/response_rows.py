@@ -1,4 +1,4 @@
-"""Prompts and responses -> rows of tokens: where a response begins, how it ends, what is too long."""
+"""Prompts and responses to rows of tokens: the response's start, its EOS, and truncation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,8 +21,8 @@ class ResponseRow:
     """A prompt and a response as tokens.
 
     Attributes:
-        tokens: Prompt, response, and the token that ends it unless it was cut, [T].
-        start: Place of the response's first token; 0 where nothing stands before it.
+        tokens: Prompt, response, and EOS unless it was truncated, [T].
+        start: Index of the response's first token; 0 where no token precedes it.
     """
 
     tokens: tuple[int, ...]
@@ -30,7 +30,7 @@ class ResponseRow:
 
     @property
     def length(self) -> int:
-        """Tokens of the response, its ending one included."""
+        """Tokens of the response, EOS included."""
         return len(self.tokens) - self.start
 
 
@@ -38,12 +38,12 @@ class ResponseEncoder:
     """Turns prompts and responses into tokens exactly one way, which training and the implicit reward share.
 
     They are tokenised jointly, messages by the chat template. A response ends with the template's own end of
-    the turn, and nothing behind it, or with the tokenizer's EOS; one that was cut ends as it is.
+    the turn, and nothing after it, or with the tokenizer's EOS; a truncated one gets no EOS.
 
     Args:
         tokenizer: The policy's tokenizer.
         max_length: Most tokens in a row.
-        end_tokens: Tokens at which the policy stops to write.
+        end_tokens: Tokens at which the policy stops.
         eos: Whether responses end with one at all.
 
     Raises:
@@ -71,12 +71,12 @@ class ResponseEncoder:
     def encode(
         self, prompts: Sequence[Prompt], responses: Sequence[str], cut: Sequence[bool]
     ) -> list[ResponseRow]:
-        """Return each row, however long.
+        """Return each row, without a limit of length.
 
         Args:
             prompts: The prompt of each row.
             responses: Its response.
-            cut: Whether it was cut off, so that nothing ends it.
+            cut: Whether it was truncated, so that it gets no EOS.
 
         Raises:
             ModelError: A prompt of messages, and the tokenizer has no chat template.
@@ -92,7 +92,7 @@ class ResponseEncoder:
         return rows
 
     def _ended(self, row: list[int], start: int, cut: bool) -> list[int]:
-        """Return a row up to the token that ends its response, which is appended where there is none."""
+        """Return a row up to its response's EOS, which is appended where missing."""
         place = next((n for n in range(len(row) - 1, start - 1, -1) if row[n] in self._ends), None)
         # Templates break the line behind the end of a turn; a policy has stopped by then.
         ended = place is not None and not self.tokenizer.decode(row[place + 1 :]).strip()
@@ -101,9 +101,9 @@ class ResponseEncoder:
         return row[: place + 1] if ended and place is not None else [*row, self.tokenizer.eos_token_id]
 
     def limit(self, rows: Sequence[ResponseRow], over_long: OverLong, name: str) -> list[ResponseRow] | None:
-        """Return rows of one prompt that the model takes whole; None where they are left out.
+        """Return rows of one prompt within the model's context; None where they are dropped.
 
-        Where one is too long, all lose the same tokens on the left of the prompt, behind BOS, and keep one
+        Where one is too long, all lose the same tokens on the left of the prompt, after BOS, and keep one
         before the response.
 
         Raises:
@@ -132,12 +132,12 @@ class ResponseEncoder:
 
 
 def was_cut(extra: Mapping[str, object], *columns: str) -> bool:
-    """Return whether one of the columns says that a response was cut off at the most tokens."""
+    """Return whether a column records that a response was truncated at its most tokens."""
     return any(extra.get(column) == CUT for column in columns)
 
 
 def response_batch(rows: Sequence[ResponseRow], packed: bool) -> dict[str, Any]:
-    """Return rows as a batch holds them for a `LanguageModel`: in packs too, where it can take them."""
+    """Return rows as a batch for a `LanguageModel`, packed where the model can be."""
     # Of arrays Trainer leaves the inside alone, where it walks through every number of a list.
     arrays: list[Any] = [np.asarray(row.tokens, dtype=np.int64) for row in rows]
     return {

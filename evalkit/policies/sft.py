@@ -1,4 +1,4 @@
-"""Supervised fine-tuning: the log-likelihood of responses given their prompts, a prompt computed once."""
+"""Supervised fine-tuning: the log-likelihood of responses given prompts, each prompt computed once."""
 
 import math
 from collections import Counter
@@ -25,7 +25,7 @@ from rewards.training.trainer import Probe
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
-    """Responses to one prompt that are learnt in one update, so that the prompt is computed once."""
+    """Responses to one prompt that share an update, so that the prompt is computed once."""
 
     rows: tuple[ResponseRow, ...]
     prompt: str
@@ -33,7 +33,7 @@ class Demonstration:
 
 @dataclass(frozen=True, slots=True)
 class SftObjective:
-    """Negative log-likelihood of response tokens, their ending included; an item is a token."""
+    """Negative log-likelihood of response tokens, EOS included; an item is a token."""
 
     tallies_training: ClassVar[bool] = False
 
@@ -44,11 +44,11 @@ class SftObjective:
 
     def losses(self, model: torch.nn.Module, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Return each response token's loss and its log-probability, nats, [M] both."""
-        found: TokenStatistics = model(inputs["packs"], inputs["rows"], inputs["starts"])
-        return -found.log_probs, found.log_probs
+        statistics: TokenStatistics = model(inputs["packs"], inputs["rows"], inputs["starts"])
+        return -statistics.log_probs, statistics.log_probs
 
     def tally(self, inputs: dict[str, Any], outputs: Tensor) -> dict[str, float]:
-        """Return the sum of the log-probabilities, and of how many tokens it is."""
+        """Return the sum of the log-probabilities and the number of tokens."""
         return {"log_prob": float(outputs.double().sum()), "tokens": int(inputs["items"])}
 
     def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
@@ -60,13 +60,13 @@ class SftObjective:
 def encode_demonstrations(
     data: Data[Sequence[Generation]], encoder: ResponseEncoder, over_long: OverLong
 ) -> Encoded[Demonstration]:
-    """Encode responses; one that is too long is dealt with by itself.
+    """Encode responses; each over-long one is truncated or dropped by itself.
 
     Args:
         data: Responses in groups, those of a group to one prompt; a group is an element of a batch. One
-            whose `extra` says `finish_reason` (or `finish_reasons`) `length` was cut and has no ending.
+            whose `extra` says `finish_reason` (or `finish_reasons`) `length` was truncated: it has no EOS.
         encoder: Text to tokens.
-        over_long: What becomes of rows that are too long.
+        over_long: Whether rows that are too long are truncated, dropped or an error.
 
     Raises:
         DataError: A row is too long and `over_long` is error.
@@ -125,10 +125,10 @@ def fit_sft(
         encoder: Text to tokens.
         train: Responses in groups, as `encode_demonstrations` takes them.
         held_out: Responses to evaluate on; None holds out a share of the prompts.
-        config: The knobs; a batch element is a group. A learning rate of 0 is 1e-5.
+        config: The hyperparameters; a batch element is a group. A learning rate of 0 is 1e-5.
         out: Folder that receives the policy, `policy.json` last; the caller removes its checkpoints once the
             run is recorded as finished (`rewards.training.trainer.CHECKPOINTS`).
-        reference: What the probe tells KL from; None takes the policy before training.
+        reference: The probe's reference policy; None takes the policy before training.
         probe: The probe on held-out prompts, or its settings.
 
     Raises:

@@ -1,1 +1,1 @@
-"""How a policy samples: a local model, decoding, its cache, texts and randomness."""
+"""Sampling from a policy: the local model, decoding, KV cache, tokenisation and random numbers."""

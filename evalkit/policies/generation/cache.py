@@ -1,4 +1,4 @@
-"""Keys and values that grow in place: one token more costs no copy of all before it."""
+"""A KV cache that grows in place: another token does not copy those before it."""
 
 import inspect
 
@@ -16,7 +16,7 @@ PATIENCE = 4
 
 
 class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]  # untyped in Transformers
-    """A layer whose keys and values [rows, heads, tokens, width] are views of tensors with room for more."""
+    """A cache layer whose keys and values [rows, heads, tokens, width] are views of larger tensors."""
 
     rooms: tuple[torch.Tensor, torch.Tensor] | None = None
     tokens_since_reorder = 0
@@ -38,13 +38,13 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]  # untyped in
         return self.keys, self.values
 
     def reorder_cache(self, beam_idx: torch.LongTensor) -> None:
-        """Make row i what row `beam_idx[i]` was."""
+        """Set row i to the former row `beam_idx[i]`."""
         super().reorder_cache(beam_idx)
         self.rooms, self.tokens_since_reorder = None, 0
 
 
 def growing_cache(config: PreTrainedConfig) -> DynamicCache:
-    """Return an empty cache for a model, in which its plain attention layers grow in place."""
+    """Return an empty KV cache for a model, whose plain attention layers grow in place."""
     cache = DynamicCache(config=config)
     # Layers of other kinds, such as recurrent or sliding ones, keep less than all tokens: they stay.
     grows = [type(layer) is DynamicLayer for layer in cache.layers]
@@ -59,7 +59,7 @@ def cache_argument(model: PreTrainedModel) -> str:
     """Return the name by which a model takes its cache.
 
     Raises:
-        ModelError: It takes none, so that every token would cost all tokens before it.
+        ModelError: It takes none, so that every token would recompute all tokens before it.
     """
     accepted = inspect.signature(model.forward).parameters
     for name in ("past_key_values", "cache_params"):
@@ -69,7 +69,7 @@ def cache_argument(model: PreTrainedModel) -> str:
 
 
 def can_pad(config: PreTrainedConfig) -> bool:
-    """Return whether padding on the left leaves a model's results alone; not where layers are recurrent."""
+    """Return whether left padding leaves a model's results unchanged; it does not in recurrent layers."""
     layers = DynamicCache(config=config).layers
     return all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers)
 

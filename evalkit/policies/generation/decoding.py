@@ -1,4 +1,4 @@
-"""Token by token: prompts read once, their keys and values shared by the samples, finished rows left out."""
+"""Decoding: one prefill a prompt, its KV cache shared by the samples; finished rows leave the batch."""
 
 import copy
 import inspect
@@ -21,7 +21,7 @@ COMPACTION = 0.875
 
 @dataclass(slots=True)
 class Sample:
-    """One response while it is written: its prompt's place in the prefill, its key, and what came of it."""
+    """One response being decoded: its prompt's index in the prefill, its random key, its tokens so far."""
 
     place: int
     key: np.uint64
@@ -41,7 +41,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Prefill:
-    """Prompts that a model has read: their keys and values, and the logits of the next token.
+    """Prefilled prompts: their keys and values, and the logits of the next token.
 
     `prompts` are padded on the left to one length; `mask` [prompts, length] is None where none needs it.
     """
@@ -54,7 +54,7 @@ class Prefill:
 
 @torch.inference_mode()
 def prefill(model: PreTrainedModel, prompts: list[list[int]]) -> Prefill:
-    """Read prompts once.
+    """Run the prompts through the model once.
 
     Args:
         model: A causal language model.
@@ -79,17 +79,17 @@ def decode(
     ending: Ending,
     settings: SamplingConfig,
 ) -> None:
-    """Write samples to their ends, side by side; each gets its tokens, log-probabilities and finish reason.
+    """Decode samples as a batch until all end; each gets its tokens, log-probabilities and finish reason.
 
     Args:
         model: The model that read the prompts.
-        prefilled: The prompts; left as it is, so that other samples can start from it.
+        prefilled: The prompts; not changed, so that other samples can start from it.
         samples: Empty samples of those prompts.
-        ending: What ends a response, beside its limit.
+        ending: When a response ends, beside its most tokens.
         settings: How tokens are chosen.
 
     Raises:
-        ModelError: The model's logits are not numbers.
+        ModelError: The model's logits are NaN or infinite.
     """
     places = torch.tensor([sample.place for sample in samples], device=model.device)
     cache = copy.deepcopy(prefilled.cache)
@@ -117,7 +117,7 @@ def decode(
 
 
 def _take(cache: DynamicCache, rows: torch.Tensor) -> None:
-    """Make row i of the cache what row `rows[i]` was; rows may repeat or be left out."""
+    """Set row i of the cache to the former row `rows[i]`; rows may repeat or be left out."""
     cache.reorder_cache(rows)  # type: ignore[arg-type]  # an index of dtype int64 is what a LongTensor is
 
 
@@ -142,7 +142,7 @@ def _forward(
 def _choose(
     logits: torch.Tensor, rows: Sequence[Sample], step: int, settings: SamplingConfig
 ) -> tuple[torch.Tensor, list[float]]:
-    """Return each row's next token, and its log-probability where that was asked for."""
+    """Return each row's next token, and its log-probability if requested."""
     if settings.temperature == 0:
         tokens = likeliest(logits)
     else:
@@ -162,7 +162,7 @@ def _write(
     ending: Ending,
     prompts: Sequence[Sequence[int]],
 ) -> None:
-    """Append each writing row's token, and finish the rows that it ends."""
+    """Append each unfinished row's token, and finish the rows that it ends."""
     writing = []
     for i, (row, token) in enumerate(zip(rows, tokens, strict=True)):
         if row.finish_reason:

@@ -1,4 +1,4 @@
-"""A policy in this process: any causal language model of Transformers."""
+"""The local policy: any causal language model of Transformers, in this process."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -26,17 +26,17 @@ DTYPES = ("auto", "float32", "float16", "bfloat16")
 class LocalPolicy:
     """Samples from a causal language model.
 
-    A prompt is read once for all its samples. Results do not depend on the batch size, the order of the
+    A prompt is prefilled once for all its samples. Results do not depend on the batch size, the order of the
     prompts or n, but for the rounding of the logits: a random number within about 1e-7 of the boundary
     between two tokens, or two logits that equal, can fall to the other side in another batch.
 
     Args:
-        model: A model with a language modelling head; it is put into evaluation mode and left where it is.
+        model: A model with a language modelling head; it is put into evaluation mode and stays on its device.
         tokenizer: Its tokenizer.
-        name: What errors call it.
+        name: Its name in error messages.
 
     Raises:
-        ModelError: The model takes no cache.
+        ModelError: The model takes no KV cache.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class LocalPolicy:
         """Refuse prompts that cannot be continued.
 
         Args:
-            prompts: What `generate` will be asked.
-            names: What an error calls each prompt, such as `prompts.jsonl:3`.
+            prompts: The prompts of a later `generate`.
+            names: Name of each prompt in error messages, such as `prompts.jsonl:3`.
 
         Raises:
             DataError: A prompt is empty, or leaves no room in the model's context.
@@ -113,7 +113,7 @@ class LocalPolicy:
 
         Args:
             prompt: The prompt.
-            name: What an error calls it.
+            name: Its name in error messages.
 
         Raises:
             DataError: It cannot be continued.
@@ -135,7 +135,7 @@ class LocalPolicy:
         return min(settings.max_new_tokens, self._context - len(prompt))
 
     def _rows(self, prompt_length: int, settings: SamplingConfig) -> int:
-        """Return how many samples are written side by side."""
+        """Return how many samples are decoded at once."""
         if settings.batch_size:
             return settings.batch_size
         config = self.model.config.get_text_config()
@@ -196,7 +196,7 @@ def _generation(prompt: Prompt, response: str, sample: Sample, settings: Samplin
 
 
 def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """Return the tokens that end a response: of the generation configuration, else the tokenizer's."""
+    """Return the EOS tokens: those of the generation configuration, else the tokenizer's."""
     generation = model.generation_config
     tokens = None if generation is None else generation.eos_token_id
     if tokens is None:
@@ -207,7 +207,7 @@ def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> fr
 
 
 def _occurrences(prompts: Sequence[Prompt]) -> list[int]:
-    """Return how often each prompt came before it."""
+    """Return how often each prompt occurred earlier in the list."""
     seen: Counter[str] = Counter()
     counts = []
     for prompt in prompts:

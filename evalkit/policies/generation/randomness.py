@@ -1,4 +1,4 @@
-"""Random numbers that a seed, a prompt, a sample's number and a step determine, whatever the batch."""
+"""Random numbers determined by seed, prompt, sample number and decoding step, whatever the batch."""
 
 from hashlib import blake2b
 
@@ -19,7 +19,7 @@ def sample_keys(seed: int, prompt: Prompt, occurrence: int, n: int) -> NDArray[n
     Args:
         seed: Seed of the run.
         prompt: The prompt; its text counts, not its place in a file.
-        occurrence: How often the same prompt has been asked before, from 0.
+        occurrence: How often the same prompt occurred before, from 0.
         n: Number of samples; the first keys do not depend on it.
 
     Returns:

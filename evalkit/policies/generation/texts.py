@@ -1,4 +1,4 @@
-"""Prompts to tokens, sampled tokens to responses, and where a response must stop."""
+"""Tokenises prompts, decodes responses, and finds stop sequences."""
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -14,12 +14,12 @@ ANCHOR = 8
 
 
 class TextCodec:
-    """The way between texts and tokens of one tokenizer.
+    """Encodes prompts and decodes responses with one tokenizer.
 
     Args:
         tokenizer: The policy's tokenizer.
-        name: What errors call the model.
-        end_tokens: Tokens that end a response; they are no part of its text.
+        name: The model's name in error messages.
+        end_tokens: Tokens that end a response; they are not in its text.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, name: str, end_tokens: frozenset[int]) -> None:
@@ -51,7 +51,7 @@ class TextCodec:
         return tokens
 
     def _without_ending(self, prompt: str, tokens: list[int]) -> list[int]:
-        """Drop the special tokens that a tokenizer puts after a text: the response comes there."""
+        """Drop the special tokens that a tokenizer appends: the response goes there."""
         if not tokens or tokens[-1] not in self._special:
             return tokens
         plain = self.tokenizer(prompt, add_special_tokens=False)["input_ids"]
@@ -77,7 +77,7 @@ class TextCodec:
         return str(rendered)
 
     def responses(self, prompts: Sequence[Sequence[int]], sampled: Sequence[Sequence[int]]) -> list[str]:
-        """Return the texts that sampled tokens add to their prompts.
+        """Return the responses that sampled tokens decode to.
 
         Tokens are decoded together with the prompt's last ones, so that `prompt + response` reads as the
         model wrote it: decoded alone, a first word would lose the space before it. Special tokens, the
@@ -118,11 +118,11 @@ class TextCodec:
 
 
 class StopTexts:
-    """Finds stop texts in responses while they are written.
+    """Finds stop sequences in responses during decoding.
 
     Args:
         texts: The tokenizer's texts.
-        stop: The stop texts, none empty.
+        stop: The stop sequences, none empty.
     """
 
     def __init__(self, texts: TextCodec, stop: Sequence[str]) -> None:
@@ -133,7 +133,7 @@ class StopTexts:
         self._reach = max((len(text.encode()) for text in stop), default=0) + 3
 
     def found(self, prompts: Sequence[Sequence[int]], sampled: Sequence[Sequence[int]]) -> list[bool]:
-        """Return which responses hold a stop text that the newest token may have completed.
+        """Return which responses hold a stop sequence that the newest token may have completed.
 
         Args:
             prompts: Tokens of each response's prompt.
@@ -149,6 +149,6 @@ class StopTexts:
         return [self.cut(text) != text for text in self.texts.responses(anchors, tails)]
 
     def cut(self, text: str) -> str:
-        """Return what stands before the first stop text."""
+        """Return the text before the first stop sequence."""
         ends = [text.find(stop) for stop in self.stop if stop in text]
         return text[: min(ends)] if ends else text

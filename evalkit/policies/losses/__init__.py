@@ -1,4 +1,4 @@
-"""Losses of policies: pairs of responses, PPO, advantages and estimates of KL. Tensors in, tensors out."""
+"""Policy losses: pairwise losses, PPO, advantages and KL estimators. Tensors in, tensors out."""
 
 from evalkit.policies.losses.advantages import (
     Advantages,

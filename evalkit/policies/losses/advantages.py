@@ -1,4 +1,4 @@
-"""Penalised rewards, advantages from rewards and a critic, and whitening: tensors in, tensors out."""
+"""KL-penalised rewards, advantage estimators (GAE, k-step) and whitening: tensors in, tensors out."""
 
 import math
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from rewards.errors import ConfigError
 
 
 class Advantages(NamedTuple):
-    """What each token did better than expected, and what its value should have been; both [B, T]."""
+    """Advantages, and the returns that the critic's values are regressed to; both [B, T]."""
 
     advantages: Tensor
     returns: Tensor
@@ -20,17 +20,17 @@ class Advantages(NamedTuple):
 def generalized_advantages(
     rewards: Tensor, values: Tensor, mask: Tensor, gamma: float = 1.0, lam: float = 0.95
 ) -> Advantages:
-    """Return generalised advantages and the returns `A + V`, not whitened and without gradient.
+    """Return generalised advantages (GAE) and the returns `A + V`, not whitened and without gradient.
 
-    `A_t = delta_t + gamma lam A_(t+1)` with `delta_t = r_t + gamma V_(t+1) - V_t`; behind a row's last token
+    `A_t = delta_t + gamma lam A_(t+1)` with `delta_t = r_t + gamma V_(t+1) - V_t`; after a row's last token
     A and V are 0 (Schulman et al. 2016, arXiv 1506.02438, eq. 16).
 
     Args:
-        rewards: Reward of each token, [B, T]; what stands where the mask is 0 is not read.
+        rewards: Reward of each token, [B, T]; values where the mask is 0 are not read.
         values: The critic's value before each token's reward, [B, T].
         mask: 1 where there is a token, 0 where not, [B, T], bool or int. Zeros may stand before, behind and
             between the ones: the token after t is then the row's next one.
-        gamma: Discount a token, in [0, 1].
+        gamma: Discount per token, in [0, 1].
         lam: 0 is the temporal difference, 1 the return less the value; in [0, 1].
 
     Returns:
@@ -57,7 +57,7 @@ def k_step_advantages(
 ) -> Advantages:
     """Return advantages of k rewards and then the critic, and the returns `A + V`, without gradient.
 
-    `A_t = sum_(i<k) gamma^i r_(t+i) + gamma^k V_(t+k) - V_t`, with 0 behind a row's last token (Mnih et al.
+    `A_t = sum_(i<k) gamma^i r_(t+i) + gamma^k V_(t+k) - V_t`, with 0 after a row's last token (Mnih et al.
     2016, arXiv 1602.01783, section 4). k = 1 is `generalized_advantages` of lam 0; k >= T that of lam 1.
 
     Args:
@@ -65,7 +65,7 @@ def k_step_advantages(
         values: As there.
         mask: As there.
         k: 1 or more.
-        gamma: Discount a token, in [0, 1].
+        gamma: Discount per token, in [0, 1].
 
     Raises:
         ConfigError: The shapes are not one [B, T], or k or gamma is outside its range.
@@ -80,7 +80,7 @@ def k_step_advantages(
 
 
 def whiten(x: Tensor, mask: Tensor, centred: bool = True) -> Tensor:
-    """Return what the mask holds with standard deviation 1 (unbiased), mean 0 or its own; without gradient.
+    """Scale the masked items to standard deviation 1 (unbiased) and mean 0 or their own; without gradient.
 
     Fewer than two items, and ones that differ by no more than rounding, have no spread: they become the
     mean, which is 0 where centred.
@@ -131,9 +131,9 @@ def adapted_coefficient(coefficient: float, kl: float, target: float, n: int, ho
     """Return `coefficient * (1 + clip(kl / target - 1, -0.2, 0.2) * n / horizon)`.
 
     Args:
-        coefficient: Weight of the KL until now.
-        kl: What it was, nats a response.
-        target: What it should be, above 0, in the same unit.
+        coefficient: Present weight of the KL.
+        kl: Measured KL, nats per response.
+        target: Target KL, above 0, in the same unit.
         n: Responses since the coefficient was last adapted.
         horizon: Responses, more than n / 5: the coefficient could else fall to 0 or below.
 
@@ -151,7 +151,7 @@ def adapted_coefficient(coefficient: float, kl: float, target: float, n: int, ho
 
 
 def _gathered(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float) -> list[Tensor]:
-    """Return rewards and values with each row's tokens moved to its front, 0 behind, and whence they came."""
+    """Return rewards and values left-aligned in each row, zero-padded, and the indices of their tokens."""
     there, rewards, values = masked(mask, rewards=rewards.detach(), values=values.detach())
     if there.ndim != 2:
         raise ConfigError(f"rewards, values and mask are [B, T], got {list(there.shape)}")
@@ -162,12 +162,12 @@ def _gathered(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float) -> li
 
 
 def _shifted(x: Tensor, by: int) -> Tensor:
-    """Return what stands `by` places later in each row, 0 beyond its end, [B, T]."""
+    """Return the values `by` positions later in each row, 0 beyond its end, [B, T]."""
     by = min(by, x.shape[1])
     return torch.cat([x[:, by:], x.new_zeros(len(x), by)], 1)
 
 
 def _scattered(advantages: Tensor, values: Tensor, places: Tensor) -> Advantages:
-    """Return advantages and returns with each row's tokens moved back to their places."""
-    found = (advantages, advantages + values)
-    return Advantages(*(torch.zeros_like(x).scatter(1, places, x) for x in found))
+    """Return advantages and returns at the original positions of each row's tokens."""
+    both = (advantages, advantages + values)
+    return Advantages(*(torch.zeros_like(x).scatter(1, places, x) for x in both))

@@ -1,4 +1,4 @@
-"""Losses of pairs of responses, and the rewards that they imply: tensors in, tensors out."""
+"""Pairwise losses (DPO and its family) and implicit rewards: tensors in, tensors out."""
 
 import math
 
@@ -76,7 +76,7 @@ def dpo_loss(
 def dpo_rewards(policy: Tensor, reference: Tensor, beta: float = 0.1) -> Tensor:
     """Return DPO's implicit rewards `beta (log pi - log pi_ref)`, of the shape of both (2305.18290, eq. 5).
 
-    They are rewards up to a term of the prompt's own: compare them between responses to one prompt only.
+    They are rewards up to a term of the prompt alone: compare them between responses to one prompt only.
     """
     policy, reference = alike(policy=policy, reference=reference)
     return beta * (policy - reference)

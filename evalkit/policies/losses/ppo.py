@@ -11,21 +11,21 @@ from rewards.errors import ConfigError
 
 
 class ClippedLoss(NamedTuple):
-    """A loss to be minimised, and the share of tokens that clipping keeps from learning; both scalars."""
+    """A loss to be minimised, and the share of tokens whose gradient is clipped away; both scalars."""
 
     loss: Tensor
     clip_fraction: Tensor
 
 
 class PenaltyLoss(NamedTuple):
-    """A loss to be minimised, and the KL(old || new) in it, nats a token; both scalars."""
+    """A loss to be minimised, and the KL(old || new) in it, nats per token; both scalars."""
 
     loss: Tensor
     kl: Tensor
 
 
 def kl_estimate(log_probs: Tensor, reference_log_probs: Tensor, kind: str = "k1") -> Tensor:
-    """Return an estimate of KL(policy || reference) from each token that was drawn from the policy.
+    """Return an estimate of KL(policy || reference) from each token sampled from the policy.
 
     With `l = log pi - log pi_ref`, k1 is `l`, k2 `l^2 / 2` and k3 `exp(-l) - 1 + l` (Schulman 2020,
     "Approximating KL divergence"). The means of k1 and k3 are the KL; k1 may be negative and is the noisier
@@ -38,7 +38,7 @@ def kl_estimate(log_probs: Tensor, reference_log_probs: Tensor, kind: str = "k1"
     the loss leaves out what a token does to the KL of those after it, which the reward has.
 
     Args:
-        log_probs: Log-probabilities of the tokens under the policy that drew them, nats, any shape.
+        log_probs: Log-probabilities of the tokens under the policy that sampled them, nats, any shape.
         reference_log_probs: Those under the reference, of the same shape.
         kind: k1, k2 or k3.
 
@@ -72,7 +72,7 @@ def ppo_clip_loss(
 
     Args:
         log_probs: The policy's, with gradient, any shape.
-        old_log_probs: Those of the policy that drew the tokens, a constant, of the same shape.
+        old_log_probs: Those of the policy that sampled the tokens, a constant, of the same shape.
         advantages: Constants, of the same shape.
         mask: 1 where there is a token, of the same shape, bool or int.
         clip: c, above 0.
@@ -107,7 +107,7 @@ def ppo_penalty_loss(
 ) -> PenaltyLoss:
     """Return PPO's penalised loss, the mean of `-rho A + penalty KL(old || new)` (1707.06347, eq. 8).
 
-    The KL is the other way round than that to the reference: the samples are of the old policy, which the
+    The KL has the opposite direction of that to the reference: the samples are of the old policy, which the
     gradient does not move, so that the mean gradient of k3, `rho - 1 - log rho`, is the KL's own. (That of
     k1 would be as well, but with noise where old and new agree; k3 and its gradient are then 0.)
 
@@ -144,7 +144,7 @@ def value_loss(
         old_values: Those at the time of sampling, constants, of the same shape.
         returns: Constants, of the same shape.
         mask: 1 where there is a token, of the same shape, bool or int.
-        clip: Most that a value may leave its old one, in the reward's unit; 0 does not clip.
+        clip: Largest change of a value from its old one, in the reward's unit; 0 does not clip.
         items: As in `ppo_clip_loss`.
 
     Raises:

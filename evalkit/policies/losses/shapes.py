@@ -1,4 +1,4 @@
-"""Tensors that must agree in shape, and means over those items that a mask holds."""
+"""Shape checks of tensors, and masked means."""
 
 import torch
 from torch import Tensor
@@ -7,16 +7,16 @@ from rewards.errors import ConfigError
 
 
 def alike(**tensors: Tensor) -> list[Tensor]:
-    """Return tensors of one shape in float32, in float64 where they are; refuse shapes that differ."""
+    """Return tensors of one shape as float32, or float64 where they are; refuse shapes that differ."""
     shapes = {name: list(tensor.shape) for name, tensor in tensors.items()}
     if len({tuple(shape) for shape in shapes.values()}) > 1:
-        told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise ConfigError(f"these should be of one shape: {told}")
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ConfigError(f"these should be of one shape: {listed}")
     return [x if x.dtype == torch.float64 else x.float() for x in tensors.values()]
 
 
 def masked(mask: Tensor, **tensors: Tensor) -> list[Tensor]:
-    """Return the mask as bool, and tensors of its shape with 0 where it is 0, whatever stood there."""
+    """Return the mask as bool, and the tensors with 0 wherever it is 0, even over NaN."""
     alike(**tensors, mask=mask)
     there = mask.bool()
     return [there, *(torch.where(there, x, 0.0) for x in alike(**tensors))]

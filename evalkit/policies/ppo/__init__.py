@@ -1,1 +1,1 @@
-"""PPO: critics, targets, updates, rounds, and the fit that is made of them."""
+"""PPO: critics, advantages and returns, updates, the training loop, and the fit that runs it."""

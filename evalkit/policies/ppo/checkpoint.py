@@ -1,4 +1,4 @@
-"""What a PPO run goes on from after a kill: weights, optimisers, running numbers; written whole."""
+"""PPO checkpoints to resume from: weights, optimizer states, running statistics; written atomically."""
 
 import json
 import shutil
@@ -22,14 +22,14 @@ KEPT = 2
 
 @dataclass(frozen=True)
 class PpoState:
-    """The numbers of a run after some of its rounds.
+    """Running statistics of a PPO run after some of its rounds.
 
-    Every draw comes from the seed and the round's number, so that there is no state of random numbers.
+    All randomness comes from the seed and the round's number, so that there is no RNG state to save.
 
     Attributes:
         round: Rounds done, those of the critic alone included.
         coefficient: Weight of the KL penalty.
-        moments: Of the rewards so far.
+        moments: Running moments of the rewards so far.
     """
 
     round: int = 0
@@ -38,7 +38,7 @@ class PpoState:
 
 
 def save_state(folder: Path, state: PpoState, learner: Learner) -> None:
-    """Write a checkpoint beside the older ones, of which the newest stays until this one is whole."""
+    """Write a checkpoint; the newest older one stays until this one is complete."""
     place = folder / CHECKPOINTS / f"round-{state.round}"
     partial = place.with_name(f".{place.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -55,19 +55,19 @@ def save_state(folder: Path, state: PpoState, learner: Learner) -> None:
 
 
 def load_state(folder: Path, learner: Learner) -> PpoState | None:
-    """Put a learner into the state of the newest checkpoint; None where there is none.
+    """Restore a learner from the newest checkpoint; None where there is none.
 
     Raises:
         ModelError: The checkpoint is of another model.
     """
-    found = _checkpoints(folder)
-    if not found:
+    checkpoints = _checkpoints(folder)
+    if not checkpoints:
         return None
-    place = found[-1]
+    place = checkpoints[-1]
     for name, model in (("policy", learner.policy), ("critic", learner.critic.model)):
         weights = load_file(place / f"{name}.safetensors", device=str(learner.policy.device))
-        told = model.load_state_dict(weights, strict=False)
-        lost = sorted({*told.unexpected_keys, *_trained(model).keys() - weights.keys()})
+        loaded = model.load_state_dict(weights, strict=False)
+        lost = sorted({*loaded.unexpected_keys, *_trained(model).keys() - weights.keys()})
         if lost:
             raise ModelError(f"{place}: a checkpoint of another {name}; {lost[0]} differs")
     states = torch.load(place / "optimisers.pt", weights_only=True)
@@ -86,7 +86,7 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 
 def _trained(model: nn.Module) -> dict[str, Tensor]:
-    """Return what is trained, each tensor once; frozen weights under adapters are those of the base."""
+    """Return the trainable tensors, each once; frozen weights under adapters are the base model's."""
     return {
         name: weights.detach().contiguous()
         for name, weights in model.named_parameters()

@@ -1,4 +1,4 @@
-"""The configuration of `evalkit train ppo`, and the recipes that its switches default to."""
+"""The configuration of `evalkit train ppo`, and the recipes with the defaults of its switches."""
 
 import math
 from collections.abc import Mapping
@@ -15,38 +15,38 @@ KlKind = Literal["k1", "k2", "k3"]
 
 @dataclass(frozen=True)
 class PpoConfig:
-    """How PPO optimises a reward; what is None is as `recipe` has it."""
+    """How PPO optimises a reward; a None takes the value of `recipe`."""
 
     recipe: Literal["plain", "ppo-max"] = "plain"
-    """The switches below that are not set: as usual (plain), or as in Secrets of RLHF I (PPO-max)."""
+    """Defaults of the switches below: usual PPO (plain), or Secrets of RLHF I (PPO-max)."""
     reward_normalise: bool | None = None
-    """Divide rewards by the running standard deviation of all rewards so far, their mean taken off."""
+    """Normalise rewards by the running mean and standard deviation of all rewards so far."""
     reward_clip: float | None = None
     """Clip rewards (normalised ones, where they are; each piece of one that is paid in pieces) to plus and
-    minus this; 0 leaves them. Without `reward_normalise` it is a ceiling: nothing above is told apart."""
+    minus this; 0 leaves them. Without `reward_normalise`, rewards above it are all equal."""
     critic_pretraining: int | None = None
     """Rounds of sampling in which the critic learns alone before the policy moves."""
     ptx_coefficient: float | None = None
     """Weight of the language-modelling loss on `ptx_data`, added to the policy's; 0 is none."""
     max_gradient_norm: float | None = None
-    """Gradients are scaled down to this norm, of policy and critic each; 0 leaves them."""
+    """Clip the gradient norm of policy and of critic to this; 0 does not clip."""
     buffer: int | None = None
     """Responses sampled before each round of updates; a small buffer keeps them near the policy."""
     value_clip: float | None = None
-    """Most that a value may move from its old one before its loss stops to fall; 0 leaves it."""
+    """Clip range of the value loss around the old values; 0 does not clip."""
     kl_target: float | None = None
-    """KL to the reference, in nats a response, that the coefficient is adapted to; 0 keeps it fixed."""
+    """Target KL to the reference, nats per response, of the adaptive coefficient; 0 keeps it fixed."""
     kl_coefficient: float = 0.05
-    """Weight of the KL penalty, and where it is adapted the first."""
+    """Coefficient of the KL penalty; its first value where it adapts."""
     kl_horizon: int = 10000
-    """Responses over which an adapted coefficient follows."""
+    """Horizon of the adaptive coefficient, in responses."""
     kl_kind: KlKind = "k1"
     """Estimator of the penalty: k1 for the reward; in the loss k2 has the gradient of each token's KL."""
     kl_in: Literal["reward", "loss"] = "reward"
-    """Take the penalty off each token's reward, or add it to the policy's loss, where its gradient is right
-    on samples of the policy itself, and from a round's second update on nearly so."""
+    """Subtract the penalty from each token's reward, or add it to the policy's loss, where its gradient is
+    exact on samples of the policy itself, and from a round's second update on nearly so."""
     episodes: int = 10000
-    """Responses that the policy learns from, in whole buffers; those of the critic's rounds come before."""
+    """Responses that the policy trains on, in whole buffers; those of the critic's rounds are extra."""
     samples: int = 1
     """Responses to each prompt in a round."""
     epochs: int = 4
@@ -70,42 +70,42 @@ class PpoConfig:
     objective: Literal["clip", "penalty"] = "clip"
     """Clip the ratio of new to old policy, or penalise their KL with a weight that adapts to its target."""
     clip: float = 0.2
-    """Most that a ratio may leave 1 before the clipped objective stops to rise."""
+    """Clip range of the probability ratio around 1, of objective clip."""
     penalty: float = 1.0
     """First weight of the KL between old and new policy, of objective penalty."""
     penalty_target: float = 0.01
-    """That KL, in nats a token, to which the weight is halved or doubled (Schulman et al. 2017, sec. 4)."""
+    """That KL, in nats per token, to which the weight is halved or doubled (Schulman et al. 2017, sec. 4)."""
     advantage: Literal["gae", "k-step"] = "gae"
-    """Generalised advantages, or k rewards and then the critic."""
+    """Generalised advantages (GAE), or k rewards and then the critic's value."""
     k: int = 1
     """Steps of the k-step advantage."""
     gamma: float = 1.0
-    """Discount a token."""
+    """Discount per token."""
     lam: float = 0.95
-    """Lambda of the generalised advantages."""
+    """Lambda of GAE."""
     whiten_advantages: bool = True
-    """Bring a round's advantages to mean 0 and standard deviation 1; it changes what the coefficient of a KL
+    """Whiten a round's advantages to mean 0 and standard deviation 1; it changes what the coefficient of a KL
     in the loss is worth, which is not among them."""
     entropy_coefficient: float = 0.0
-    """Weight of the policy's entropy, which is added to what is maximised."""
+    """Coefficient of the entropy bonus."""
     unfinished_reward: float | None = None
-    """Reward of a response that was cut before it ended, in place of its score; None scores it as it is."""
+    """Reward of a truncated response (no EOS), in place of its score; None scores it as it is."""
     empty_reward: float | None = None
     """Reward of an empty response, in place of its score; scorers of steps have none for it."""
     kl_limit: float = 0.0
-    """Stop where KL to the reference passes this many nats a response; 0 never."""
+    """Stop where KL to the reference exceeds this many nats per response; 0 never."""
     temperature: float = 1.0
     """Temperature of policy and reference, in sampling and in training alike."""
     max_new_tokens: int = 256
     """Most tokens in a response."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Mixed precision of the bodies; heads and losses are float32."""
+    """Mixed precision of the transformers; heads and losses are float32."""
     checkpoint_rounds: int = 0
     """Rounds between checkpoints to resume from; 0 saves ten times in the run."""
     seed: int = 0
-    """Seed of the prompts' order, the samples, the batches and what is new in the critic, below 2^32."""
+    """Seed of the prompts' order, the samples, the batches and the critic's new head, below 2^32."""
     lora: LoraConfig = field(default_factory=LoraConfig)
-    """Low-rank adapters of the policy; the reference is then the policy without them."""
+    """LoRA adapters of the policy; the reference is then the policy without them."""
 
     def __post_init__(self) -> None:
         check_ranges(self, PPO_RANGES, "ppo.")
@@ -208,12 +208,12 @@ coefficient fixed at 0.05, so that an adapted one is a switch beside it."""
 
 
 def _switches(config: PpoConfig) -> dict[str, Any]:
-    """Return the switches as they are set, or as the recipe has them."""
+    """Return the value of each switch: its own, or the recipe's."""
     defaults = RECIPES[config.recipe]
     given = {name: getattr(config, name) for name in defaults}
     return {name: defaults[name] if value is None else value for name, value in given.items()}
 
 
 def resolve_recipe(config: PpoConfig) -> PpoConfig:
-    """Return the configuration with every switch set: as given, or as its recipe has it."""
+    """Return the configuration with every unset switch taken from its recipe."""
     return replace(config, **_switches(config))

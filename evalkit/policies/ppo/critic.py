@@ -1,4 +1,4 @@
-"""The critic: the reward still to come, read before every token of a response, by its own tokenizer."""
+"""The critic: the value of the state before every response token, with its own tokenizer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from rewards.training.objectives import PACK_TOKENS
 
 @dataclass(frozen=True, slots=True)
 class CriticRow:
-    """A response as the critic reads it: its tokens, and where the value before each policy token stands."""
+    """A response in the critic's tokens, and the position of the value before each policy token."""
 
     tokens: Tokens
     places: Integers
@@ -38,16 +38,16 @@ class CriticRow:
 class Critic:
     """A value model.
 
-    The value of the state before a response token is read at the last token of the critic that lies wholly in
-    what was written before it. Where the critic cuts texts as the policy does, its rows are the policy's own
-    tokens, and that is the token before. Else the text is tokenised anew.
+    The value of the state before a response token is read at the last critic token that lies wholly in the
+    text before it. Where critic and policy share a tokenizer, its rows are the policy's own tokens, and that
+    is the preceding token. Else the text is tokenised anew.
 
     Attributes:
         model: A linear head of one output on a body.
-        name: What errors call it.
-        scale: What a raw output x stands for: `(x - mean) / sd`, in units of the reward.
+        name: Its name in error messages.
+        scale: Mean and sd of a raw output x: the value is `(x - mean) / sd`, in units of the reward.
         encoder: Text to the critic's tokens; None where they are the policy's.
-        max_length: Most tokens that it takes.
+        max_length: Its context length, in tokens.
         packs: Whether rows can be packed.
         tokenizer: The critic's tokenizer.
     """
@@ -63,13 +63,13 @@ class Critic:
     def rows(
         self, prompts: Sequence[Prompt], written: Sequence[Written], texts: TextCodec, names: Sequence[str]
     ) -> list[CriticRow]:
-        """Return the responses as the critic reads them.
+        """Return the responses in the critic's tokens.
 
         Args:
             prompts: The prompts.
             written: The responses in the policy's tokens.
-            texts: The policy's way from tokens to texts.
-            names: What an error calls each.
+            texts: The policy's text codec.
+            names: Name of each in error messages.
 
         Raises:
             DataError: A row is longer than the critic's context.
@@ -128,17 +128,17 @@ class Critic:
 
     @torch.no_grad()
     def row_values(self, rows: Sequence[CriticRow], at_once: int) -> list[Tensor]:
-        """Return each row's values, without gradients, on the processor.
+        """Return each row's values, without gradients, on the CPU.
 
         Args:
             rows: The rows.
-            at_once: Rows computed together.
+            at_once: Rows in a forward pass.
         """
         results: list[Tensor] = []
         for start in range(0, len(rows), at_once):
             chosen = rows[start : start + at_once]
-            found = self.values(chosen, self.packs_of(chosen)).cpu()
-            results += torch.split(found, [len(row.places) for row in chosen])
+            values = self.values(chosen, self.packs_of(chosen)).cpu()
+            results += torch.split(values, [len(row.places) for row in chosen])
         return results
 
 
@@ -154,14 +154,14 @@ def load_critic(
     device: torch.device,
     seed: int,
 ) -> Critic:
-    """Load a critic: a reward model as it is, or any body under a head that tells 0 of everything.
+    """Load a critic: a reward model as it is, or any transformer under a head that starts at 0.
 
     Args:
         name: Folder or Hub id.
-        text: What errors call it.
+        text: Its name in error messages.
         tokenizer: The policy's tokenizer.
-        device: Where it is computed.
-        seed: Of what is new in it.
+        device: Its device.
+        seed: Seed of its new head.
 
     Raises:
         ModelError: There is no such model, or its scores are no function of its last token's state.
@@ -190,10 +190,10 @@ def load_critic(
 
 
 def start_critic(policy: LanguageModel, tokenizer: Any, max_length: int) -> Critic:  # noqa: ANN401  # as above
-    """Return a critic on a copy of a policy's body, under a head that tells 0 of everything.
+    """Return a critic on a copy of a policy's transformer, under a head that starts at 0.
 
     Args:
-        policy: The policy, before adapters are put into it.
+        policy: The policy, before adapters are added.
         tokenizer: Its tokenizer.
         max_length: Most tokens in a row.
     """
@@ -221,7 +221,7 @@ def save_critic(critic: Critic, folder: Path) -> None:
 
 
 def _tells_scores(name: str, sidecar: Sidecar | None) -> bool:
-    """Return whether a folder or Hub id is an outcome reward model, ours or a foreign one."""
+    """Return whether a folder or Hub id is an outcome reward model, ours or another tool's."""
     if sidecar is not None:
         return sidecar.kind == "outcome"
     try:

@@ -1,4 +1,4 @@
-"""Optimising a policy by PPO: prompts and a scorer in, a policy's folder out, resumed after a kill."""
+"""Trains a policy by PPO from prompts and a scorer, saves its folder, and resumes killed runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -38,13 +38,13 @@ CRITIC = "critic"
 
 @dataclass(frozen=True)
 class PpoOptions:
-    """What PPO may be given beside a policy, prompts and a scorer.
+    """Optional inputs of PPO.
 
     Attributes:
-        scorer_name: What errors and `policy.json` call the scorer.
-        credit: Which tokens are paid a score.
+        scorer_name: The scorer's name in error messages and `policy.json`.
+        credit: Which tokens a score is assigned to.
         separator: What ends a step, where the scorer scores steps and names no separator of its own.
-        reference: What KL is told from; None takes the policy before training.
+        reference: The reference policy; None takes the policy before training.
         critic: A head on a copy of the policy's body, on the policy's own body (`shared`), or a critic that
             was loaded.
         ptx: Texts of the mixed-in language-modelling loss, each a response to its prompt or, where that is
@@ -68,13 +68,13 @@ DEFAULT_OPTIONS = PpoOptions()
 
 @dataclass(frozen=True)
 class PpoFit:
-    """What a run of PPO did.
+    """Results of a PPO run.
 
     Attributes:
         rounds: Rounds done, those of the critic alone included.
         critic_rounds: Rounds of the critic alone.
         updates: Updates of the policy.
-        episodes: Responses that the policy learnt from.
+        episodes: Responses that the policy trained on.
         prompts: Prompts trained on.
         held_out_prompts: Prompts held out for the probe.
         stopped_early: Whether the probe's patience ended the run.
@@ -111,11 +111,11 @@ def fit_ppo(
         encoder: Text to tokens.
         train: Prompts to sample for.
         held_out: Prompts of the probe; None holds a tenth out of `train`, none given probes nothing.
-        config: The algorithm.
+        config: The hyperparameters.
         out: Folder that receives the policy, `policy.json` last but for the critic; the caller removes its
             checkpoints once the run is recorded as finished (`evalkit.policies.ppo.checkpoint.CHECKPOINTS`).
-        scorer: Gives the rewards.
-        options: What is otherwise than usual.
+        scorer: Scorer of the rewards.
+        options: Optional inputs.
 
     Raises:
         ConfigError: Settings that contradict each other or the scorer.
@@ -205,7 +205,7 @@ def _prompts(
 def _policy_and_reference(
     model: LanguageModel, settings: PpoConfig, reference: Reference | None, start: Mapping[str, str]
 ) -> tuple[LanguageModel, bool, Reference]:
-    """Return the policy, in adapters if there are any, whether its rows can be packed, and its reference."""
+    """Return the policy with its adapters, whether its rows can be packed, and its reference."""
     if not settings.lora.rank:
         reference = reference or frozen_copy(model)
         return model, prepare_for_packing(model), reference

@@ -1,4 +1,4 @@
-"""One PPO update of policy and critic from a batch of responses, in parts that fit the memory."""
+"""One PPO update of policy and critic from a batch of responses, in micro-batches."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ VALUES_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class PtxRows:
-    """Rows of the mixed-in language-modelling loss, with the place where each begins to be learnt."""
+    """Rows of the PPO-ptx loss, with the position of each row's first trained token."""
 
     rows: Sequence[Tokens]
     starts: Sequence[int]
@@ -34,15 +34,15 @@ class PtxRows:
 
 @dataclass
 class Learner:
-    """Policy and critic with their optimisers.
+    """Policy and critic with their optimizers.
 
     Attributes:
         policy: The policy; rows are packed where they can be.
         packs: Whether they can be.
         critic: The critic.
-        config: The algorithm, its switches set.
-        updates: Updates of the policy in the whole run, by which the learning rates fall.
-        done: Updates of the policy made.
+        config: The hyperparameters, every switch set.
+        updates: Updates of the policy in the whole run, for the learning rate schedule.
+        done: Updates of the policy made so far.
         penalty: Weight of the KL between old and new policy, of objective penalty.
     """
 
@@ -81,11 +81,11 @@ class Learner:
         return config.learning_rate, config.critic_learning_rate or config.learning_rate
 
     def estimate(self, rollout: Rollout, codec: TextCodec) -> Estimates:
-        """Return what the critic says of a rollout.
+        """Return the critic's values of a rollout.
 
         Args:
             rollout: The rollout.
-            codec: The policy's way from tokens to texts.
+            codec: The policy's text codec.
 
         Raises:
             DataError: A row is longer than the critic's context.
@@ -104,13 +104,13 @@ class Learner:
         ptx: PtxRows | None,
         policy_learns: bool,
     ) -> dict[str, float]:
-        """Make one update from some of a round's responses, and return what was seen in it.
+        """Make one update from some of a round's responses, and return its metrics.
 
         Args:
             rollout: The round.
-            targets: What its tokens are trained to.
-            chosen: Numbers of the responses.
-            coefficient: Weight of the KL to the reference, where it is a part of the loss.
+            targets: Advantages and returns of its tokens.
+            chosen: Indices of the responses.
+            coefficient: Coefficient of the KL to the reference, where it is in the loss.
             ptx: Rows of the mixed-in language-modelling loss.
             policy_learns: False while the critic is trained alone.
 
@@ -139,15 +139,15 @@ class Learner:
             return dict(seen)
 
         if not policy_learns:
-            told = learn_critic()
+            metrics = learn_critic()
         elif self.shares:
-            told = learn_policy()
+            metrics = learn_policy()
         else:
             mine, others = side_by_side(self.policy.device, learn_policy, learn_critic)
-            told = {**mine, **others}
-        self._step(told, policy_learns)
+            metrics = {**mine, **others}
+        self._step(metrics, policy_learns)
         self.done += policy_learns
-        return told
+        return metrics
 
     def _policy_part(
         self, rollout: Rollout, targets: Targets, part: Sequence[int], tokens: int, coefficient: float
@@ -155,7 +155,7 @@ class Learner:
         config, device = self.config, self.policy.device
         rows = [rollout.rows[number] for number in part]
         packed = self.packs and can_pack(self.policy.inner.config, max(map(len, rows)))
-        found = self.policy(
+        statistics = self.policy(
             packs_of(self.policy, rows, packed),
             rows,
             [rollout.starts[number] for number in part],
@@ -168,42 +168,44 @@ class Learner:
             for whole in (rollout.log_probs, targets.advantages)
         )
         everywhere = torch.ones_like(old, dtype=torch.bool)
-        told: dict[str, Tensor] = {}
+        metrics: dict[str, Tensor] = {}
         if config.objective == "clip":
-            loss, told["clip_fraction"] = ppo_clip_loss(
-                found.log_probs, old, advantages, everywhere, config.clip, tokens
+            loss, metrics["clip_fraction"] = ppo_clip_loss(
+                statistics.log_probs, old, advantages, everywhere, config.clip, tokens
             )
         else:
-            loss, told["old_new_kl"] = ppo_penalty_loss(
-                found.log_probs, old, advantages, everywhere, self.penalty, tokens
+            loss, metrics["old_new_kl"] = ppo_penalty_loss(
+                statistics.log_probs, old, advantages, everywhere, self.penalty, tokens
             )
-        told["policy_loss"] = loss.detach()
+        metrics["policy_loss"] = loss.detach()
         if config.kl_in == "loss" and coefficient:
             theirs = torch.cat([rollout.reference_log_probs[number] for number in part]).to(device)
-            loss = loss + coefficient * kl_estimate(found.log_probs, theirs, config.kl_kind).sum() / tokens
+            loss = (
+                loss + coefficient * kl_estimate(statistics.log_probs, theirs, config.kl_kind).sum() / tokens
+            )
         if config.entropy_coefficient:
-            told["entropy_in_updates"] = found.entropies.detach().sum() / tokens
-            loss = loss - config.entropy_coefficient * found.entropies.sum() / tokens
-        if found.values is not None:
-            values, seen = self._value_loss(found.values, targets, part, tokens)
+            metrics["entropy_in_updates"] = statistics.entropies.detach().sum() / tokens
+            loss = loss - config.entropy_coefficient * statistics.entropies.sum() / tokens
+        if statistics.values is not None:
+            values, seen = self._value_loss(statistics.values, targets, part, tokens)
             loss = loss + config.value_coefficient * values
-            told |= seen
+            metrics |= seen
         loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
-        moved = old - found.log_probs.detach()
-        told.setdefault("old_new_kl", (moved.neg().expm1() + moved).sum() / tokens)
-        return {name: float(value) for name, value in told.items()}
+        moved = old - statistics.log_probs.detach()
+        metrics.setdefault("old_new_kl", (moved.neg().expm1() + moved).sum() / tokens)
+        return {name: float(value) for name, value in metrics.items()}
 
     def _critic_part(self, targets: Targets, part: Sequence[int], tokens: int) -> dict[str, float]:
         rows = [targets.critic_rows[number] for number in part]
         values = self.critic.values(rows, self.critic.packs_of(rows))
-        loss, told = self._value_loss(values, targets, part, tokens)
+        loss, metrics = self._value_loss(values, targets, part, tokens)
         loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
-        return {name: float(value) for name, value in told.items()}
+        return {name: float(value) for name, value in metrics.items()}
 
     def _value_loss(
         self, values: Tensor, targets: Targets, part: Sequence[int], tokens: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of values, [M], and what is told of it."""
+        """Return the loss of values, [M], and its metrics."""
         old, returns = (
             torch.cat([whole[number] for number in part]).to(values.device)
             for whole in (targets.values, targets.returns)
@@ -219,21 +221,21 @@ class Learner:
         for begin in range(0, len(ptx.rows), size):
             rows, starts = ptx.rows[begin : begin + size], ptx.starts[begin : begin + size]
             packed = self.packs and can_pack(self.policy.inner.config, max(map(len, rows)))
-            found = self.policy(packs_of(self.policy, rows, packed), rows, starts)
-            loss = -found.log_probs.sum() / tokens
+            statistics = self.policy(packs_of(self.policy, rows, packed), rows, starts)
+            loss = -statistics.log_probs.sum() / tokens
             ((self.config.ptx_coefficient or 0.0) * loss).backward()
             total += float(loss.detach())
         return {"ptx_loss": total}
 
-    def _step(self, told: dict[str, float], policy_learns: bool) -> None:
+    def _step(self, metrics: dict[str, float], policy_learns: bool) -> None:
         names = ("gradient_norm", "critic_gradient_norm")
         moving = [policy_learns, True]
         for name, optimiser, moves in zip(names, self.optimisers, moving, strict=True):
             if moves:
                 weights = [one for group in optimiser.param_groups for one in group["params"]]
                 most = self.config.max_gradient_norm or float("inf")
-                told[name] = float(torch.nn.utils.clip_grad_norm_(weights, most))
-        unsound = [f"{name} {value}" for name, value in told.items() if not abs(value) < float("inf")]
+                metrics[name] = float(torch.nn.utils.clip_grad_norm_(weights, most))
+        unsound = [f"{name} {value}" for name, value in metrics.items() if not abs(value) < float("inf")]
         if unsound:
             for optimiser in self.optimisers:
                 optimiser.zero_grad()
@@ -243,7 +245,7 @@ class Learner:
             )
         factor = self.rate_factor() if policy_learns else 1.0
         if policy_learns:
-            told["learning_rate"] = self.config.learning_rate * factor
+            metrics["learning_rate"] = self.config.learning_rate * factor
         for optimiser, moves in zip(self.optimisers, moving, strict=True):
             for group in optimiser.param_groups:
                 group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
@@ -252,7 +254,7 @@ class Learner:
             optimiser.zero_grad()
 
     def rate_factor(self) -> float:
-        """Return the share of the peak learning rate that the next update has."""
+        """Return the next update's learning rate over the peak."""
         config = self.config
         warm = config.warmup_ratio * self.updates
         rising = min(1.0, (self.done + 1) / warm) if warm else 1.0
@@ -265,7 +267,7 @@ class Learner:
         Source: Schulman et al. 2017, 1707.06347, section 4.
 
         Args:
-            kl: What it was at the end of a round, nats a token.
+            kl: That KL at the end of a round, nats per token.
         """
         target = self.config.penalty_target
         if kl < target / 1.5:

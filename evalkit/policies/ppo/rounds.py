@@ -1,4 +1,4 @@
-"""PPO in rounds of rollouts and updates: probed, stopped where they go wrong, and resumed."""
+"""The PPO training loop: rounds of rollouts and updates, probes, early stopping and resuming."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,12 +24,12 @@ from rewards.training.trainer import Probe
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long a run is.
+    """Length of a run in rounds and updates.
 
     Attributes:
         pretraining: Rounds of the critic alone, which come first.
         rounds: Rounds in all.
-        updates_a_round: Updates in each.
+        updates_a_round: Updates per round.
         checkpoint: Rounds between checkpoints.
         probe: Rounds between probes.
     """
@@ -42,10 +42,10 @@ class Schedule:
 
 
 def schedule_of(config: PpoConfig, every: int) -> Schedule:
-    """Return how long a run is.
+    """Return a run's length.
 
     Args:
-        config: The algorithm, its switches set.
+        config: The hyperparameters, every switch set.
         every: Updates between probes; 0 makes ten in the run.
     """
     buffer = cast(int, config.buffer)
@@ -64,14 +64,14 @@ def schedule_of(config: PpoConfig, every: int) -> Schedule:
 
 @dataclass
 class Ppo:
-    """A run.
+    """The training loop of a PPO run.
 
     Attributes:
         learner: Policy and critic.
         sampler: Samples rollouts.
         prompts: Prompts to sample for.
-        ptx: Rows of the mixed-in language-modelling loss; none given mixes in none.
-        schedule: How long it is.
+        ptx: Rows of the PPO-ptx loss; empty leaves it out.
+        schedule: Its length.
         probe: The probe on held-out prompts; without one, signs of collapse are looked for in the rollouts.
         log: Takes each round's metrics.
     """
@@ -92,17 +92,17 @@ class Ppo:
     def rounds(
         self, state: PpoState, seen: Sequence[Mapping[str, Any]] = ()
     ) -> Iterator[tuple[PpoState, bool]]:
-        """Go on from a state; yield the state after each round, and whether it is to be kept.
+        """Continue from a state; yield the state after each round, and whether to save a checkpoint.
 
         Args:
             state: The state.
-            seen: What was logged in the rounds that it comes after.
+            seen: Metrics logged in the rounds before it.
 
         Raises:
             ScoringError: The scorer fails on a response.
-            TrainingError: KL passes its limit, or an update has no finite result.
+            TrainingError: KL exceeds its limit, or an update has no finite result.
         """
-        history: list[Mapping[str, float]] = [_rollout(told) for told in seen]
+        history: list[Mapping[str, float]] = [_rollout(metrics) for metrics in seen]
         warned: set[str] = set()
         schedule = self.schedule
         if self.probe is not None:
@@ -111,12 +111,12 @@ class Ppo:
                 self.probe.look(self.learner.policy, self.learner.done)
         while state.round < schedule.rounds and not (self.probe is not None and self.probe.stops):
             number = state.round + 1
-            state, told = self._round(state, number, number > schedule.pretraining)
+            state, metrics = self._round(state, number, number > schedule.pretraining)
             last = number == schedule.rounds
             if self.probe is not None and self._probes(number):
-                told |= self.probe.look(self.learner.policy, self.learner.done)
-            self.log(told)
-            history.append(_rollout(told))
+                metrics |= self.probe.look(self.learner.policy, self.learner.done)
+            self.log(metrics)
+            history.append(_rollout(metrics))
             for sign in () if self.probe is not None else signs_of_collapse(history):
                 if sign.split(":")[0] not in warned:  # its numbers change from round to round
                     warned.add(sign.split(":")[0])
@@ -130,7 +130,7 @@ class Ppo:
         return learnt > 0 and (number == self.schedule.rounds or learnt % self.schedule.probe == 0)
 
     def _round(self, state: PpoState, number: int, policy_learns: bool) -> tuple[PpoState, dict[str, Any]]:
-        """Return the state after one round more, and what was seen in it."""
+        """Run one round; return the state after it and its metrics."""
         config = self.config
         began = time.perf_counter()
         count = cast(int, config.buffer) // config.samples
@@ -152,14 +152,14 @@ class Ppo:
         moments = state.moments.with_rewards(totals(rollout))
         estimates = self.learner.estimate(rollout, self.sampler.policy.texts)
         targets = make_targets(rollout, estimates, moments, state.coefficient, config)
-        told = self._learn(rollout, targets, number, state.coefficient, policy_learns)
+        updates = self._learn(rollout, targets, number, state.coefficient, policy_learns)
         coefficient = state.coefficient
         if config.kl_target and policy_learns:
             coefficient = adapted_coefficient(
                 coefficient, seen["kl"], config.kl_target, len(rollout.rows), config.kl_horizon
             )
         if config.objective == "penalty" and policy_learns:
-            self.learner.adapt_penalty(told["last_old_new_kl"])
+            self.learner.adapt_penalty(updates["last_old_new_kl"])
         learnt = time.perf_counter()
         metrics = {
             "step": self.learner.done,
@@ -167,9 +167,9 @@ class Ppo:
             "episodes": max(0, number - self.schedule.pretraining) * len(rollout.rows),
             "phase": "policy" if policy_learns else "critic",
             **{f"rollout_{name}": value for name, value in seen.items()},
-            **told,
+            **updates,
             **targets.errors(),
-            "reward_scaled": float(np.mean([float(one.sum()) for one in targets.rewards])),
+            "reward_scaled": float(np.mean([float(rewards.sum()) for rewards in targets.rewards])),
             "kl_coefficient": state.coefficient,
             "unscored": rollout.unscored,
             "penalty": self.learner.penalty if config.objective == "penalty" else None,
@@ -192,12 +192,12 @@ class Ppo:
                     rollout, targets, chosen, coefficient, self._ptx(number, place), policy_learns
                 )
             )
-        told = mean_of(seen)
+        metrics = mean_of(seen)
         if "learning_rate" in seen[-1]:
-            told["learning_rate"] = seen[-1]["learning_rate"]
+            metrics["learning_rate"] = seen[-1]["learning_rate"]
         if "old_new_kl" in seen[-1]:
-            told["last_old_new_kl"] = seen[-1]["old_new_kl"]
-        return told
+            metrics["last_old_new_kl"] = seen[-1]["old_new_kl"]
+        return metrics
 
     def _ptx(self, number: int, place: int) -> PtxRows | None:
         if not self.ptx.rows or not self.config.ptx_coefficient:
@@ -205,9 +205,9 @@ class Ppo:
         generator = np.random.default_rng([self.config.seed, TEXTS, number, place])
         size = min(self.config.batch, len(self.ptx.rows))
         chosen = generator.choice(len(self.ptx.rows), size, replace=False)
-        return PtxRows([self.ptx.rows[one] for one in chosen], [self.ptx.starts[one] for one in chosen])
+        return PtxRows([self.ptx.rows[row] for row in chosen], [self.ptx.starts[row] for row in chosen])
 
 
-def _rollout(told: Mapping[str, Any]) -> dict[str, Any]:
+def _rollout(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Return the panel of a round's samples, its names unprefixed, beside the round's other metrics."""
-    return {name.removeprefix("rollout_"): value for name, value in told.items()}
+    return {name.removeprefix("rollout_"): value for name, value in metrics.items()}

@@ -1,4 +1,4 @@
-"""A critic in the policy's own body: a head that tells values from the states that tell the next token."""
+"""A critic that shares the policy's transformer: a value head on its hidden states."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from rewards.models.sidecar import Scale
 
 
 class ValueHead(nn.Linear):
-    """A linear head of one output that says 0 at first."""
+    """A linear head of one output, initialised to 0."""
 
     def __init__(self, width: int, device: torch.device) -> None:
         super().__init__(width, 1, bias=False, device=device, dtype=torch.float32)
@@ -25,12 +25,12 @@ class ValueHead(nn.Linear):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.weight.device
 
 
 class SharedCritic(Critic):
-    """A critic without a body of its own: half the computing and memory of an update.
+    """A critic on the policy's transformer: half the compute and memory of an update.
 
     The body learns both the policy's loss and, by a coefficient, the values' (Schulman et al. 2017,
     1707.06347, eq. 9). While the critic is trained alone, the head alone learns.
@@ -38,7 +38,7 @@ class SharedCritic(Critic):
     Args:
         policy: The policy.
         packs: Whether rows can be packed for it.
-        name: What errors call the critic.
+        name: The critic's name in error messages.
         max_length: Most tokens in a row.
         tokenizer: The policy's tokenizer.
 
@@ -78,7 +78,7 @@ class SharedCritic(Critic):
         return packs_of(self.policy, tokens, packed)
 
     def classifier(self) -> SequenceModel:
-        """Return head and body as a model of its own, a copy, which goes on as any critic does."""
+        """Return a copy of head and transformer as a model of its own, which loads as any critic does."""
         made = headed(merged(self.policy.classifier))
         made.score.weight.data.copy_(self.model.weight.detach())  # type: ignore[operator]  # a ValueHead
         return SequenceModel(made)

@@ -1,4 +1,4 @@
-"""From a round of experience to what PPO learns of it: advantages and returns of every token."""
+"""Advantages and returns of every token of a rollout."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ from evalkit.policies.rollout.rollout import Rollout
 
 @dataclass(frozen=True)
 class Estimates:
-    """What the critic says of a rollout before it learns from it.
+    """The critic's values of a rollout before the round's updates.
 
     Attributes:
-        rows: The responses as the critic reads them.
+        rows: The responses in the critic's tokens.
         values: The value before each response token, [T] each.
     """
 
@@ -36,14 +36,14 @@ class Estimates:
 
 @dataclass(frozen=True)
 class Targets:
-    """What a round's tokens are trained to, [T] for each response.
+    """Training targets of a round's tokens, [T] for each response.
 
     Attributes:
-        advantages: Of each token taken, whitened over the round where that is asked for.
-        returns: What the critic learns.
-        values: What it said before.
+        advantages: Of each sampled token, whitened over the round if configured.
+        returns: Regression targets of the critic.
+        values: Its values before the updates.
         rewards: Scaled rewards before the KL penalty.
-        critic_rows: The responses as the critic reads them.
+        critic_rows: The responses in the critic's tokens.
     """
 
     advantages: list[Tensor]
@@ -53,12 +53,12 @@ class Targets:
     critic_rows: list[CriticRow]
 
     def errors(self) -> dict[str, float]:
-        """Return how far the critic was off: root mean squared error, and the share of variance explained."""
+        """Return the critic's errors: root mean squared error, and the explained variance."""
         returns, values = torch.cat(self.returns).double(), torch.cat(self.values).double()
         spread = float(((returns - returns.mean()) ** 2).mean())
         error = float(((returns - values) ** 2).mean())
-        told = {"value_error": error**0.5}
-        return {**told, "explained_variance": 1 - error / spread} if spread > 0 else told
+        metrics = {"value_error": error**0.5}
+        return {**metrics, "explained_variance": 1 - error / spread} if spread > 0 else metrics
 
 
 def make_targets(
@@ -68,17 +68,17 @@ def make_targets(
 
     Args:
         rollout: The round.
-        estimates: Of the critic, before it learns from the round.
-        moments: Of the rewards so far, the round's included.
+        estimates: Of the critic, before the round's updates.
+        moments: Running moments of the rewards, the round's included.
         coefficient: Weight of the KL penalty.
-        config: The algorithm, its switches set.
+        config: The hyperparameters, every switch set.
     """
     values = estimates.values
     # One response that is paid at its end, such as an empty one, is not to have the mean taken off alone.
     whole = [all(rollout.whole)] * len(rollout.whole)
     scaled = [
-        torch.tensor(one, dtype=torch.float32)
-        for one in scaled_rewards(
+        torch.tensor(rewards, dtype=torch.float32)
+        for rewards in scaled_rewards(
             rollout.rewards, moments, bool(config.reward_normalise), config.reward_clip or 0.0, whole
         )
     ]
@@ -90,15 +90,16 @@ def make_targets(
                 scaled, rollout.log_probs, rollout.reference_log_probs, strict=True
             )
         ]
-    lengths = [len(one) for one in values]
+    lengths = [len(rewards) for rewards in values]
     mask = torch.arange(max(lengths))[None, :] < torch.tensor(lengths)[:, None]
     padded = pad_sequence(penalised, batch_first=True), pad_sequence(values, batch_first=True)
     if config.advantage == "gae":
-        found = generalized_advantages(*padded, mask, config.gamma, config.lam)
+        estimated = generalized_advantages(*padded, mask, config.gamma, config.lam)
     else:
-        found = k_step_advantages(*padded, mask, config.k, config.gamma)
-    advantages = whiten(found.advantages, mask) if config.whiten_advantages else found.advantages
-    return Targets(_rows(advantages, lengths), _rows(found.returns, lengths), values, scaled, estimates.rows)
+        estimated = k_step_advantages(*padded, mask, config.k, config.gamma)
+    advantages = whiten(estimated.advantages, mask) if config.whiten_advantages else estimated.advantages
+    returns = _rows(estimated.returns, lengths)
+    return Targets(_rows(advantages, lengths), returns, values, scaled, estimates.rows)
 
 
 def _rows(padded: Tensor, lengths: Sequence[int]) -> list[Tensor]:
@@ -106,5 +107,5 @@ def _rows(padded: Tensor, lengths: Sequence[int]) -> list[Tensor]:
 
 
 def totals(rollout: Rollout) -> np.ndarray:
-    """Return what each response earns in all, [N], before it is scaled."""
+    """Return each response's total reward, [N], before it is scaled."""
     return np.array([rewards.sum() for rewards in rollout.rewards])

@@ -1,1 +1,1 @@
-"""How a policy changes while it trains, on held-out prompts: reward, KL, length and signs of collapse."""
+"""Probes of a policy in training on held-out prompts: reward, KL, length and signs of collapse."""

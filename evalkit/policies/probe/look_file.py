@@ -1,4 +1,4 @@
-"""The lines of a probe, by updates: appended whole, cut where a kill left half a line, read on resume."""
+"""The probe's JSON lines by step: appended whole, truncated after a kill, read on resume."""
 
 import json
 import os
@@ -11,13 +11,13 @@ from rewards.files.writing import json_line
 
 
 class LookFile:
-    """JSON lines by step. A line counts when its end is there; what a kill left after it is cut off.
+    """JSON lines by step. Only whole lines count; the half line of a killed run is cut off.
 
     Args:
-        path: The file, which need not be there.
+        path: The file, which need not exist.
 
     Raises:
-        DataError: A whole line is none of a probe's.
+        DataError: A whole line is not a probe's.
     """
 
     def __init__(self, path: Path) -> None:

@@ -38,7 +38,7 @@ SHOWN = 8
 
 @dataclass
 class _Training:
-    """A model in training with the second objects that read it: they share its weights."""
+    """A model in training with the objects that sample and evaluate it over the same weights."""
 
     model: HeadedModel
     reader: LanguageModel
@@ -50,9 +50,9 @@ class _Training:
 class PolicyProbe:
     """A probe on held-out prompts while a policy trains: `rewards.training.trainer.Probe`.
 
-    Each time it draws responses to the same prompts by the same random numbers, so that probes differ by the
-    policy alone, and it leaves the run's own random state as it was. A probe is written to `probe.jsonl` when
-    it is whole; a run that is resumed reads there what it saw before.
+    Each probe samples responses to the same prompts with the same random numbers, so that probes differ by
+    the policy alone, and leaves the run's own random state unchanged. A probe is written to `probe.jsonl`
+    when it is complete; a resumed run reads its earlier probes there.
 
     Raises:
         DataError: A prompt is empty or leaves no room in the context; the message begins with its place.
@@ -64,13 +64,13 @@ class PolicyProbe:
     tokenizer: Any
     """The policy's."""
     reference: Reference
-    """What KL and perplexity are told from."""
+    """The reference policy of KL and perplexity."""
     scorers: Mapping[str, tuple[str, Scorer]]
     """Specification and scorer of `proxy` and `gold`, or of one of them, or none."""
     folder: Path
     """The run's."""
     about: Mapping[str, object]
-    """What `policy.json` of the best weights says, beside the step and value."""
+    """Contents of `policy.json` of the best weights, beside the step and value."""
     _looks: LookFile = field(init=False)
     _samples: LookFile = field(init=False)
     _tokens: list[list[int]] = field(init=False)
@@ -96,7 +96,7 @@ class PolicyProbe:
 
     @property
     def judged_by(self) -> str:
-        """What the best weights are chosen by: gold, or without it proxy; empty where there is neither."""
+        """The reward that chooses the best weights: gold, else proxy; empty where there is neither."""
         return next((name for name in ("gold", "proxy") if name in self.scorers), "")
 
     @property
@@ -107,15 +107,15 @@ class PolicyProbe:
         return 0 < self.config.patience <= since
 
     def resume(self, step: int) -> None:
-        """Take up a run after `step` updates: `stops` then knows the probes up to there."""
+        """Resume a run after `step` updates, with the probes up to there."""
         self._step = max(self._step, step)
 
     def look(self, model: HeadedModel, step: int) -> Mapping[str, float]:
-        """Return the panel after `step` updates, its names prefixed; of a step seen before that of then.
+        """Return the panel after `step` updates, its names prefixed; a repeated step returns its first panel.
 
         Raises:
             ScoringError: A scorer has no finite reward for a response.
-            ModelError: Log-probabilities are no numbers any more.
+            ModelError: Log-probabilities are NaN: the weights have diverged.
         """
         self._step = max(self._step, step)
         seen = next((line for line in self._looks.lines if line["step"] == step), None)
@@ -130,21 +130,21 @@ class PolicyProbe:
         finally:
             model.train(was_training)
         scores = {name: scores_of(scorer, generations, spec) for name, (spec, scorer) in self.scorers.items()}
-        rewards = {name: [score.value for score in told] for name, told in scores.items()}
+        rewards = {name: [score.value for score in values] for name, values in scores.items()}
         own = np.repeat(np.arange(len(self.prompts)), self.config.samples).tolist()
-        found = panel(samples, rewards, own) | _aspect_means(scores)
-        history = [_panel_of(line) for line in self._looks.lines] + [{"step": float(step), **found}]
+        metrics = panel(samples, rewards, own) | _aspect_means(scores)
+        history = [_panel_of(line) for line in self._looks.lines] + [{"step": float(step), **metrics}]
         warnings = signs_of_collapse(history)
         self._tell(warnings)
         # The best weights are there before the line that names their reward: a kill between repeats both.
-        self._keep_if_best(model, step, found)
+        self._keep_if_best(model, step, metrics)
         self._samples.append(self._shown(generations, rewards, step))
-        metrics = {PREFIX + name: value for name, value in found.items()}
-        self._looks.append([{"step": step, **metrics, "warnings": warnings}])
+        prefixed = {PREFIX + name: value for name, value in metrics.items()}
+        self._looks.append([{"step": step, **prefixed, "warnings": warnings}])
         return self._looks.lines[-1]
 
     def _reading(self, model: HeadedModel) -> _Training:
-        """Return a model's second objects; they are made once, as the weights that they share change."""
+        """Return a model's sampling and evaluation objects, made once: they share its weights."""
         if self._training is None or self._training.model is not model:
             # A reader of our own has no mixed precision wrapped about it, as the reference has none.
             reader = LanguageModel(model.classifier)
@@ -155,10 +155,10 @@ class PolicyProbe:
         return self._training
 
     def _check(self, policy: LocalPolicy) -> None:
-        policy.check([asked.prompt for asked in self.prompts], [asked.where for asked in self.prompts])
+        policy.check([record.prompt for record in self.prompts], [record.where for record in self.prompts])
 
     def _sample(self, training: _Training) -> tuple[list[Generation], list[SampledResponse]]:
-        """Return responses, and what policy and reference say of them, a prompt's side by side."""
+        """Return sampled responses with policy and reference log-probabilities, grouped by prompt."""
         settings = SamplingConfig(
             temperature=self.config.temperature,
             max_new_tokens=self.config.max_new_tokens or MOST_TOKENS,
@@ -166,10 +166,10 @@ class PolicyProbe:
             log_probs=True,
         )
         drawn = training.policy.generate(
-            [asked.prompt for asked in self.prompts], self.config.samples, settings
+            [record.prompt for record in self.prompts], self.config.samples, settings
         )
-        written: list[Any] = [one for own in drawn for one in own]
-        tokens = [tuple(map(int, one.extra["tokens"])) for one in written]
+        written: list[Any] = [generation for own in drawn for generation in own]
+        tokens = [tuple(map(int, generation.extra["tokens"])) for generation in written]
         begun = [own for own in self._tokens for _ in range(self.config.samples)]
         rows = [[*prompt, *response] for prompt, response in zip(begun, tokens, strict=True)]
         starts = [len(prompt) for prompt in begun]
@@ -183,12 +183,14 @@ class PolicyProbe:
                 mine.log_probs.double().numpy(),
                 other.double().numpy(),
                 mine.entropies.double().numpy(),
-                one.extra["finish_reason"] != "length",
+                generation.extra["finish_reason"] != "length",
             )
-            for response, mine, other, one in zip(tokens, own, others, written, strict=True)
+            for response, mine, other, generation in zip(tokens, own, others, written, strict=True)
         ]
-        asked = [one for one in self.prompts for _ in range(self.config.samples)]
-        answers = [one.generation(answer.response) for one, answer in zip(asked, written, strict=True)]
+        records = [record for record in self.prompts for _ in range(self.config.samples)]
+        answers = [
+            record.generation(response.response) for record, response in zip(records, written, strict=True)
+        ]
         return answers, samples
 
     def _values(self) -> list[tuple[int, float]]:
@@ -196,19 +198,19 @@ class PolicyProbe:
         name = PREFIX + self.judged_by
         return [(line["step"], line[name]) for line in self._looks.lines if name in line]
 
-    def _keep_if_best(self, model: HeadedModel, step: int, found: Mapping[str, float]) -> None:
+    def _keep_if_best(self, model: HeadedModel, step: int, metrics: Mapping[str, float]) -> None:
         name = self.judged_by
-        if not name or any(value >= found[name] for _, value in self._values()):
+        if not name or any(value >= metrics[name] for _, value in self._values()):
             return
-        told = {"step": step, "value": found[name], "value_of": name, "scorer": self.scorers[name][0]}
-        about = {**self.about, **told}
+        facts = {"step": step, "value": metrics[name], "value_of": name, "scorer": self.scorers[name][0]}
+        about = {**self.about, **facts}
         replace_policy(model.classifier, self.tokenizer, self.folder / BEST, about)
 
     def _tell(self, warnings: Sequence[str]) -> None:
-        """Print the signs of collapse that no probe before had."""
-        told = {_sign(text) for line in self._looks.lines for text in line["warnings"]}
+        """Print the signs of collapse that no earlier probe had."""
+        known = {_sign(text) for line in self._looks.lines for text in line["warnings"]}
         for text in warnings:
-            if _sign(text) not in told:
+            if _sign(text) not in known:
                 warn(f"Warning: {text}")
 
     def _shown(
@@ -217,8 +219,8 @@ class PolicyProbe:
         rows = []
         for place in range(0, len(generations), self.config.samples)[:SHOWN]:
             row = to_row(generations[place])
-            told = {name: values[place] for name, values in rewards.items()}
-            rows.append({"step": step, "prompt": row["prompt"], "response": row["response"], **told})
+            own = {name: values[place] for name, values in rewards.items()}
+            rows.append({"step": step, "prompt": row["prompt"], "response": row["response"], **own})
         return rows
 
 
@@ -237,9 +239,9 @@ def make_probe(
         config: The settings.
         prompts: Held-out prompts where `config.data` names none, of which the first are taken.
         tokenizer: The policy's.
-        reference: What KL is told from.
+        reference: The reference policy of the KL.
         folder: The run's.
-        about: What `policy.json` of the best weights says.
+        about: Contents of `policy.json` of the best weights.
         loaded: Specification and scorer of `proxy` or `gold` where the configuration names none.
 
     Raises:
@@ -258,19 +260,19 @@ def make_probe(
 def _aspect_means(scores: Mapping[str, Sequence[Score]]) -> dict[str, float]:
     """Return the mean of each aspect that all scores of a scorer have, by `NAME/ASPECT`."""
     return {
-        f"{name}/{aspect}": float(np.mean([score.aspects[aspect] for score in told]))
-        for name, told in scores.items()
-        for aspect in told[0].aspects
-        if all(aspect in score.aspects for score in told)
+        f"{name}/{aspect}": float(np.mean([score.aspects[aspect] for score in own]))
+        for name, own in scores.items()
+        for aspect in own[0].aspects
+        if all(aspect in score.aspects for score in own)
     }
 
 
 def _panel_of(line: Mapping[str, Any]) -> dict[str, float]:
     """Return a probe's panel, unprefixed, with its step."""
-    found = {name.removeprefix(PREFIX): line[name] for name in line if name.startswith(PREFIX)}
-    return {"step": float(line["step"]), **found}
+    metrics = {name.removeprefix(PREFIX): line[name] for name in line if name.startswith(PREFIX)}
+    return {"step": float(line["step"]), **metrics}
 
 
 def _sign(text: str) -> str:
-    """Return which sign of collapse a text tells, without its numbers."""
+    """Return the sign of collapse in a text, without its numbers."""
     return text.partition(":")[0]

@@ -1,4 +1,4 @@
-"""Prompts that a policy is trained or probed on, with the columns beside them, and their rewards."""
+"""Prompts to train or probe a policy on, with their data columns, and rewards of responses to them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,29 +15,29 @@ from rewards.scorer import Scorer
 
 @dataclass(frozen=True, slots=True)
 class PromptRecord:
-    """A prompt, where it came from, and the columns that scorers may want, such as a reference answer."""
+    """A prompt, its place in the data, and its columns for scorers, such as a reference answer."""
 
     prompt: Prompt
     where: str
     extra: Mapping[str, object]
 
     def generation(self, response: str) -> Generation:
-        """Return a response to it, as a scorer is given it; its id is the prompt's place."""
+        """Return a response to it as a `Generation` for scorers; its id is the prompt's place."""
         return Generation(self.prompt, response, id=self.where, extra=self.extra)
 
 
 @dataclass(frozen=True)
 class WithEmpty:
-    """A scorer with a reward of its own for empty responses, which scorers of steps have none for."""
+    """A scorer with a fixed reward for empty responses, which process scorers cannot score."""
 
     scorer: Scorer
     empty: float
 
     def score(self, generations: Sequence[Generation]) -> list[Score]:
         """Return one score for each generation, in the order asked."""
-        told = [one for one in generations if one.response]
-        scores = iter(self.scorer.score(told) if told else ())
-        return [next(scores) if one.response else Score(self.empty) for one in generations]
+        written = [generation for generation in generations if generation.response]
+        scores = iter(self.scorer.score(written) if written else ())
+        return [next(scores) if generation.response else Score(self.empty) for generation in generations]
 
 
 NOT_ASKED = ("prompt", "response", "responses", "steps", "completions", "id")
@@ -45,7 +45,7 @@ NOT_ASKED = ("prompt", "response", "responses", "steps", "completions", "id")
 
 
 def read_prompts(source: str, rename: Mapping[str, str], limit: int = 0) -> list[PromptRecord]:
-    """Read prompts with the columns beside them.
+    """Read prompts with their other columns.
 
     Args:
         source: File, folder or Hub name with a prompt column.
@@ -55,52 +55,52 @@ def read_prompts(source: str, rename: Mapping[str, str], limit: int = 0) -> list
     Raises:
         DataError: A row has no prompt, or there are no rows.
     """
-    asked = []
+    records = []
     for row in islice(read_rows(source, rename=rename), limit or None):
         extra = {name: value for name, value in row.values.items() if name not in NOT_ASKED}
-        asked.append(PromptRecord(row.prompt(), row.where, extra))
-    if not asked:
+        records.append(PromptRecord(row.prompt(), row.where, extra))
+    if not records:
         raise DataError(f"{source}: has no prompts")
-    return asked
+    return records
 
 
 def as_records(prompts: Sequence[Prompt | PromptRecord]) -> list[PromptRecord]:
     """Return prompts as records; those without a place are named by their number."""
     return [
-        one if isinstance(one, PromptRecord) else PromptRecord(one, f"prompt {number}", {})
-        for number, one in enumerate(prompts, 1)
+        prompt if isinstance(prompt, PromptRecord) else PromptRecord(prompt, f"prompt {number}", {})
+        for number, prompt in enumerate(prompts, 1)
     ]
 
 
 def hold_out_prompts(
     records: Sequence[PromptRecord], most: int, seed: int
 ) -> tuple[list[PromptRecord], list[PromptRecord]]:
-    """Return the prompts to train on, and a tenth of the different ones, held out of them.
+    """Split off a tenth of the distinct prompts as held out; return training and held-out prompts.
 
     Args:
         records: All prompts.
         most: Most prompts to hold out.
-        seed: Draws the held-out ones.
+        seed: Seed of the split.
     """
-    texts = list(dict.fromkeys(one.prompt for one in records))
+    texts = list(dict.fromkeys(record.prompt for record in records))
     order = np.random.default_rng([seed, len(texts)]).permutation(len(texts))
     chosen = {texts[place] for place in order[: min(most, len(texts) // 10)]}
-    first = {one.prompt: one for one in reversed(records)}
-    return [one for one in records if one.prompt not in chosen], [
-        first[one] for one in texts if one in chosen
+    first = {record.prompt: record for record in reversed(records)}
+    return [record for record in records if record.prompt not in chosen], [
+        first[record] for record in texts if record in chosen
     ]
 
 
 def scores_of(scorer: Scorer, generations: Sequence[Generation], name: str) -> list[Score]:
-    """Score generations, and refuse a scorer that breaks its promise.
+    """Score generations, and refuse a scorer that breaks the protocol.
 
     Args:
-        scorer: The scorer; ours never return NaN, but any object may be one.
-        generations: What is scored.
-        name: What errors call the scorer.
+        scorer: The scorer; ours never return NaN, but any object can be a scorer.
+        generations: The generations.
+        name: The scorer's name in error messages.
 
     Raises:
-        ScoringError: It returns another number of scores, something that is no score, or a value that is not
+        ScoringError: It returns another number of scores, an object that is no score, or a value that is not
             finite; the message names the generation.
     """
     scores = scorer.score(generations)
@@ -108,9 +108,9 @@ def scores_of(scorer: Scorer, generations: Sequence[Generation], name: str) -> l
         raise ScoringError(f"{name}: returned {len(scores)} scores for {len(generations)} responses")
     for generation, score in zip(generations, scores, strict=True):
         if not isinstance(score, Score) or not math.isfinite(score.value):
-            told = score.value if isinstance(score, Score) else score
+            value = score.value if isinstance(score, Score) else score
             raise ScoringError(
-                f"{generation.id}: {name} gives {told!r} to the response {generation.response[:40]!r}; "
+                f"{generation.id}: {name} gives {value!r} to the response {generation.response[:40]!r}; "
                 "a reward is a finite number"
             )
     return scores

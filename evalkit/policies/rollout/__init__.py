@@ -1,1 +1,1 @@
-"""Rollouts of a policy in training, for PPO and its like: responses, their rewards by token, their order."""
+"""Rollouts of a policy in training: sampled responses, their token rewards and their order."""

@@ -1,4 +1,4 @@
-"""Rewards on a scale that holds still: their running mean and deviation, and a clip."""
+"""Reward normalisation by the running mean and standard deviation, and clipping."""
 
 import math
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class RunningMoments:
     """Sum of (reward - mean)^2."""
 
     def with_rewards(self, rewards: Floats) -> "RunningMoments":
-        """Return the moments with further rewards, [n]."""
+        """Return the moments updated with further rewards, [n]."""
         number = len(rewards)
         if not number:
             return self
@@ -48,15 +48,15 @@ def scaled_rewards(
     """Return token rewards on the scale that PPO optimises.
 
     PPO-max (Zheng et al. 2023, 2307.04964, section 5.3.1): clip((r - mean) / sd, -d, d) with historical mean
-    and sd. A reward that is paid in parts is divided by the sd alone, as no part is the one from which the
-    mean would be taken, and each part is clipped.
+    and sd. A reward paid in parts is divided by the sd alone, as the mean belongs to no single part,
+    and each part is clipped.
 
     Args:
         rewards: Each response's rewards, one a token.
-        moments: Of the responses' summed rewards so far, these included.
+        moments: Running moments of the responses' summed rewards, these included.
         normalise: Whether to normalise.
         clip: d; 0 clips nothing.
-        whole: Whether a response's reward is paid at one token.
+        whole: Whether a response's reward is assigned to one token.
     """
     results = []
     for given, at_once in zip(rewards, whole, strict=True):

@@ -1,4 +1,4 @@
-"""A rollout: responses of a policy in training, scored, and compared with the reference token by token."""
+"""Rollouts: sampled responses with rewards and log-probabilities under policy and reference."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ from rewards.scorer import Scorer
 
 @dataclass(frozen=True)
 class RolloutSettings:
-    """How a rollout is sampled, and what stands in place of a score.
+    """How a rollout is sampled, and the rewards that replace a score.
 
     Attributes:
         samples: Responses to each prompt.
         temperature: Of policy and reference, in sampling and in log-probabilities alike.
         max_new_tokens: Most tokens in a response.
         dtype: Mixed precision of the policy's log-probabilities.
-        unfinished_reward: Reward of a response that was cut before it ended; None takes its score.
+        unfinished_reward: Reward of a truncated response; None takes its score.
         empty_reward: Reward of an empty response; None takes its score.
     """
 
@@ -51,15 +51,15 @@ class Rollout:
         records: Prompt of each response.
         written: Each response in the policy's tokens.
         rows: Tokens of prompt and response.
-        starts: Place of each row's first response token.
-        log_probs: By the policy that sampled them, [T] each, in nats at the run's temperature.
-        reference_log_probs: By the reference, likewise.
-        rewards: What each token earns before it is scaled and the KL penalty is taken off, [T] each.
-        whole: Whether all that a response earns is paid at its last token.
-        values: What was scored, or stands in place of a score.
+        starts: Index of each row's first response token.
+        log_probs: Under the policy that sampled them, [T] each, in nats at the run's temperature.
+        reference_log_probs: Under the reference, likewise.
+        rewards: Token rewards before scaling and the KL penalty, [T] each.
+        whole: Whether a response's whole reward is at its last token.
+        values: Each response's score, or the reward that replaces it.
         finished: Whether the response ended by itself.
-        unscored: Responses with a reward in place of a score, being empty or cut.
-        prompts: Number of each response's prompt within the round.
+        unscored: Empty or truncated responses, whose score was replaced.
+        prompts: Index of each response's prompt within the round.
     """
 
     records: list[PromptRecord]
@@ -76,7 +76,7 @@ class Rollout:
     unscored: int
 
     def sampled(self) -> list[SampledResponse]:
-        """Return the responses as the panel reads them; -log p of a token estimates its entropy."""
+        """Return the responses for the panel; -log p of a token estimates its entropy."""
         return [
             SampledResponse(
                 tuple(row[start:]),
@@ -96,12 +96,12 @@ class RolloutSampler:
     """Samples rollouts from a policy in training.
 
     Attributes:
-        policy: Samples by the weights that are trained.
-        model: The same weights, as they are trained.
+        policy: Samples with the weights in training.
+        model: The same weights in training.
         packs: Whether rows can be packed for it.
-        reference: What KL is told from.
-        scorer: Gives the rewards.
-        credit: Where rewards are paid; errors call the scorer by its name.
+        reference: The reference policy of the KL.
+        scorer: Scorer of the rewards.
+        credit: Assigns scores to tokens; it has the scorer's name for error messages.
         settings: How responses are sampled.
     """
 
@@ -118,7 +118,7 @@ class RolloutSampler:
 
         Args:
             prompts: The prompts.
-            seed: Of the samples.
+            seed: Seed of the samples.
 
         Raises:
             ScoringError: The scorer fails on a response; the message names its prompt.
@@ -127,20 +127,20 @@ class RolloutSampler:
         sampling = SamplingConfig(
             settings.temperature, max_new_tokens=settings.max_new_tokens, seed=seed, log_probs=True
         )
-        drawn = self.policy.generate([one.prompt for one in prompts], settings.samples, sampling)
+        drawn = self.policy.generate([record.prompt for record in prompts], settings.samples, sampling)
         owners = [place for place in range(len(prompts)) for _ in range(settings.samples)]
         records = [prompts[owner] for owner in owners]
         generations = [generation for group in drawn for generation in group]
-        encoded = [self.policy.encode(one.prompt, one.where) for one in prompts]
+        encoded = [self.policy.encode(record.prompt, record.where) for record in prompts]
         written = [
-            Written(encoded[owner], one.extra["tokens"], one.response)  # type: ignore[arg-type]  # the sampler's
-            for owner, one in zip(owners, generations, strict=True)
+            Written(encoded[owner], generation.extra["tokens"], generation.response)  # type: ignore[arg-type]  # the sampler's
+            for owner, generation in zip(owners, generations, strict=True)
         ]
-        rows: list[Tokens] = [[*one.prompt, *one.tokens] for one in written]
-        starts = [len(one.prompt) for one in written]
-        finished = [one.extra["finish_reason"] != "length" for one in generations]
-        instead = [self._instead(one, ended) for one, ended in zip(written, finished, strict=True)]
-        sampled_log_probs = [one.extra["log_probs"] for one in generations]
+        rows: list[Tokens] = [[*response.prompt, *response.tokens] for response in written]
+        starts = [len(response.prompt) for response in written]
+        finished = [generation.extra["finish_reason"] != "length" for generation in generations]
+        instead = [self._instead(text, ended) for text, ended in zip(written, finished, strict=True)]
+        sampled_log_probs = [generation.extra["log_probs"] for generation in generations]
         (rewards, whole, values), (log_probs, reference_log_probs) = side_by_side(
             self.model.device,
             lambda: self._rewards(records, written, instead),
@@ -179,7 +179,7 @@ class RolloutSampler:
     def _rewards(
         self, records: Sequence[PromptRecord], written: Sequence[Written], instead: Sequence[float | None]
     ) -> tuple[list[Floats], list[bool], list[float]]:
-        """Return what each token earns, whether that is at the last alone, and each response's value."""
+        """Return the token rewards, whether they are at the last token alone, and each response's value."""
         scored = [number for number, value in enumerate(instead) if value is None]
         generations = [
             self.credit.asked(records[number].generation(written[number].text)) for number in scored
@@ -202,7 +202,7 @@ class RolloutSampler:
         return self.credit.credit != "response" and bool(score.spans or score.steps)
 
     def _instead(self, written: Written, finished: bool) -> float | None:
-        """Return the reward that stands in place of a score, if there is one."""
+        """Return the reward that replaces a response's score, if any."""
         if not finished and self.settings.unfinished_reward is not None:
             return self.settings.unfinished_reward
         return self.settings.empty_reward if not written.text else None

@@ -1,4 +1,4 @@
-"""Metrics of a run in rounds: metrics.jsonl, TensorBoard, and how far the run is."""
+"""Metrics of a run in rounds: metrics.jsonl, TensorBoard and the progress bar."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from rewards.training.trainer import METRICS
 
 
 class RoundLog:
-    """Takes each round's metrics; a resumed run takes back what it will measure again.
+    """Logs each round's metrics; a resumed run drops the lines of rounds that it repeats.
 
     Args:
         folder: The run's.
@@ -28,10 +28,10 @@ class RoundLog:
 
     @contextmanager
     def open(self, done: int, rounds: int) -> Iterator[None]:
-        """Cut the file after the round that the run goes on from, and take further rounds in the block.
+        """Cut the file after the round resumed from, and log further rounds within the block.
 
         Args:
-            done: That round.
+            done: The last finished round.
             rounds: Rounds in all.
         """
         kept = [line for line in self.lines() if line["round"] <= done]
@@ -61,7 +61,7 @@ class RoundLog:
             self._progress.advance(note=note)
 
     def lines(self) -> list[dict[str, Any]]:
-        """Return the rounds so far; a line that a kill cut off is none."""
+        """Return the rounds so far; the half line of a killed run is skipped."""
         if not self.path.exists():
             return []
         text = self.path.read_text(encoding="utf-8").splitlines()

@@ -1,4 +1,4 @@
-"""Two computations at once on the cores of a processor, a core for each rather than all for both in turn."""
+"""Runs two computations in parallel on the CPU, a thread for each instead of all for both in turn."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,15 +13,15 @@ _OTHER = ThreadPoolExecutor(1, thread_name_prefix="side-by-side")
 
 
 def side_by_side(device: torch.device, first: Callable[[], A], second: Callable[[], B]) -> tuple[A, B]:
-    """Return what two computations return that touch nothing in common.
+    """Return the results of two independent computations.
 
     Small matrices cut into parts for several cores leave these waiting for each other; a core for each
-    computation does not. On an accelerator, and with one thread, they are made in turn. The numbers of
-    threads are the same whatever the machine is doing, and so are the results.
+    computation does not. On an accelerator, and with one thread, they run in turn. The numbers of
+    threads do not depend on the machine's load, and so neither do the results.
 
     Args:
-        device: Where both are computed.
-        first: The one that is computed in the caller's thread.
+        device: Device of both.
+        first: The computation in the caller's thread.
         second: The other. A context that torch keeps by thread, such as autocast, it enters itself.
     """
     threads = torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""Scores to rewards of tokens: a score at the last token, its spans and steps where they end."""
+"""Credit assignment: a score at the last token, span and step scores at the tokens where they end."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Written:
-    """A response as the policy wrote it.
+    """A response as the policy sampled it.
 
     Attributes:
         prompt: Tokens of the prompt.
-        tokens: Sampled tokens, the ending one included.
-        text: What the scorer reads.
+        tokens: Sampled tokens, EOS included.
+        text: The text for the scorer.
     """
 
     prompt: Sequence[int]
@@ -36,20 +36,20 @@ class Written:
 
 
 class TokenCredit:
-    """Says which token earns what of a score, whatever tokenizer the scorer has.
+    """Assigns a score to tokens, whatever tokenizer the scorer has.
 
-    Spans are paid at the token that completes them, each by its aspect's weight, and what the score's value
-    holds beyond them at the last token, so that a response's rewards sum to its value. Steps are paid their
+    Spans are paid at the token that completes them, each by its aspect's weight, and the rest of the score's
+    value at the last token, so that a response's rewards sum to its value. Steps are paid their
     scores, as process rewards are used (Wang et al. 2023, 2312.08935); an aggregate of them is no sum, and is
     not paid. Of a score without parts the value is paid at the last token.
 
     Args:
-        scorer: Where the scores come from; its own separator and weights of aspects are asked for.
+        scorer: The scorer, with its own separator and aspect weights.
         credit: `response` pays values alone; `parts` refuses a score without parts, unless it is 0; `auto`
             takes what comes.
         separator: What ends a step, where the scorer has no separator of its own.
-        texts: The policy's way from tokens to texts.
-        name: What errors call the scorer.
+        texts: The policy's text codec.
+        name: The scorer's name in error messages.
     """
 
     def __init__(self, scorer: Scorer, credit: Credit, separator: str, texts: TextCodec, name: str) -> None:
@@ -60,7 +60,7 @@ class TokenCredit:
         self.name = name
 
     def asked(self, generation: Generation) -> Generation:
-        """Return a generation as the scorer is to see it: cut into steps where parts are wanted."""
+        """Return a generation for the scorer: split into steps where parts are wanted."""
         if self.credit != "parts":
             return generation
         steps = split_steps(generation.response, self.separator)
@@ -69,24 +69,24 @@ class TokenCredit:
     def rewards(
         self, written: Sequence[Written], scores: Sequence[Score], names: Sequence[str]
     ) -> list[Floats]:
-        """Return each response's rewards, one a token, [T].
+        """Return each response's token rewards, [T].
 
         Raises:
             ScoringError: Parts are wanted and there are none, or steps are not those of the response.
         """
         parts = [
-            self._parts(score, one.text, name)
-            for score, one, name in zip(scores, written, names, strict=True)
+            self._parts(score, response.text, name)
+            for score, response, name in zip(scores, written, names, strict=True)
         ]
         pieced = [number for number, spans in enumerate(parts) if spans]
         offsets = dict(
             zip(pieced, token_offsets(self.texts, [written[number] for number in pieced]), strict=True)
         )
         results = []
-        for number, (one, score, spans) in enumerate(zip(written, scores, parts, strict=True)):
-            rewards = np.zeros(len(one.tokens))
+        for number, (response, score, spans) in enumerate(zip(written, scores, parts, strict=True)):
+            rewards = np.zeros(len(response.tokens))
             if spans:
-                rewards += token_rewards(offsets[number], spans, len(one.tokens))
+                rewards += token_rewards(offsets[number], spans, len(response.tokens))
             if score.spans or not score.steps or self.credit == "response":
                 rewards[-1] += score.value - rewards.sum()
             results.append(rewards)
@@ -121,7 +121,7 @@ class TokenCredit:
 
 
 def token_offsets(texts: TextCodec, written: Sequence[Written]) -> list[Integers]:
-    """Return where each sampled token begins and ends in its response, in characters, [T, 2] for each.
+    """Return the character offsets of each sampled token in its response, [T, 2] for each.
 
     Sampled tokens need not be those that the tokenizer would cut the text into. So each is decoded after
     the tokens before it, as the response was; where the pieces do not join to the response (a character in
@@ -130,29 +130,29 @@ def token_offsets(texts: TextCodec, written: Sequence[Written]) -> list[Integers
     if not written:
         return []
     before: list[list[int]] = []
-    for one in written:
-        row, start = [*one.prompt, *one.tokens], len(one.prompt)
+    for response in written:
+        row, start = [*response.prompt, *response.tokens], len(response.prompt)
         # No more than is decoded with a token: whole rows once a token would outgrow the model.
         before += [row[max(0, place - ANCHOR) : place] for place in range(start, len(row))]
-    pieces = iter(texts.responses(before, [[token] for one in written for token in one.tokens]))
+    pieces = iter(texts.responses(before, [[token] for response in written for token in response.tokens]))
     results = []
-    for one in written:
-        own = [next(pieces) for _ in one.tokens]
+    for response in written:
+        own = [next(pieces) for _ in response.tokens]
         ends = np.array(list(accumulate(map(len, own))), dtype=np.int64)
-        if "".join(own) != one.text:
-            ends = _ends_in_full(texts, one)
+        if "".join(own) != response.text:
+            ends = _ends_in_full(texts, response)
         # What a stop text cut off, and half a character, have no place in the text.
-        ends = np.minimum(np.maximum.accumulate(ends), len(one.text))
+        ends = np.minimum(np.maximum.accumulate(ends), len(response.text))
         starts = np.concatenate([[0], ends[:-1]])
         results.append(np.stack([starts, ends], axis=1))
     return results
 
 
-def _ends_in_full(texts: TextCodec, one: Written) -> Integers:
-    beginnings = [one.tokens[: place + 1] for place in range(len(one.tokens))]
-    decoded = texts.responses([one.prompt] * len(beginnings), beginnings)
+def _ends_in_full(texts: TextCodec, response: Written) -> Integers:
+    beginnings = [response.tokens[: place + 1] for place in range(len(response.tokens))]
+    decoded = texts.responses([response.prompt] * len(beginnings), beginnings)
     # A beginning that ends inside a character shows a replacement for it, which the text does not hold.
-    return np.array([_agreeing(text, one.text) for text in decoded], dtype=np.int64)
+    return np.array([_agreeing(text, response.text) for text in decoded], dtype=np.int64)
 
 
 def _agreeing(beginning: str, text: str) -> int:
