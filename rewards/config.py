@@ -1,4 +1,4 @@
-"""Knobs of scoring and reward-model training; frozen dataclasses that know nothing of the command line."""
+"""Settings of scoring and reward-model training: frozen dataclasses, independent of the command line."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ RANGES: Mapping[str, Callable[[float], bool]] = {
     "in [0, 0.5)": lambda value: 0 <= value < 0.5,
     "from 0 to 4294967295": lambda value: 0 <= value < 2**32,
 }
-"""What a number may be, in words and as a test; NaN and infinity pass none."""
+"""Ranges of numbers, in words and as a test; NaN and infinity pass none."""
 
 
 def check_ranges(config: object, ranges: Mapping[str, str], group: str = "") -> None:
@@ -26,10 +26,10 @@ def check_ranges(config: object, ranges: Mapping[str, str], group: str = "") -> 
     Args:
         config: The configuration.
         ranges: For each field, one of the keys of `RANGES`.
-        group: What stands before a field's name in the error, such as `lora.`.
+        group: Prefix of a field's name in the error, such as `lora.`.
 
     Raises:
-        ConfigError: A number is outside; it names the field, its range and its value.
+        ConfigError: A number is out of range; the message names the field, its range and its value.
     """
     for name, allowed in ranges.items():
         value = getattr(config, name)
@@ -39,18 +39,18 @@ def check_ranges(config: object, ranges: Mapping[str, str], group: str = "") -> 
 
 @dataclass(frozen=True)
 class ScoringConfig:
-    """How a reward model scores; none of these changes a score by more than 1e-5 in float32."""
+    """Settings of scoring; in float32 none changes a score by more than 1e-5."""
 
     batch_tokens: int = 8192
-    """Most tokens computed at once. A row longer than this is computed alone."""
+    """Maximum tokens per batch. A longer row is a batch of its own."""
     share_prefixes: bool = True
-    """Compute a prefix that rows have in common once, where the body allows it."""
+    """Compute a shared prefix once, where the body allows it."""
     device: str = "auto"
-    """cpu, cuda, mps, or auto for the first that is there."""
+    """cpu, cuda, mps, or auto for the first one available."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Number format of the body; the head is always float32."""
+    """Data type of the body; the head is always float32."""
     over_long: Literal["error", "truncate_left"] = "error"
-    """A row longer than the model's context: refuse it, or cut the prompt's left and count it."""
+    """A row longer than the model's context: refuse it, or truncate the prompt on the left and count it."""
 
     def __post_init__(self) -> None:
         check_ranges(self, {"batch_tokens": "1 or more"})
@@ -77,7 +77,7 @@ class BodyConfig:
     intermediate_size: int = 0
     """Width of a new model's feed-forward layers; 0 takes 8/3 of the hidden size, rounded to 8."""
     context: int = 2048
-    """Positions of a new model."""
+    """Context length of a new model, in tokens."""
 
     def __post_init__(self) -> None:
         sizes = dict.fromkeys(("hidden_size", "layers", "heads", "context"), "1 or more")
@@ -105,21 +105,21 @@ class LoraConfig:
 
 @dataclass(frozen=True)
 class ProcessConfig:
-    """What a process reward model learns of steps, and how their scores become one."""
+    """How a process reward model is trained on steps, and how step scores are aggregated."""
 
     separator: str = "\n"
-    """Text that ends each step; it must be the same one token wherever it stands, where steps are scored."""
+    """Text that ends each step; it must always be the same single token. Step scores are read there."""
     add_token: bool = False
     """Make the separator a token of its own in the vocabulary, if it is not one."""
     wrong_weight: float = 1.0
-    """Weight of a wrong step in the loss, against 1 for a right one; 0 gives both classes the same weight."""
+    """Weight of a wrong step in the loss, against 1 for a right one; 0 balances the two classes."""
     until_error: bool = False
-    """Learn no step behind the first that is labelled below 0.5, where PRM800K's labels stop; for labels of
-    every step, such as those of rollouts."""
+    """Ignore labels after the first step labelled below 0.5, where PRM800K's labels stop; for data that label
+    every step, such as rollout-based labels."""
     aggregation: Aggregation = "product"
     """How the steps' probabilities become a solution's score: product, min, mean, last or sum_logits."""
     calibrate: bool = True
-    """Choose the threshold of a wrong step on the held-out solutions; off, it is 0.5."""
+    """Choose the threshold of a wrong step on the held-out solutions; if off, it is 0.5."""
 
     def __post_init__(self) -> None:
         check_ranges(self, {"wrong_weight": "0 or more"}, "process.")
@@ -128,23 +128,23 @@ class ProcessConfig:
 
 
 Density: TypeAlias = Literal["sub-sentence", "sentence", "whole"]
-"""How finely a response is cut where an aspect is scored."""
+"""Granularity of the pieces in which an aspect is scored."""
 
 
 @dataclass(frozen=True)
 class AspectsConfig:
-    """Which aspects a reward model has, where they are scored, and what is learnt of them."""
+    """The aspects of a reward model, where they are scored, and the training objective."""
 
     names: list[str] = field(default_factory=list)
-    """The aspects, in the order of the model's heads; empty takes all that the data name, sorted."""
+    """The aspects, in the order of the model's heads; empty takes all aspects of the data, sorted."""
     level: Literal["sequence", "span"] = "sequence"
-    """One score an aspect for the whole response, or one for each piece of it."""
+    """Per aspect, one score for the whole response or one for each piece of it."""
     density: dict[str, Density] = field(default_factory=dict)
     """For span models, how finely each aspect is scored: sub-sentence, sentence (the default) or whole."""
     objective: Literal["regression", "error"] = "regression"
-    """Learn the labels' numbers (their sum in a piece), or whether it has a fault (a label of 0 or less)."""
+    """Regress on the labels (their sum in a piece), or classify whether there is a fault (a label <= 0)."""
     weights: dict[str, float] = field(default_factory=dict)
-    """Weight of each aspect in the score, 1 where none is given; `?weights=` changes it without training."""
+    """Weight of each aspect in the score, 1 by default; `?weights=` changes it without retraining."""
 
     def __post_init__(self) -> None:
         for given in ("density", "weights"):
@@ -161,7 +161,7 @@ class AspectsConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How a reward model is fitted."""
+    """Settings of reward-model training: optimizer, batches, held-out split, checkpoints."""
 
     learning_rate: float = 0.0
     """Peak learning rate of AdamW; 0 takes 1e-5 for a pretrained body and 1e-3 for a new one."""
@@ -170,44 +170,44 @@ class TrainingConfig:
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     """Decay of the learning rate after warm-up; constant keeps it."""
     warmup_ratio: float = 0.03
-    """Share of the steps over which the learning rate rises, in [0, 1]."""
+    """Share of the updates used for learning-rate warm-up, in [0, 1]."""
     epochs: float = 1.0
     """Passes over the training prompts."""
     max_steps: int = 0
-    """Stop after this many updates; 0 lets `epochs` decide."""
+    """Maximum number of updates; 0 lets `epochs` decide."""
     batch_prompts: int = 32
-    """Prompts (with all their responses) in one update."""
+    """Prompts per update, each with all its responses."""
     micro_batch_prompts: int = 0
-    """Prompts computed at once; 0 is all of `batch_prompts`. Gradients are summed: only memory changes."""
+    """Prompts per forward pass, with gradient accumulation; 0 takes `batch_prompts`. Only memory changes."""
     margin: bool = False
     """Use each pair's margin in the loss: -log sigmoid(r_chosen - r_rejected - margin)."""
     label_smoothing: float = 0.0
-    """Probability that a label is the wrong way round, in [0, 0.5)."""
+    """Assumed probability that a label is flipped, in [0, 0.5)."""
     centering: float = 0.0
     """Weight of (r_chosen + r_rejected)^2, which keeps rewards near 0; 0.01 is usual (arXiv 2312.09244)."""
     max_length: int = 0
-    """Most tokens in a row, prompt and response; 0 takes the model's context."""
+    """Maximum tokens of prompt and response together; 0 takes the model's context length."""
     over_long: Literal["truncate_left", "drop", "error"] = "truncate_left"
-    """A longer row: cut the prompt's left (or drop it, where the response alone is too long), drop it, or
-    stop. Each is counted."""
+    """A longer row: truncate the prompt on the left (or drop it, if the response alone is too long), drop it,
+    or stop with an error. Each is counted."""
     evaluation_share: float = 0.1
-    """Share of the prompts held out for evaluation; never a prompt on both sides."""
+    """Share of the prompts held out for evaluation; the split is by prompt."""
     evaluation_steps: int = 0
     """Updates between evaluations; 0 evaluates ten times in the run."""
     early_stopping: int = 0
-    """Stop after this many evaluations without a lower held-out loss; 0 never. The best weights are kept."""
+    """Evaluations without a lower held-out loss before stopping; 0 never stops. Keeps the best weights."""
     checkpoint_steps: int = 0
-    """Updates between checkpoints to resume from; 0 saves ten times in the run."""
+    """Updates between checkpoints; 0 saves ten times in the run."""
     gradient_checkpointing: bool = False
-    """Compute activations twice to save memory."""
+    """Recompute activations in the backward pass to save memory."""
     max_gradient_norm: float = 1.0
-    """Gradients are scaled down to this norm; 0 leaves them."""
+    """Gradient clipping: maximum norm; 0 does not clip."""
     dropout: bool = False
-    """Keep the body's dropout. Off, as a reward should not depend on chance."""
+    """Keep the body's dropout. Off by default, since a reward should be deterministic."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Mixed precision of the body; the head and the loss are float32."""
     seed: int = 0
-    """Seed of the head, of the split and of the order, below 2^32."""
+    """Seed of the head, the split and the data order, below 2^32."""
     tensorboard: bool = True
     """Write TensorBoard curves beside metrics.jsonl."""
     lora: LoraConfig = field(default_factory=LoraConfig)
@@ -219,30 +219,30 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class ProcessTrainingConfig:
-    """How a process reward model is fitted."""
+    """Settings of process reward-model training."""
 
     process: ProcessConfig = field(default_factory=ProcessConfig)
-    """What is learnt of steps, and how their scores become one."""
+    """Separator, class weights, aggregation and threshold."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """The optimiser, the batches, what is held out."""
 
 
 @dataclass(frozen=True)
 class CorrectnessTrainingConfig:
-    """How an outcome reward model is fitted to graded solutions."""
+    """Settings of outcome reward-model training on graded solutions."""
 
     tokens: Literal["all", "last"] = "all"
-    """Tokens that learn the label: all of the response, as in Let's Verify, or the last alone."""
+    """Tokens with a loss: all of the response, as in Let's Verify, or the last alone."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """The optimiser, the batches, what is held out."""
 
 
 @dataclass(frozen=True)
 class AspectsTrainingConfig:
-    """How a reward model of several aspects is fitted."""
+    """Settings of training a reward model of several aspects."""
 
     aspects: AspectsConfig = field(default_factory=AspectsConfig)
-    """Which aspects, at what density, and what is learnt of them."""
+    """The aspects, their density and the objective."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """The optimiser, the batches, what is held out."""
 

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 NONE = "-"
-"""What stands where there is no number."""
+"""Placeholder for a missing number."""
 
 Columns: TypeAlias = Mapping[str, Sequence[object]]
-"""A table by column: name -> values, as many in each."""
+"""A table by column: name -> values, all of one length."""
 
 
 class Displayed(ABC):
@@ -41,10 +41,10 @@ class Tabular(Displayed):
 
     @abstractmethod
     def columns(self) -> Columns:
-        """Return the table, a column at a time."""
+        """Return the table by column."""
 
     def to_frame(self) -> "pd.DataFrame":
-        """Return the table as a data frame, a row for each of its rows."""
+        """Return the table as a pandas data frame."""
         import pandas as pd
 
         return pd.DataFrame({name: list(values) for name, values in self.columns().items()})
@@ -57,7 +57,7 @@ class Tabular(Displayed):
 
 
 def decimal(value: float | None, digits: int = 2, sign: bool = False) -> str:
-    """Return a number with so many decimals; what rounds to 0 has no sign."""
+    """Return a number with this many decimals; a number that rounds to 0 has no sign."""
     if value is None or math.isnan(value):
         return NONE
     text = f"{value:{'+' if sign else ''}.{digits}f}"
@@ -70,12 +70,12 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 
 def span(low: str, high: str) -> str:
-    """Return `low to high`, one dash where there is neither."""
+    """Return `low to high`, or one dash if both are missing."""
     return NONE if low == high == NONE else f"{low} to {high}"
 
 
 def counted(number: int, one: str, several: str = "") -> str:
-    """Return a number with its noun, in the plural where there is not one."""
+    """Return a number with its noun, plural unless the number is 1."""
     return f"{number:,} {one if number == 1 else several or one + 's'}"
 
 
@@ -92,7 +92,7 @@ def columns_of(rows: Sequence["DataclassInstance"]) -> Columns:
 
 
 def text_table(columns: Columns) -> str:
-    """Return a table as lines of text, numbers to the right."""
+    """Return a table as lines of text, numbers right-aligned."""
     texts = {name: [_cell(value) for value in values] for name, values in columns.items()}
     lines = []
     for row in zip(*([name, *cells] for name, cells in texts.items()), strict=True):
@@ -110,7 +110,7 @@ def html_text(text: str) -> str:
 
 
 def html_table(columns: Columns) -> str:
-    """Return a table as HTML; what a name or a cell holds is shown and never read as HTML."""
+    """Return a table as HTML; names and cells are escaped."""
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
     rows = zip(*columns.values(), strict=True)
     body = "".join(f"<tr>{''.join(f'<td>{escape(_cell(value))}</td>' for value in row)}</tr>" for row in rows)

@@ -2,7 +2,7 @@
 
 
 class EvalkitError(Exception):
-    """A mistake that the user can mend; the command line prints it in one line and exits with 2."""
+    """A mistake that the user can fix; the command line prints it in one line and exits with 2."""
 
 
 class ConfigError(EvalkitError, ValueError):
@@ -22,7 +22,7 @@ class MissingFileError(EvalkitError, FileNotFoundError):
 
 
 class OutputExistsError(EvalkitError, FileExistsError):
-    """An output that is already there, finished or begun by another configuration."""
+    """An output that already exists, finished or begun with another configuration."""
 
 
 class ScoringError(EvalkitError, ValueError):

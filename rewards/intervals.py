@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Resampling:
-    """How intervals are made: prompts are drawn with replacement, each with all of its rows."""
+    """Settings of the bootstrap: prompts are drawn with replacement, each with all of its rows."""
 
     level: float = 0.95
     resamples: int = 1000
@@ -31,10 +31,10 @@ class Resampling:
 
 @dataclass(frozen=True, slots=True)
 class Estimate(Displayed):
-    """A mean over rows, with its interval.
+    """A mean over rows, with its confidence interval.
 
-    `low` and `high` are None where resampling prompts cannot tell how uncertain the mean is: there is one
-    prompt only, or all prompts agree, as where every pair is right.
+    `low` and `high` are None where resampling prompts gives no interval: there is only one prompt, or all
+    prompts agree, as where every pair is right.
     """
 
     mean: float
@@ -78,7 +78,7 @@ def resampled_sums(columns: Floats, prompts: ArrayLike, resampling: Resampling) 
     if len(distinct) < 2:
         return None
     by_prompt = np.column_stack([np.bincount(place, weights=column) for column in columns.T])
-    # Rounded, or else the order of addition could tell two prompts apart that are alike.
+    # Rounded, or else the order of addition could make two equal prompts differ.
     kinds, counts = np.unique(np.round(by_prompt, 12), axis=0, return_counts=True)
     generator = np.random.default_rng(resampling.seed)
     shares = counts / counts.sum()

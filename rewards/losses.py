@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 IGNORED = -100
-"""The label that torch's cross-entropy passes over, taken for one that is missing."""
+"""The label that torch's cross-entropy ignores, read as a missing label."""
 
 
 def ranking_loss(
@@ -29,7 +29,7 @@ def ranking_loss(
     Args:
         scores: Raw logits, [K].
         ranks: 1 is best, equal ranks are ties, [K].
-        margin: By how much the better should win, in logits; a number or a scalar tensor.
+        margin: Target margin of the better response, in logits; a number or a scalar tensor.
         label_smoothing: Probability that a label is wrong, in [0, 0.5).
         centering: Weight of the squared sum of a pair's rewards, 0 or more.
 
@@ -151,7 +151,7 @@ def step_losses(
     known = torch.where(there, target, 0.0)
     if bool(((known < 0) | (known > 1)).any()):
         raise ValueError("a step's label is in [0, 1], or NaN, None or -100 where there is none")
-    # A label and its logits that are passed over must not spoil the gradient either.
+    # A missing label and its logits must not put NaN into the gradient either.
     z = torch.where(there, log_odds, 0.0)
     losses = -(known * logsigmoid(z) + wrong_weight * (1 - known) * logsigmoid(-z)) * there
     return losses, (known + wrong_weight * (1 - known)) * there
@@ -162,7 +162,7 @@ def aspect_loss(
     labels: Tensor | Sequence[Sequence[float | None]],
     objective: Literal["regression", "error"] = "regression",
 ) -> Tensor:
-    """Return the mean loss of several aspects' heads, over the labels that there are.
+    """Return the mean loss of several aspects' heads, over the labels that are not missing.
 
     Args:
         outputs: Raw outputs, [..., K].
@@ -185,7 +185,7 @@ def aspect_loss(
 def aspect_losses(
     outputs: Tensor, labels: Tensor | Sequence[Sequence[float | None]], objective: str = "regression"
 ) -> tuple[Tensor, Tensor]:
-    """Return each label's loss, 0 where there is no label, and which labels there are; both [..., K].
+    """Return each label's loss, 0 where it is missing, and the mask of present labels; both [..., K].
 
     Raises:
         ValueError: As in `aspect_loss`, but for labels that are all missing.

@@ -1,4 +1,4 @@
-"""How far a long computation is: a bar on a terminal, and elsewhere a line every 30 seconds or 5 %."""
+"""Progress of a long computation: a bar on a terminal, elsewhere a line every 30 seconds or 5 %."""
 
 import sys
 import time
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from rich.progress import ProgressColumn, TaskID
 
 SECONDS, SHARE = 30.0, 0.05
-"""A line is written after so much time or so much of the work, whichever comes first."""
+"""Seconds and share of the work after which a line is written, whichever comes first."""
 
 LEAST_SECONDS = 10.0
-"""No line is written sooner after the start, or after the line before: what is soon done needs none."""
+"""Minimum seconds before the first line and between lines."""
 
 
 class Progress:
-    """Counts what is done of a computation, and shows it.
+    """Counts finished units of a computation, and shows the progress.
 
     Attributes:
         done: Units done so far.
@@ -40,7 +40,7 @@ class Progress:
 
         Args:
             number: How many.
-            note: What to say beside the count, such as `loss 0.31`; empty keeps the last.
+            note: Text beside the count, such as `loss 0.31`; empty keeps the last.
         """
         self.done += number
         self._note = note or self._note
@@ -76,17 +76,17 @@ class Progress:
 def progress(
     title: str, total: int | None = None, *, done: int = 0, unit: str = "", stream: TextIO | None = None
 ) -> Iterator[Progress]:
-    """Show how far the block is.
+    """Show the progress of the block.
 
-    On a terminal a bar is drawn, which goes when the block ends; elsewhere (a file, a batch system) a line is
-    written every 30 seconds or 5 %, and none of what takes less than 10 seconds.
+    On a terminal a bar is drawn, and removed when the block ends; elsewhere (a file, a batch system) a line
+    is written every 30 seconds or 5 %, but none in the first 10 seconds.
 
     Args:
-        title: What is done, such as `scoring`.
-        total: Units in all; None where that is not known.
+        title: Title of the computation, such as `scoring`.
+        total: Total units; None if not known.
         done: Units that an earlier run has done.
-        unit: What is counted, in the plural.
-        stream: Where it is shown; the standard error stream by default.
+        unit: Noun for the units, in the plural.
+        stream: Output stream; standard error by default.
     """
     stream = stream or sys.stderr
     if not stream.isatty():
@@ -96,7 +96,7 @@ def progress(
     from rich.progress import Progress as Bar
 
     console = Console(file=stream, emoji=False, markup=False, highlight=False)
-    # Results printed meanwhile stand above the bar, unless they go to a file.
+    # Results printed while the bar is shown appear above it, unless they go to a file.
     above = sys.stdout.isatty()
     with Bar(*_columns(total), console=console, transient=True, redirect_stdout=above) as bar:
         yield Progress(title, total, done, unit, stream, bar)

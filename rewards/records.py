@@ -21,15 +21,15 @@ class Message:
 
 
 Prompt: TypeAlias = str | tuple[Message, ...]
-"""A text that the response continues as it is, or messages that a chat template renders."""
+"""A text that the response continues, or messages that a chat template renders."""
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
     """A response to a prompt.
 
-    `steps`, where given, join to `response` with the separators they carry. Columns that have no field
-    travel in `extra` and come out again when the record is written.
+    `steps`, where given, join to `response` with the separators they carry. Columns without a field
+    are kept in `extra` and written back with the record.
     """
 
     prompt: Prompt
@@ -117,7 +117,7 @@ class StepLabels:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of a response by character offsets, `end` exclusive, with what is said of it."""
+    """A span of a response by character offsets, `end` exclusive, with its aspect and label."""
 
     start: int
     end: int
@@ -133,7 +133,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class SpanLabels:
-    """A response and the labelled spans of it."""
+    """A response and its labelled spans."""
 
     prompt: Prompt
     response: str
@@ -156,7 +156,7 @@ class SpanLabels:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How good a generation is: higher is better, never NaN; and the parts of it where a scorer has them."""
+    """How good a generation is: higher is better, never NaN; with scores of steps or aspects, if any."""
 
     value: float
     steps: tuple[float, ...] = ()
@@ -192,7 +192,7 @@ def _short(text: str) -> str:
 
 
 def _make_tuple(record: object, name: str, value: object, record_id: str) -> None:
-    """Set a field to the tuple of a list or array, so that a frozen record has nothing that changes."""
+    """Set a field to a tuple of a list or array, so that a frozen record is immutable."""
     if type(value) is tuple:
         return
     plain = _plain(value, "tolist")
@@ -202,7 +202,7 @@ def _make_tuple(record: object, name: str, value: object, record_id: str) -> Non
 
 
 def _plain(value: object, method: str = "item") -> object:
-    """Return Python's own value for one of numpy or torch, any other as it is."""
+    """Return the Python value of a numpy or torch scalar, any other value unchanged."""
     convert: Callable[[], object] | None = getattr(value, method, None)
     return convert() if convert else value
 

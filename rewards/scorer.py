@@ -1,7 +1,7 @@
-"""Scorer, the protocol that grades, what a scorer may say of itself besides, and how one is loaded by name.
+"""Scorer, the protocol that grades; its optional attributes; and loading a scorer by name.
 
-Whatever gives a reward is a scorer: a reward model, a rule, an ensemble, a judge that grades, the true reward
-of a testbed. Whatever uses a reward (best-of-n, evaluation, PPO, an overoptimization curve) asks a scorer:
+Every source of rewards is a scorer: a reward model, a rule, an ensemble, a judge that grades, the true reward
+of a testbed. Everything that uses rewards (best-of-n, evaluation, PPO, an overoptimization curve) calls one:
 
     scorer = load_scorer("rule:length?unit=words")
     scorer.score([Generation("Name a colour.", "Deep blue.")])  # [Score(value=2.0, ...)]
@@ -9,8 +9,8 @@ of a testbed. Whatever uses a reward (best-of-n, evaluation, PPO, an overoptimiz
 `Generation` and `Score` are in `rewards/records.py`. Any object with a method `score` is a scorer: there is
 no base class. `docs/extending.md` writes one and gives it a name for the command line.
 
-The protocols below `Scorer` are optional. A scorer that has such an attribute is used better; one that has
-none of them works everywhere.
+The protocols below `Scorer` are optional. Callers use such an attribute if a scorer has it; a scorer without
+them works everywhere.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ class Scorer(Protocol):
     def score(self, generations: Sequence[Generation]) -> list[Score]:
         """Return one score for each generation, in the order asked; higher is better.
 
-        A score depends on its own generation alone, not on the others asked about with it.
+        A score depends on its own generation alone, not on the others in the call.
 
         Raises:
             ScoringError: A generation has no score; the message names its id.
@@ -36,9 +36,9 @@ class Scorer(Protocol):
 
 @runtime_checkable
 class Standardized(Scorer, Protocol):
-    """A scorer whose differences are those of logits, in another unit, as a Bradley-Terry reward model's.
+    """A scorer whose score differences are scaled logits, such as a Bradley-Terry reward model.
 
-    It makes probabilities of a `reward:` judge's verdicts, and calibration of `evalkit evaluate`.
+    It gives a `reward:` judge's verdicts probabilities, and `evalkit evaluate` its calibration.
     """
 
     @property
@@ -49,9 +49,9 @@ class Standardized(Scorer, Protocol):
 
 @runtime_checkable
 class StepScorer(Scorer, Protocol):
-    """A scorer that cuts a response into steps itself and scores each, as a process reward model.
+    """A scorer that splits a response into steps and scores each, such as a process reward model.
 
-    PPO cuts responses as the scorer does, and wants another reward for an empty one, which has no step.
+    PPO splits responses the same way, and needs another reward for an empty response, which has no step.
     """
 
     @property
@@ -62,17 +62,17 @@ class StepScorer(Scorer, Protocol):
 
 @runtime_checkable
 class Thresholded(Scorer, Protocol):
-    """A scorer of steps that knows which scores mean a wrong step; `evalkit process-eval` reports it."""
+    """A scorer of steps with a threshold for wrong steps; `evalkit process-eval` reports it."""
 
     @property
     def threshold(self) -> float | None:
-        """Below it a step counts as wrong; None where it is not known."""
+        """A step with a lower score counts as wrong; None if not known."""
         ...
 
 
 @runtime_checkable
 class AspectWeighted(Scorer, Protocol):
-    """A scorer whose value is a weighted sum of aspects; PPO pays their spans by the same weights."""
+    """A scorer whose value is a weighted sum of aspects; PPO weighs span rewards the same way."""
 
     @property
     def aspect_weights(self) -> Mapping[str, float]:
@@ -82,26 +82,26 @@ class AspectWeighted(Scorer, Protocol):
 
 @runtime_checkable
 class Truncating(Scorer, Protocol):
-    """A scorer that cuts prompts which are too long for it; commands say how many it cut."""
+    """A scorer that truncates prompts beyond its context; commands report how many."""
 
     @property
     def truncated(self) -> int:
-        """Generations whose prompt was cut so far."""
+        """Generations whose prompt was truncated so far."""
         ...
 
 
 @runtime_checkable
 class Composite(Scorer, Protocol):
-    """A scorer made of scorers, as an ensemble."""
+    """A scorer made of scorers, such as an ensemble."""
 
     @property
     def members(self) -> Sequence[Scorer]:
-        """The scorers that it asks."""
+        """The member scorers."""
         ...
 
 
 def truncated(scorer: Scorer) -> int:
-    """Return how many prompts a scorer has cut so far, or its members together; 0 for one that cuts none."""
+    """Return how many prompts a scorer and its members have truncated so far; 0 if it never truncates."""
     if isinstance(scorer, Truncating):
         return scorer.truncated
     return sum(map(truncated, scorer.members)) if isinstance(scorer, Composite) else 0

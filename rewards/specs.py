@@ -1,12 +1,12 @@
 """A specification, the one string that names a scorer, judge or policy, and how its loader is found.
 
-    FOLDER_OR_HUB_ID?dtype=bfloat16         a model: what begins with no known scheme
+    FOLDER_OR_HUB_ID?dtype=bfloat16         a model: any text without a known scheme
     rule:pattern?pattern=REGEX&count=true   scheme:rest?option=value&option=value
     ensemble:rule:length%3Fweight=-1,MODEL  a list; reserved characters of a member are percent-encoded
 
-A scheme is an entry point of the group `evalkit.scorers`, `evalkit.judges` or `evalkit.policies`, found when
-it is asked for. Its loader is given the `Spec` (a judge's also the session) and returns the object, or raises
-`SpecError`; `Spec.option`, `flag` and `allow` check what it was given.
+A scheme is an entry point of the group `evalkit.scorers`, `evalkit.judges` or `evalkit.policies`, looked up
+on first use. Its loader takes the `Spec` (a judge's also the session) and returns the object, or raises
+`SpecError`; `Spec.option`, `flag` and `allow` check the options.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -59,7 +59,7 @@ class Spec:
         return value == "true"
 
     def allow(self, *names: str) -> None:
-        """Refuse options that nothing would read.
+        """Refuse unknown options.
 
         Raises:
             SpecError: An option is not among `names`.
@@ -71,11 +71,11 @@ class Spec:
 
 
 def parse_spec(text: str, schemes: Sequence[str]) -> Spec:
-    """Parse a specification; what begins with none of `schemes` is a model folder or Hub id.
+    """Parse a specification; a text that begins with none of `schemes` is a model folder or Hub id.
 
     Args:
         text: `scheme:rest?option=value&...`, percent-encoded where a part holds reserved characters.
-        schemes: The schemes that are known.
+        schemes: The known schemes.
 
     Raises:
         SpecError: The text is empty, has an unknown scheme, or an option without a value or given twice.

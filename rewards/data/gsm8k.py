@@ -24,7 +24,7 @@ from rewards.solutions.answers import final_answer
 from rewards.solutions.steps import split_steps
 
 MODELS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
-"""The models that wrote the example solutions, in the order of the columns."""
+"""Models that wrote the example solutions, in column order."""
 
 _CALCULATION = re.compile(r"<<[^<>\n]*>>")
 _REFERENCE = re.compile(r"^####[ \t]*(\S[^\n]*?)[ \t]*\n?\Z", re.MULTILINE)
@@ -45,7 +45,7 @@ class Convert:
 
 
 def main(config: Convert) -> None:
-    """Convert a file, and say how many rows of which kind it held."""
+    """Convert a file, and print how many rows of each kind it has."""
     rows = list(load_gsm8k(config.data, config.calculations))
     write_rows(config.out, rows, overwrite=config.overwrite)
     kind = "graded solutions" if "responses" in rows[0] else "a worked solution each"
@@ -103,7 +103,7 @@ def graded_solutions(row: Row, calculations: bool = True) -> dict[str, object]:
 def worked_problem(row: Row, calculations: bool = True) -> dict[str, object]:
     """Return `{id, prompt, question, answer, response, steps}` of a row `{question, answer}`.
 
-    `answer` is what stands behind `####`; the response is the whole worked solution with that line, and its
+    `answer` is the text after `####`; the response is the whole worked solution with that line, and its
     steps are its lines with the line breaks they carry.
 
     Raises:
@@ -156,7 +156,7 @@ def _solution(row: Row, model: str) -> tuple[str, bool]:
 
 
 def command(arguments: list[str] | None = None) -> None:
-    """Convert as the command line says; a mistake of the user's is one line, and the exit code 2."""
+    """Run the conversion from the command line; a user error prints one line and exits with 2."""
     from jsonargparse import auto_cli
 
     try:

@@ -18,7 +18,7 @@ def is_dialogue(value: object) -> bool:
 
 
 def final_turn(text: str) -> str:
-    """Return what follows the last mark of the assistant's turn; all of it where there is no mark.
+    """Return the text after the last assistant marker; the whole text if there is no marker.
 
     It is the same for a dialogue and for the response that `hh_preference` cut from it. By its length,
     strictly, the longer side is the chosen one in 59.56 % of the helpful-base and 44.25 % of the

@@ -14,7 +14,7 @@ from rewards.files import Row
 from rewards.records import StepLabels
 
 TAG = "ки"
-"""What ends each step in `input`, two Cyrillic letters; in `label`, + or - stands in its place."""
+"""Tag that ends each step in `input`, two Cyrillic letters; `label` has + or - instead of it."""
 
 MARKS = {"+": 1.0, "-": 0.0}
 
@@ -22,7 +22,7 @@ _FIRST_STEP = re.compile(r"step 1:", re.IGNORECASE)
 
 
 class _Marked(NamedTuple):
-    """A stretch of `input` that ends in a tag: where it is, and the mark in the tag's place."""
+    """A stretch of `input` that ends in a tag: its offsets, and the label's mark for it."""
 
     start: int
     end: int
@@ -76,7 +76,7 @@ def _text(row: Row, field: str) -> str:
 
 
 def _marked(row: Row, text: str, label: str) -> list[_Marked]:
-    """Return the stretches of `input` up to each tag, having held `label` against it."""
+    """Return the stretches of `input` up to each tag, checked against `label`."""
     found, start, place = [], 0, 0
     *parts, rest = text.split(TAG)
     for part in parts:

@@ -32,9 +32,9 @@ FORMATS: Mapping[str, Convert] = {
     "ranking": ranking,
     "preference": preference,
 }
-"""The formats by name, and what makes a record of their rows."""
+"""Formats by name, each with the function that converts its rows."""
 QA_FEEDBACK = "qa-feedback"
-"""The format whose rows make several records: the preferences among four predictions."""
+"""The format whose rows yield several records: preferences among four predictions."""
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +51,8 @@ def load_preferences(
         source: A file, a folder or `hub:OWNER/NAME?...`, as `rewards.files.reading.read_rows` takes it.
         format: One of `FORMATS`, `qa-feedback`, or `auto`: recognised by the first row's columns, and logged.
         rename: The user's column names and ours.
-        screen: What becomes of doubtful rows, and their counts when all is read. Without one, rows that a
-            record cannot hold are errors and all others are kept.
+        screen: Rules for doubtful rows, and their counts at the end. Without it, rows that are no valid
+            record are errors and all others are kept.
 
     Raises:
         ConfigError: There is no such format.

@@ -15,7 +15,7 @@ from rewards.files import Row
 from rewards.records import StepLabels
 
 NeutralRule = Literal["right", "wrong", "unlabelled"]
-"""What PRM800K's rating 0 counts as; the paper counts it as right."""
+"""How PRM800K's rating 0 (neutral) counts; in the paper as right."""
 
 
 NEUTRAL: Mapping[NeutralRule, float | None] = {"right": 1.0, "wrong": 0.0, "unlabelled": None}
@@ -27,7 +27,7 @@ _NO_STEP = "rows without a step"
 
 
 class RatedCompletion(NamedTuple):
-    """One candidate for a step: its text, and how a person rated it: -1, 0, 1, or None where nobody did."""
+    """A candidate for a step: its text, and its human rating: -1, 0, 1, or None if it has none."""
 
     text: str
     rating: int | None
@@ -36,17 +36,17 @@ class RatedCompletion(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RatedStep:
-    """A step's candidates, and which of them the solution goes on with."""
+    """A step's candidates, and the one with which the solution continues."""
 
     completions: tuple[RatedCompletion, ...]
     chosen: int | None
     """Index of the completion that is on the path."""
     human: RatedCompletion | None
-    """What the labeller wrote where no completion was chosen."""
+    """The step written by the labeller if no completion was chosen."""
 
     @property
     def on_path(self) -> RatedCompletion | None:
-        """Return what the path holds here, None where it ends before."""
+        """Return the path's step, or None if the path has ended."""
         return self.human if self.chosen is None else self.completions[self.chosen]
 
 
@@ -64,17 +64,17 @@ def prm800k_steps(
 ) -> Iterator[StepLabels]:
     """Yield the labelled steps of a row `{question, label: {steps, finish_reason}, ...}` of either phase.
 
-    First comes the path of the solution: at each step the chosen completion, or the one that the labeller
-    wrote where none was chosen, which has no rating and so no label. Where phase 2 ends at the first error,
-    nothing is chosen; the path then ends with the wrong step of the solution that was labelled
+    First comes the path of the solution: at each step the chosen completion, or the step written by the
+    labeller where none was chosen, which has no rating and so no label. Where phase 2 ends at the first
+    error, nothing is chosen; the path then ends with the wrong step of the solution that was labelled
     (`pre_generated_steps`). Every other rated completion gives a record of its own: the path before it
     without labels, and its own label last, so that each rating is counted once.
 
-    Rated 1 is labelled 1, -1 is 0, null is None, and 0 is what `neutral` says. Labels stop at the first
-    error: behind a step of the path that is rated -1, all are None, on the path and beside it. A neutral
-    step that counts as wrong ends nothing, as what follows was rated on its merits.
+    Ratings 1, -1 and null become labels 1, 0 and None; `neutral` decides on rating 0. Labels stop at the
+    first error: after a step of the path rated -1, all are None, on the path and beside it. A neutral step
+    that counts as wrong ends nothing, as later steps were rated on their own.
 
-    `extra` holds `answer` (the reference), `phase` (1 or 2, where it can be told), `part` (`path` or
+    `extra` holds `answer` (the reference), `phase` (1 or 2, where known), `part` (`path` or
     `alternative`), `finish_reason`, `total_time` (milliseconds), `flagged` (indices of the steps flagged as
     unclear), the row's other columns (`generation`, the quality-control flags, the labeller, ...) and the
     question's others. Ids are the row's or the place, `phase1_train.jsonl:3`; an alternative's is followed
@@ -82,8 +82,8 @@ def prm800k_steps(
 
     Args:
         row: A row of either phase.
-        neutral: What a rating of 0 counts as.
-        left_out: Counts what gives no record, by reason.
+        neutral: How a rating of 0 counts.
+        left_out: Counter of what yields no record, by reason.
 
     Raises:
         DataError: A column is missing or not of its type, or a rating or a chosen index is not one.
@@ -121,7 +121,7 @@ def prm800k_steps(
 
 
 def count_ratings(rows: Iterable[Row]) -> RatingCounts:
-    """Count the rows, steps and ratings of PRM800K's rows, whatever becomes of them.
+    """Count rows, steps and ratings of PRM800K, before any filtering.
 
     Raises:
         DataError: A column is missing or not of its type.

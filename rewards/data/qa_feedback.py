@@ -4,14 +4,14 @@ Source: `train_feedback.json` and `dev_feedback.json` under `tasks/qa_feedback/d
 `allenai/FineGrainedRLHF`; Apache-2.0 licence. Wu et al. 2023, "Fine-Grained Human Feedback Gives Better
 Rewards for Language Model Training" (2306.01693), section 4.
 
-What the files do not say, and how it was found out on the 500 rows of the dev file:
+What the files do not document, derived from the 500 rows of the dev file:
 
 - The feedback is on `prediction 1`: all 1373 error spans lie in it and begin and end at the edges of words,
   while a quarter runs over the end of each other prediction.
 - `preference` holds the pairs 1-2, 1-3, 1-4, 2-3, 2-4, 3-4: in this order they contradict themselves
   58 times over three predictions (a circle, or a tie whose sides differ against a third), in any other
-  but its mirror image 390 times or more. 1 says that the first of the pair is better: of the pairs told
-  apart, the better one then shares more words with the reference in 65 %.
+  but its mirror image 390 times or more. 1 says that the first of the pair is better: among pairs with
+  a winner, the winner then shares more words with the reference in 65 %.
 """
 
 from collections import Counter
@@ -41,7 +41,7 @@ ANNOTATED = "prediction 1"
 
 
 def qa_prompt(row: Row) -> str:
-    r"""Return the text that a prediction answers.
+    r"""Return the prompt of the predictions.
 
     It is "question: QUESTION context: wikipage: TITLE text: SENTENCES wikipage: TITLE text: ... answer:\n",
     with runs of white space within it made one space; without passages there is no "context:" part.
@@ -58,14 +58,14 @@ def qa_prompt(row: Row) -> str:
 
 
 def qa_feedback_spans(row: Row) -> SpanLabels:
-    """Return the faults that were marked in the annotated prediction, as spans in its characters.
+    """Return the faults marked in the annotated prediction, as spans of its characters.
 
     Each error is a span labelled 0 of its aspect (`ASPECT_OF`); a stretch without a span of relevance or
-    factuality has no such fault, but facts were not looked at where relevance is at fault. Completeness is
+    factuality has no such fault, but facts were not checked where relevance is at fault. Completeness is
     one span over the whole answer, labelled 0 where anything is missing and else 1. Spans stand in the
     order of the text, completeness last.
 
-    `extra` holds `aspects` (what could be marked), `errors` and `missing` as the file has them, the errors
+    `extra` holds `aspects` (the aspects annotated), `errors` and `missing` as the file has them, the errors
     in the order of the spans, `corrected` (the answer as the annotator mended it), `question` and
     `gold`. The other predictions, and which is preferred, are read by `qa_feedback_preferences`.
 
@@ -100,7 +100,7 @@ def qa_feedback_preferences(row: Row, left_out: Counter[str] | None = None) -> I
 
     Args:
         row: A row of the file.
-        left_out: Counts the ties, which are no preferences.
+        left_out: Counter of ties, which are no preferences.
 
     Raises:
         DataError: A column is missing or not of its type, or a preference is not 0, 1 or 2.

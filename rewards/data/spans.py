@@ -39,8 +39,8 @@ def load_span_labels(
             column for each aspect, or all in a column `aspects: {name: number}`), `qa-feedback`, or `auto`:
             recognised by the first row's columns, and logged.
         rename: The user's column names and ours.
-        screen: What becomes of doubtful rows, and their counts when all is read. Without one, rows that a
-            record cannot hold are errors and all others are kept.
+        screen: Rules for doubtful rows, and their counts at the end. Without it, rows that are no valid
+            record are errors and all others are kept.
         columns: The aspects. Where labels stand in columns, these are read, HelpSteer2's where none are
             named and all of its are there; elsewhere no span may be of another aspect. Empty takes any.
 

@@ -39,9 +39,9 @@ def load_step_labels(
         format: `stepwise` (columns prompt, completions, labels), `prm800k`, `math-shepherd`, `processbench`,
             or `auto`: recognised by the first row's columns, and logged.
         rename: The user's column names and ours.
-        screen: What becomes of doubtful records, and their counts when all is read; a row of PRM800K may
-            give several. Without one, rows that a record cannot hold are errors and all others are kept.
-        neutral: What PRM800K's rating 0 counts as.
+        screen: Rules for doubtful records, and their counts at the end; a row of PRM800K may give several.
+            Without it, rows that are no valid record are errors and all others are kept.
+        neutral: How PRM800K's rating 0 counts.
 
     Raises:
         ConfigError: There is no such format or rule.
@@ -117,6 +117,6 @@ def _records(
 
 
 def _parting(one: str, other: str) -> int:
-    """Return the first index at which two texts differ, the shorter one's length where none does."""
+    """Return the first index at which two texts differ, or else the shorter text's length."""
     shared = min(len(one), len(other))
     return next((place for place in range(shared) if one[place] != other[place]), shared)

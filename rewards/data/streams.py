@@ -1,4 +1,4 @@
-"""Rows to records, one or several of each, screened; an error names the row's place and its id."""
+"""Screened records from rows, one or several per row; an error names the row's file, line and id."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +13,7 @@ R = TypeVar("R", bound=Record)
 
 
 def screened(rows: Iterable[Row], convert: Callable[[Row], Iterable[R]], screen: Screen) -> Iterator[R]:
-    """Yield the records of rows that stay, in order.
+    """Yield the records that pass the screen, in order.
 
     The screen counts records, not rows; a row that holds NaN counts once, as it is not converted.
 
@@ -35,7 +35,7 @@ def screened(rows: Iterable[Row], convert: Callable[[Row], Iterable[R]], screen:
 
 
 def id_of(row: Row) -> str:
-    """Return a row's id; where it has none, the file's name and the row's number in it, `train.jsonl:12`."""
+    """Return a row's id, or else its file name and row number, `train.jsonl:12`."""
     return row.id() or f"{row.source.rsplit('/', 1)[-1]}:{row.number}"
 
 

@@ -1,4 +1,4 @@
-"""UltraFeedback: four answers rated by GPT-4, as rankings, and the pairs that were made of them.
+"""UltraFeedback: four answers rated by GPT-4, as rankings, and its binarized pairs.
 
 Sources: `openbmb/UltraFeedback` (MIT licence; its `overall_score` was corrected in December 2023) and
 `HuggingFaceH4/ultrafeedback_binarized` (MIT licence), split `train_prefs`.

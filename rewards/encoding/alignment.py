@@ -1,4 +1,4 @@
-"""Character offsets to tokens of any tokenizer, so that a span's reward finds its place among a policy's."""
+"""Character offsets to token positions under any tokenizer: where a span's reward is paid in a rollout."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,7 +31,7 @@ def end_tokens(offsets: ArrayLike, ends: ArrayLike) -> Integers:
             as `segments.cut` does: many tokenizers give the space to the word that follows.
 
     Returns:
-        [n] places among the tokens.
+        [n] token positions.
 
     Raises:
         DataError: There are no tokens, the offsets are not pairs, one ends before it starts, or an end is

@@ -45,7 +45,7 @@ class Encoder:
             raise ModelError("the tokenizer has no EOS token to append; use ?eos=false or set its eos_token")
 
     def encode(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> list[list[int]]:
-        """Return each row's tokens, however long.
+        """Return each row's tokens, untruncated.
 
         Raises:
             ModelError: A prompt of messages, and the tokenizer has no chat template.
@@ -71,16 +71,16 @@ class Encoder:
     def locate(
         self, prompts: Sequence[Prompt], responses: Sequence[str], names: Sequence[str]
     ) -> list[Located]:
-        """Return each row's tokens, however long, without EOS appended, and where they stand.
+        """Return each row's tokens with their character offsets, untruncated and without EOS.
 
         Args:
             prompts: The prompt of each row.
             responses: Its response.
-            names: What an error calls it.
+            names: Each row's name in an error.
 
         Raises:
-            ModelError: The tokenizer cannot tell offsets, or has no chat template for messages.
-            DataError: The chat template changes the response, so that nothing can be found in it.
+            ModelError: The tokenizer gives no offsets, or has no chat template for messages.
+            DataError: The chat template changes the response, so that offsets into it are lost.
         """
         require_offsets(self.tokenizer)
         texts = [self._text(prompt, response) for prompt, response in zip(prompts, responses, strict=True)]
@@ -115,7 +115,7 @@ class Encoder:
             if prompt not in openings:
                 openings[prompt] = self._prompt_text(prompt)
             opening = openings[prompt]
-            # Some templates open a turn otherwise than they write a finished one.
+            # Some templates open a turn differently from how they write a finished turn.
             begin = len(opening) if text.startswith(opening + response) else text.rfind(response)
             if begin < 0:
                 raise DataError(
@@ -154,7 +154,7 @@ class Encoder:
         """Cut `by` tokens from the left of a row's prompt, after its BOS or CLS.
 
         Raises:
-            DataError: The prompt has fewer tokens than must go; the response would be cut.
+            DataError: The prompt has fewer tokens than `by`; the response would be cut.
         """
         room = self.cuttable(row, prompt)
         if by > room:
@@ -166,7 +166,7 @@ class Encoder:
         return row[:keep] + row[keep + by :]
 
     def limit(self, row: list[int], prompt: Prompt, over_long: OverLong, name: str) -> list[int] | None:
-        """Return a row that the model takes whole: as it is, or its prompt cut; None where it is left out.
+        """Return a row that fits the context: unchanged, or its prompt truncated; None if it is dropped.
 
         Raises:
             DataError: It is too long and `over_long` is error.
@@ -183,11 +183,11 @@ class Encoder:
         return self.shorten(row, prompt, excess, name)
 
     def too_long(self, row: list[int], name: str) -> str:
-        """Return what is to be said of a row that is too long."""
+        """Return the error message for a row that is too long."""
         return f"{name}: has {len(row)} tokens and the model takes {self.max_length}"
 
     def cuttable(self, row: list[int], prompt: Prompt) -> int:
-        """Return how many tokens of a row belong to its prompt alone, BOS or CLS aside."""
+        """Return how many prompt tokens of a row can be truncated, BOS or CLS aside."""
         alone = self._prompt_alone(prompt)
         shared = 0
         for mine, other in zip(row, alone, strict=False):  # the longer one goes on
@@ -212,7 +212,7 @@ class Encoder:
         return text
 
     def response_start(self, row: list[int], prompt: Prompt) -> int:
-        """Return the place in a row, which has not been shortened, of its response's first token."""
+        """Return the position of the response's first token in an untruncated row."""
         return self._opening(row) + self.cuttable(row, prompt)
 
     def _opening(self, row: list[int]) -> int:
@@ -221,10 +221,10 @@ class Encoder:
 
 
 def require_offsets(tokenizer: Any) -> None:  # noqa: ANN401  # no public base type for both backends
-    """Refuse a tokenizer that cannot tell which characters its tokens cover.
+    """Refuse a tokenizer without character offsets.
 
     Raises:
-        ModelError: It cannot.
+        ModelError: It has none.
     """
     if not getattr(tokenizer, "is_fast", False):
         name = getattr(tokenizer, "name_or_path", "")

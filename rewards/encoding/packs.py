@@ -1,4 +1,4 @@
-"""Rows of tokens -> packs: which prefix is shared, where each row ends, what attends to what; no torch."""
+"""Rows of tokens to packs: shared prefixes, row ends and attention patterns; no torch."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ class Pack:
         tokens: [S].
         positions: Each token's place in its row, [S].
         last: Where each row ends in the sequence, [R].
-        buckets: What attends to what.
+        buckets: The attention pattern.
         longest: Length of the longest row.
         segments: The stretches that the sequence is made of; a parent stands before its children.
         starts: Where each segment begins in the sequence, [segments].
@@ -80,7 +80,7 @@ class Pack:
     ends: Integers
 
     def places(self, members: Integers, positions: Integers) -> Integers:
-        """Return where tokens of rows stand in the sequence.
+        """Return the positions of row tokens in the packed sequence.
 
         Args:
             members: For each token its row's place in `rows`, not the row's number, [n].
@@ -118,7 +118,7 @@ def _common(first: NDArray[np.uint32], second: NDArray[np.uint32]) -> int:
 
 
 def pack(rows: Sequence[Tokens], budget: int, minimum_saving: int = MINIMUM_SAVING) -> Iterator[Pack]:
-    """Cut rows into packs of about `budget` tokens, a row longer than that alone.
+    """Group rows into packs of about `budget` tokens; a longer row is a pack of its own.
 
     Equal rows stand once in a pack. The rows of one prompt stay together as far as the budget allows.
     """
@@ -158,7 +158,7 @@ def _pack(rows: Sequence[Tokens], order: list[int], common: Integers, minimum_sa
 def _segments(
     rows: Sequence[Tokens], order: list[int], common: Integers, minimum_saving: int
 ) -> tuple[list[SharedSegment], list[tuple[int, int]]]:
-    """Build the tree of shared prefixes, and say in which segment each row ends."""
+    """Build the tree of shared prefixes, and return the segment in which each row ends."""
     segments: list[SharedSegment] = []
     ends: list[tuple[int, int]] = []
     lengths = np.array([len(rows[row]) for row in order])

@@ -86,7 +86,7 @@ def cut(response: str, density: Density) -> Pieces:
 def segment_targets(
     response: str, spans: Sequence[Span], aspect: str, density: Density, objective: Objective
 ) -> tuple[float, ...]:
-    """Return what is to be learnt of each piece of `cut(response, density)` in one aspect.
+    """Return the target of each piece of `cut(response, density)` in one aspect.
 
     A span ends in the last piece that begins before the span's end, and in the first piece where there is
     none; so a span over all of the response ends in the last piece.
@@ -173,7 +173,7 @@ def _goes_on(response: str, start: int, match: re.Match[str]) -> bool:
 
 
 def _after_space(response: str, place: int) -> int:
-    """Return the first place from a given one on that holds no white space."""
+    """Return the first index from a given index on that is no white space."""
     found = _SPACE.match(response, place)
     return found.end() if found else place
 

@@ -1,4 +1,4 @@
-"""Responses to tokens, and at which token each piece of them ends, by the density of each aspect."""
+"""Responses to tokens, and the token at which each piece ends, by the density of each aspect."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ NOWHERE = np.zeros(0, dtype=np.int64)
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """A response's tokens up to the last that is read, and the pieces in which its aspects are scored.
+    """A response's tokens up to the last scored token, and the pieces in which its aspects are scored.
 
     Attributes:
         tokens: [T].
@@ -46,7 +46,7 @@ class SpanEncoder:
     def encode(
         self, prompts: Sequence[Prompt], responses: Sequence[str], names: Sequence[str]
     ) -> list[Pieces | None]:
-        """Return each response's tokens, however long, and its pieces; None where it has none.
+        """Return each response's tokens, untruncated, and its pieces; None if it has no piece.
 
         A response of white space has no sentence, and where nothing is scored as a whole no piece at all. As
         a whole every response is one piece, be it empty.
@@ -54,10 +54,10 @@ class SpanEncoder:
         Args:
             prompts: The prompt of each response.
             responses: The responses.
-            names: What an error calls them.
+            names: Their names in errors.
 
         Raises:
-            DataError: A chat template changes the response, so that nothing can be found in it.
+            DataError: A chat template changes the response, so that offsets into it are lost.
         """
         located = self.encoder.locate(prompts, responses, names)
         found: list[Pieces | None] = []

@@ -1,4 +1,4 @@
-"""Solutions to tokens, and at which token each step ends; an unstable separator is refused."""
+"""Solutions to tokens, and the token at which each step ends; an unstable separator is refused."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from rewards.solutions.steps import terminated
 
 BEFORE = ("8", "8.", "x)", "$x$", "word ", "},", "é", "漢")
 AFTER = ("Step", "8", " word", "$", "(", "漢", "")
-"""What stands before and behind a separator when it is tried."""
+"""Contexts in which a separator's tokenization is tested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +47,15 @@ class StepEncoder:
     def encode(
         self, prompts: Sequence[Prompt], solutions: Sequence[Sequence[str]], names: Sequence[str]
     ) -> list[EncodedSolution]:
-        """Return each solution's tokens, however long.
+        """Return each solution's tokens, untruncated.
 
         Args:
             prompts: The prompt of each solution.
             solutions: Its steps, one or more, with or without the separators that they carry.
-            names: What an error calls it.
+            names: Each solution's name in an error.
 
         Raises:
-            DataError: A separator is not the token it was found to be, or a chat template changes text.
+            DataError: A separator is tokenized differently in this text, or a chat template changes text.
         """
         steps = [terminated(solution, self.separator) for solution in solutions]
         located = self.encoder.locate(prompts, ["".join(parts) for parts in steps], names)
@@ -85,11 +85,11 @@ class StepEncoder:
 
 
 def separator_token(tokenizer: Any, separator: str) -> int:  # noqa: ANN401  # Transformers has no public type
-    """Return the one token that a separator always is.
+    """Return the single token of a separator.
 
     Raises:
-        ModelError: It is several tokens, none, or another one by what stands beside it; the message says
-            which and what helps. Or the tokenizer cannot tell offsets.
+        ModelError: It is several tokens, none, or depends on its neighbours; the message says which and
+            what helps. Or the tokenizer gives no offsets.
     """
     require_offsets(tokenizer)
     texts = [before + separator + after for before in BEFORE for after in AFTER]

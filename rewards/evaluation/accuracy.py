@@ -18,7 +18,7 @@ from rewards.solutions.steps import probabilities
 Floats = NDArray[np.float64]
 Kind: TypeAlias = Literal["best-of-n", "weighted-majority", "majority", "pass"]
 Weights: TypeAlias = Literal["as they are", "sigmoid"]
-"""How scores became weights of votes, which have to be positive for a vote to count for its answer."""
+"""How scores become vote weights, which must be positive for a vote to count for its answer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,16 +30,16 @@ class PromptSamples:
     scores: Mapping[str, Floats]
     """[N] for each scorer; higher is better."""
     answers: NDArray[np.int64] | None
-    """[N] number of each sample's answer, from 0, -1 where it does not vote; None where none is known."""
+    """[N] index of each sample's answer, from 0, -1 for no vote; None if answers are unknown."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Method:
-    """Accuracy of one way to choose, at each N: arrays are [m]."""
+    """Accuracy of one selection method at each N: arrays are [m]."""
 
     kind: Kind
     score: str
-    """The scorer that chooses or weighs; empty where none does."""
+    """The scorer that selects or weighs votes; empty for methods without one."""
     accuracy: Floats
     low: Floats
     """Ends of the percentile intervals over resampled prompts; NaN where nothing varies."""
@@ -49,7 +49,7 @@ class Method:
 
     @property
     def name(self) -> str:
-        """Kind and scorer, which tell methods apart."""
+        """Kind and scorer, unique to each method."""
         return f"{self.kind} {self.score}".strip()
 
 
@@ -76,7 +76,7 @@ class AccuracyCurve(Tabular):
     methods: tuple[Method, ...]
     differences: tuple[Difference, ...]
     weights: Mapping[str, Weights]
-    """How each scorer's scores became weights of its votes; empty without votes."""
+    """How each scorer's scores became vote weights; empty without votes."""
     weightless: Mapping[str, int]
     """Samples whose weight is 0: a score of 0, or one so low that 1 / (1 + exp(-score)) is not above 0."""
     prompts: int
@@ -85,7 +85,7 @@ class AccuracyCurve(Tabular):
     resampling: Resampling
 
     def summary(self) -> str:
-        """Return how many samples there are and how good one is."""
+        """Return the numbers of prompts and samples, and the mean accuracy of a sample."""
         size = f"{counted(self.samples, 'sample')} to {counted(self.prompts, 'prompt')}"
         return f"accuracy {decimal(self.mean, 3)} of one sample; {size}"
 
@@ -103,11 +103,11 @@ class AccuracyCurve(Tabular):
 def accuracy_curve(
     prompts: Sequence[PromptSamples], n: Sequence[int], subsets: int, resampling: Resampling
 ) -> AccuracyCurve:
-    """Measure accuracy against N of all ways to choose, from one pool of samples for each prompt.
+    """Measure accuracy against N for every selection method, from one pool of samples per prompt.
 
     - best-of-N by each scorer: the mean over all subsets of size N of a prompt's samples, exact and unbiased
-      ("Let's Verify Step by Step", 2305.20050, figure 3, takes some hundred subsets); of equal
-      scores each is chosen alike.
+      ("Let's Verify Step by Step", 2305.20050, figure 3, takes some hundred subsets); ties
+      are broken uniformly.
     - pass@N: 1 - C(N' - c, N) / C(N', N) for c right ones of N' samples, exact (2107.03374, equation 1).
     - majority@N, and the same with scores as weights: the mean over random subsets of size N, the same for
       all votes, or over all subsets where there are no more than `subsets`. Answers with equal sums share the
@@ -237,13 +237,13 @@ def _are_probabilities(prompts: Sequence[PromptSamples], scorer: str) -> bool:
 
 
 def _of_equal_count(prompts: Sequence[PromptSamples]) -> list[NDArray[np.int64]]:
-    """Return the places of the prompts with each number of samples."""
+    """Return the indices of the prompts with each number of samples."""
     counts = np.array([len(one.correct) for one in prompts])
     return [np.flatnonzero(counts == count) for count in np.unique(counts)]
 
 
 def _pairs(keys: Sequence[tuple[Kind, str]]) -> list[tuple[tuple[Kind, str], tuple[Kind, str]]]:
-    """Return which methods are compared: each two scorers, each scorer with majority, weighted with both."""
+    """Return the methods to compare: each two scorers, each scorer with majority, weighted with both."""
     kinds: tuple[Kind, ...] = ("best-of-n", "weighted-majority")
     pairs = []
     for kind in kinds:

@@ -15,15 +15,15 @@ from rewards.intervals import Estimate, Floats, Resampling, percentile_interval,
 Integers = NDArray[np.intp]
 
 SIGNIFICANT_DIGITS = 12
-"""Digits of the largest number of a column to which all of it is read; what is equal in these is equal."""
+"""Significant digits, relative to a column's largest number, in which values are compared for equality."""
 
 
 @dataclass(frozen=True, slots=True)
 class Correlations:
-    """How two columns go together, each in [-1, 1]; None where either does not vary.
+    """Correlations of two columns, each in [-1, 1]; None if either is constant.
 
-    Within prompts each prompt's mean is taken off first, and Spearman's ranks are those among the responses
-    to one prompt: what is left is what a choice among them can use.
+    Within prompts each prompt's mean is subtracted first, and Spearman's ranks are those among the responses
+    to one prompt: only this variation matters to selection among responses.
     """
 
     pearson: float | None
@@ -47,7 +47,7 @@ class AspectPair:
 
 @dataclass(frozen=True, slots=True)
 class AspectReport(Displayed):
-    """How well the scores of one aspect tell its labels; an entry is None where it is undefined."""
+    """How well the scores of one aspect predict its labels; an undefined entry is None."""
 
     aspect: str
     n: int
@@ -74,7 +74,7 @@ class AspectReport(Displayed):
     score_sd: float
 
     def summary(self) -> str:
-        """Return what is defined of the aspect, a line each."""
+        """Return the defined entries, one per line."""
         size = f"{counted(self.n, 'response')} to {counted(self.prompts, 'prompt')}"
         names = ("accuracy", "pearson", "spearman", "mean_squared_error", "r2")
         estimates = (self.accuracy, self.pearson, self.spearman, self.mean_squared_error, self.r2)
@@ -147,7 +147,7 @@ def correlation_table(
     """Return the correlations of each two labels, each two scores, and each score with each label.
 
     Args:
-        labels: [n] by aspect, NaN where a response has no label; each two go by the responses with both.
+        labels: [n] by aspect, NaN where a response has no label; each pair uses the responses with both.
         scores: [n] by aspect, likewise.
         prompts: [n].
     """
@@ -262,9 +262,9 @@ def _pearson(first: Floats, second: Floats) -> float | None:
 
 
 def _centred(values: Floats, place: Integers) -> Floats:
-    """Return values [n] minus the mean of those of the same place [n]."""
+    """Return values [n] minus the mean of their group [n]."""
     centred = values - (np.bincount(place, weights=values) / np.bincount(place))[place]
-    # What rounding leaves of a constant is no variation.
+    # Rounding errors of a constant are no variation.
     return np.where(np.abs(centred) > 1e-12 * np.abs(values).max(), centred, 0.0)
 
 
@@ -276,13 +276,13 @@ def _ranks(values: Floats) -> Floats:
 
 
 def _ranks_within(values: Floats, place: Integers) -> Floats:
-    """Return ranks among the values of the same place, up to a constant for each place."""
-    # Ranks over all, shifted by more than there are, sort first by place and then by value.
+    """Return ranks within each group, up to a constant per group."""
+    # Ranks over all, shifted by more than their number, sort first by group and then by value.
     return _ranks(_ranks(values) + place * (len(values) + 1.0))
 
 
 def _column(values: ArrayLike) -> Floats:
-    """Return a column with the last digits rounded off, so that what was summed in another order is equal."""
+    """Return a column with the last digits rounded off, so that the order of summation does not matter."""
     column = np.asarray(values, dtype=np.float64)
     if column.ndim != 1 or not len(column) or not np.isfinite(column).all():
         raise ConfigError(f"a column is [n] finite numbers, n of 1 or more; got shape {column.shape}")

@@ -1,4 +1,4 @@
-"""Whether a reward model's score differences mean what they say: calibration error, log loss, temperature."""
+"""Calibration of a reward model's score differences: calibration error, log loss, temperature."""
 
 from dataclasses import dataclass
 
@@ -23,14 +23,14 @@ class ReliabilityBin:
     confidence: float
     """Mean confidence of these pairs."""
     accuracy: float
-    """Share of them that is right, a tie being half right."""
+    """Share of them that is right; a tie is half right."""
 
 
 @dataclass(frozen=True, slots=True)
 class Temperature:
-    """The T that makes sigmoid(difference / T) likeliest, and how calibrated the same pairs are with it.
+    """The T that maximises the likelihood of sigmoid(difference / T), and the calibration with it.
 
-    One parameter fitted to the pairs it is judged on, so the errors are a little too good.
+    T is fitted to the same pairs, so the errors are slightly optimistic.
     """
 
     value: float | None
@@ -56,7 +56,7 @@ class Calibration(Tabular):
     log_loss: float
     temperature: Temperature
     bins: tuple[ReliabilityBin, ...]
-    """The bins that hold a pair."""
+    """The non-empty bins."""
     number_of_bins: int
     n: int
 
@@ -96,7 +96,7 @@ def calibrate(differences: ArrayLike, bins: int = 10) -> Calibration:
 
 
 def reliability_bins(differences: Floats, bins: int) -> tuple[ReliabilityBin, ...]:
-    """Sort pairs into equally wide bins of their confidence, and return those that hold one."""
+    """Sort pairs into equally wide bins of confidence, and return the non-empty bins."""
     confidence = expit(np.abs(differences))
     right = (np.sign(differences) + 1) / 2
     edges = 0.5 + np.arange(bins + 1) / (2 * bins)
@@ -138,7 +138,7 @@ def fit_temperature(differences: Floats, bins: int) -> Temperature:
     def slope(inverse: float) -> float:
         return float(np.mean(unit * expit(-inverse * unit)))
 
-    # Above 0 at first, for the mean is; below 0 in the end, for a pair is wrong.
+    # The derivative starts above 0, as the mean does, and ends below 0, as a pair is wrong.
     upper = 1.0
     while slope(upper) > 0:
         upper *= 2

@@ -1,4 +1,4 @@
-"""Whether step scores find the first wrong step: ProcessBench's F1, and the threshold that serves it best."""
+"""Whether step scores find the first wrong step: ProcessBench's F1, and the threshold of the highest F1."""
 
 import math
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 NO_ERROR = -1
-"""Index that says that no step is wrong."""
+"""Index of a solution without a wrong step."""
 RIGHT = 0.5
-"""A step whose label is this or more counts as right, where a yes or no is needed of a soft label."""
+"""A step with a soft label of this or more counts as right."""
 
 
 @dataclass(frozen=True, slots=True)
 class FirstErrorF1(Displayed):
     """How often the first wrong step is found (ProcessBench, 2412.06559, section 4).
 
-    A share of solutions of which there are none is None, and so is then F1.
+    An accuracy over no solutions is None, and then F1 is None too.
     """
 
     erroneous: int
@@ -64,18 +64,18 @@ class FirstErrorIntervals:
 class ThresholdChoice:
     """The threshold of the highest F1: the middle of the interval (low, high] on which it is attained.
 
-    `low` is None where that F1 holds however low the threshold is, `high` however high.
+    `low` is None if the interval has no lower end, `high` if it has no upper end.
     """
 
     threshold: float
     low: float | None
     high: float | None
     result: FirstErrorF1
-    """F1 on the solutions that chose it, which is too good for others."""
+    """F1 on the solutions that chose it, hence optimistic."""
 
 
 def true_first_error(labels: Sequence[float | None]) -> int | None:
-    """Return the index of the first wrong step by its labels, -1 if there is none, None if that is not told.
+    """Return the index of the first wrong step by its labels, -1 if there is none, None if unknown.
 
     The first step labelled below 0.5 is the first error, if every step before it has a label. Without such a
     step, all have to be labelled for the solution to be correct.
@@ -94,7 +94,7 @@ def first_error_f1(predicted: ArrayLike, truth: ArrayLike) -> FirstErrorF1:
     """Compare predicted with true first errors.
 
     Args:
-        predicted: [n] index of the first step held to be wrong, from 0; -1 for none.
+        predicted: [n] index of the predicted first wrong step, from 0; -1 for none.
         truth: [n] index of the first wrong step; -1 for none.
 
     Raises:
@@ -249,7 +249,7 @@ def _f1(found: ArrayLike, erroneous: ArrayLike, passed: ArrayLike, correct: Arra
 
 
 def step_indices(name: str, values: ArrayLike) -> Integers:
-    """Return steps' indices as an array, refusing what is none."""
+    """Return step indices as an array; refuse invalid ones."""
     indices = np.asarray(values)
     if indices.size == 0:
         return np.empty(0, dtype=np.int64)

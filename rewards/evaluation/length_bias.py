@@ -1,4 +1,4 @@
-"""How far a score follows length: correlations, and the accuracy where length points the other way."""
+"""Length bias of a score: its correlation with length, and its accuracy where the shorter is better."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from rewards.intervals import (
 
 @dataclass(frozen=True, slots=True)
 class Correlation:
-    """How a score moves with length, in [-1, 1]; None where either does not vary."""
+    """Correlation of a score with length, in [-1, 1]; None if either is constant."""
 
     pearson: float | None
     spearman: float | None
@@ -28,8 +28,8 @@ class Correlation:
 class LengthAccuracy:
     """The accuracy on the pairs whose chosen response is the longer, the shorter, or as long.
 
-    `controlled` is the mean of the first two, so that neither preference helps: a score that knows nothing
-    but length has 0.5. An entry is None where there are no such pairs.
+    `controlled` is the mean of the first two, so that neither preference helps: a score by length alone
+    has 0.5. An entry is None if there are no such pairs.
     """
 
     chosen_longer: Estimate | None
@@ -45,7 +45,7 @@ def length_correlation(scores: ArrayLike, lengths: ArrayLike) -> Correlation:
 
 
 def length_correlation_within(scores: ArrayLike, lengths: ArrayLike, prompts: ArrayLike) -> Correlation:
-    """Correlate scores with lengths [m] after taking each prompt's [m] mean from both.
+    """Correlate scores with lengths [m] after subtracting each prompt's [m] mean from both.
 
     Spearman's is that of the ranks among the responses to one prompt.
     """
@@ -59,7 +59,7 @@ def length_correlation_within(scores: ArrayLike, lengths: ArrayLike, prompts: Ar
 def length_accuracy(
     right: ArrayLike, length_differences: ArrayLike, prompts: ArrayLike, resampling: Resampling
 ) -> LengthAccuracy:
-    """Split what a scorer gets right [n] by the sign of chosen minus rejected length [n]."""
+    """Split a scorer's accuracy [n] by the sign of chosen minus rejected length [n]."""
     right, signs = np.asarray(right, dtype=np.float64), np.sign(np.asarray(length_differences))
     prompts = np.asarray(prompts)
     longer, shorter, equal = (
@@ -84,7 +84,7 @@ def _controlled(
     columns = np.column_stack([right * longer, longer, right * ~longer, ~longer])
     sums = resampled_sums(columns, prompts, resampling)
     resamples = None
-    # A resample without any pair of one kind has no such mean; then there is no honest interval either.
+    # A resample without any pair of one kind has no such mean; then there is no interval either.
     if sums is not None and sums[:, 1].all() and sums[:, 3].all():
         resamples = (sums[:, 0] / sums[:, 1] + sums[:, 2] / sums[:, 3]) / 2
     low, high = percentile_interval(resamples, resampling.level)
@@ -99,13 +99,13 @@ def _correlate(first: Floats, second: Floats) -> float | None:
 
 
 def _centred(values: Floats, place: NDArray[np.intp]) -> Floats:
-    """Return values [m] minus the mean of those of the same place [m]."""
+    """Return values [m] minus the mean of their group [m]."""
     centred = values - (np.bincount(place, weights=values) / np.bincount(place))[place]
-    # What rounding leaves of a constant is no variation.
+    # Rounding errors of a constant are no variation.
     return np.where(np.abs(centred) > 1e-12 * np.abs(values).max(), centred, 0.0)
 
 
 def _ranks_within(values: Floats, place: NDArray[np.intp]) -> Floats:
-    """Return ranks of values [m] among those of the same place [m], ties averaged."""
-    # Ranks over all, shifted by more than there are, sort first by place and then by value.
+    """Return ranks of values [m] within their group [m], ties averaged."""
+    # Ranks over all, shifted by more than their number, sort first by group and then by value.
     return rankdata(rankdata(values) + place * (len(values) + 1.0))

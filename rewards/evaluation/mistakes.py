@@ -1,4 +1,4 @@
-"""Where step scores are fooled: errors marked early, late or not at all, and right answers by wrong steps."""
+"""Error analysis of step scores: errors marked early, late or never, and right answers by wrong steps."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from rewards.evaluation.first_errors import NO_ERROR, RIGHT, FirstErrorF1, first
 
 @dataclass(frozen=True, slots=True)
 class Misses:
-    """What becomes of the first wrong step, and of right answers that were reached by a wrong one."""
+    """How first wrong steps are missed, and how right answers with a wrong step are scored."""
 
     exact: int
     early: int
@@ -22,7 +22,7 @@ class Misses:
     unmarked: int
     """No step is marked."""
     right_answers: int | None
-    """Erroneous solutions whose final answer is right all the same; None where no answer's truth is known."""
+    """Erroneous solutions whose final answer is right nevertheless; None if no answer is graded."""
     right_answers_marked: int | None
     """Those of them in which some step is marked."""
     right_answers_exact: int | None
@@ -51,14 +51,14 @@ def misses(
     truth: ArrayLike,
     right_answer: Sequence[bool | None],
 ) -> Misses:
-    """Say how the first wrong step is missed, and how a scorer takes right answers with a wrong step.
+    """Count how first wrong steps are missed, and how right answers with a wrong step are scored.
 
     Args:
         scores: Of each solution, its steps' scores.
         labels: Of each solution, its steps' labels; None where there is none.
-        predicted: [n] index of the first step held to be wrong, -1 for none.
+        predicted: [n] index of the predicted first wrong step, -1 for none.
         truth: [n] index of the first wrong step, -1 for none.
-        right_answer: [n] whether the final answer is right; None where that is not known.
+        right_answer: [n] whether the final answer is right; None if not known.
 
     Raises:
         ConfigError: The shapes differ, or an index is below -1 or no whole number.

@@ -1,4 +1,4 @@
-"""A scorer on preferences and rankings: its scores beside what baselines know, and its report card."""
+"""A scorer on preferences and rankings: its scores beside features of null baselines, and its report card."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
@@ -15,7 +15,7 @@ from rewards.scorer import Scorer, Standardized
 from rewards.scorers.rules import Pattern
 
 LIST_ITEMS = Pattern(r"(?m)^[ \t]*(?:[-*+\u2022]|\d{1,3}[.)])[ \t]+\S", count=True)
-"""Counts the lines that begin as an item of a list does."""
+"""Matches lines that begin like a list item."""
 
 
 PROMPT_BLIND = "prompt-blind"
@@ -38,13 +38,13 @@ def evaluate(
     """Score preferences or rankings, and return the scorer's report card on them.
 
     Args:
-        scorer: What is evaluated; its `logit_scale`, where it has one, is used for the calibration.
+        scorer: The scorer to evaluate; its `logit_scale`, if any, is used for the calibration.
         records: Preferences or rankings; ties count for neither side.
         bins: Bins of the calibration error.
         resampling: How intervals are made; by default at 95 % by 1,000 resamples of the prompts.
-        prompt_blind: Also score responses without their prompts, as a baseline. A scorer that cannot has no
-            such baseline in its card.
-        source: Column by which the accuracy is split; empty splits it by none.
+        prompt_blind: Also score responses without their prompts, as a baseline; left out for a scorer that
+            cannot.
+        source: Column by which the accuracy is split; empty does not split.
 
     Raises:
         ConfigError: No pair has an order and both scores.
@@ -65,16 +65,16 @@ def scored_chunks(
     prompt_blind: bool = True,
     without_baseline: Callable[[EvalkitError], None] = lambda _: None,
 ) -> Iterator[list[dict[str, object]]]:
-    """Score one chunk of records after another; yield what the report card needs of each, as JSON.
+    """Score records chunk by chunk; yield the report card's input for each, as JSON.
 
     Args:
-        scorer: What is evaluated.
+        scorer: The scorer to evaluate.
         records: Preferences or rankings.
-        done: Records that came before these, by which those without an id are numbered.
-        source: Column that names where a record comes from.
+        done: Number of records before these, for numbering records without an id.
+        source: Column with a record's source.
         prompt_blind: Also score responses without their prompts.
-        without_baseline: Called with the error of a scorer that gives no score without a prompt; the rows
-            from then on have none.
+        without_baseline: Called with the error of a scorer that gives no score without a prompt; later rows
+            have no such baseline.
 
     Raises:
         DataError: A record has no such column.
@@ -99,7 +99,7 @@ def scored_chunks(
 
 
 def _generations(record: Record, name: str) -> list[Generation]:
-    """Return a record's responses, the chosen one first, each with the columns that are its own.
+    """Return a record's responses, the chosen one first, each with its own columns.
 
     A column `chosen_X` or `X_chosen` is the chosen response's `X`, and of a list as long as the responses
     each has its element, so that `column:X` finds the scores that a row already holds.
@@ -142,7 +142,7 @@ def _last_turn(prompt: Prompt, response: str) -> tuple[Prompt, str]:
 
 
 def _without_prompt(generation: Generation) -> Generation:
-    # Its columns go too, for they may tell what was asked.
+    # Drop its columns too, as they may reveal the prompt.
     prompt: Prompt = "" if isinstance(generation.prompt, str) else (Message("user", ""),)
     return Generation(prompt, generation.response, (), generation.id)
 
@@ -182,7 +182,7 @@ def _row(
 
 
 def scored_ranking(row: Mapping[str, Any]) -> ScoredRanking:
-    """Return what `report_card` takes of a row; a prompt-blind score in it is a baseline."""
+    """Return a row as the input of `report_card`; its prompt-blind score is a baseline."""
     features = {"more list items": row["list_items"]}
     if PROMPT_BLIND in row:
         features[PROMPT_BLIND] = row[PROMPT_BLIND]

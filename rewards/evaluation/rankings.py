@@ -27,7 +27,7 @@ class RankedPairs:
 
 @dataclass(frozen=True, slots=True)
 class RankingReport(Displayed):
-    """Results over the rankings whose ranks are not all equal and whose scores are all there."""
+    """Results over the rankings with unequal ranks and without missing scores."""
 
     top_1: Estimate
     """Share of rankings where the highest score is only at best-ranked responses: a tie is wrong."""
@@ -35,15 +35,15 @@ class RankingReport(Displayed):
     """Mean share of best-ranked responses among those with the highest score: 1/#max for one best, and 0 if
     it is not among them, as in RewardBench 2."""
     chance: float
-    """What a random score has in expectation: 1/K where one response is best."""
+    """Expected accuracy of a random score: 1/K where one response is best."""
     kendall_tau: Estimate | None
-    """Mean of tau-b between scores and ranks, in [-1, 1] with 1 for agreement; None where it has none."""
+    """Mean of tau-b between scores and ranks, in [-1, 1] with 1 for agreement; None if never defined."""
     undefined_tau: int
-    """Rankings without a tau-b, for their scores are all equal; not in its mean."""
+    """Rankings without a tau-b, as their scores are all equal; left out of its mean."""
     without_order: int
-    """Rankings left out, for their ranks are all equal."""
+    """Rankings left out, as their ranks are all equal."""
     missing: int
-    """Rankings left out, for a score is missing."""
+    """Rankings left out, as a score is missing."""
 
     def summary(self) -> str:
         """Return the accuracies and the rank correlation, a line each."""

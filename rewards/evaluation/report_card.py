@@ -39,7 +39,7 @@ class PairAccuracy:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What a scorer that has understood nothing gets right on the same pairs."""
+    """The accuracy of a null baseline on the same pairs."""
 
     name: str
     accuracy: Estimate
@@ -59,10 +59,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class ScoredRanking:
-    """One prompt's scored responses, the better of the smaller rank; a pair has ranks 1 and 2.
+    """One prompt's scored responses and their ranks, 1 for the best; a pair has ranks 1 and 2.
 
-    `scores` are NaN where missing; `features` hold a number for each response by name of a null baseline
-    that prefers more of it, such as list items, or the score that it gets without the prompt.
+    `scores` are NaN where missing; `features` hold a number per response by name of a null baseline
+    that prefers more of it, such as list items, or the score without the prompt.
     """
 
     prompt: str
@@ -73,12 +73,12 @@ class ScoredRanking:
     features: Mapping[str, Sequence[float]]
     source: str = ""
     margin: float | None = None
-    """By how much the better is better, if known."""
+    """Margin between the better and the worse response, if known."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportCard(Tabular):
-    """All that is known about a scorer on preferences, with the settings it was found with."""
+    """Accuracy, baselines and calibration of a scorer on preferences, with the settings of the evaluation."""
 
     rows: int
     prompts: int
@@ -95,7 +95,7 @@ class ReportCard(Tabular):
     """Empty where no row has a source."""
     by_margin: tuple[Group, ...]
     margin: str
-    """What `by_margin` goes by: the data's `margin`, or the `score difference` where they have none."""
+    """Variable of `by_margin`: the data's `margin`, or else the `score difference`."""
     rankings: RankingReport | None
     """None where every row is a pair."""
     resampling: Resampling
@@ -202,7 +202,7 @@ def pair_accuracy(
 def against_baselines(
     right: ArrayLike, baselines: Mapping[str, ArrayLike], prompts: ArrayLike, resampling: Resampling
 ) -> tuple[Baseline, ...]:
-    """Compare what a scorer gets right [n] with what each baseline does [n], the best baseline first.
+    """Compare a scorer's accuracy by pair [n] with each baseline's [n], the best baseline first.
 
     A baseline's entries are in [0, 1]: 0.5 for a guess, in expectation. As the best is picked on the same
     pairs, the advantage over it is, if anything, too small.

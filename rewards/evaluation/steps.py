@@ -1,4 +1,4 @@
-"""Whether step scores tell right steps from wrong ones, and mean what they say: ROC and calibration."""
+"""How well step scores separate right steps from wrong ones: ROC curve and calibration."""
 
 from dataclasses import dataclass
 
@@ -16,10 +16,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class StepRoc(Displayed):
-    """How step scores part wrong steps from right ones, whatever the threshold.
+    """How step scores separate wrong steps from right ones, over all thresholds.
 
     A label of 0.5 or more counts as right. `auc` is the probability that a right step scores above a wrong
-    one, ties half; None where there are no steps of a kind.
+    one, ties half; None if either class is empty.
     """
 
     auc: float | None
@@ -33,7 +33,7 @@ class StepRoc(Displayed):
     wrong: int
     """Steps labelled wrong."""
     thresholds: tuple[float | None, ...]
-    """Rising; a step that scores below is marked wrong. The last is None: every step is marked."""
+    """Rising; a step with a lower score is marked wrong. The last is None: every step is marked."""
     false_alarms: tuple[float, ...]
     """Share of the right steps that are marked at each threshold."""
     detections: tuple[float, ...]
@@ -47,7 +47,7 @@ class StepRoc(Displayed):
 
 @dataclass(frozen=True, slots=True)
 class StepCalibration(Tabular):
-    """How far step scores, read as the probability that a step is right, agree with the labels.
+    """Calibration of step scores, read as probabilities that a step is right.
 
     A soft label l is taken as a probability too: `brier` is the mean of (p - l)^2, `log_loss` that of
     -l ln p - (1 - l) ln(1 - p) in nats, and a bin's accuracy its mean label. `error` is the expected
@@ -61,7 +61,7 @@ class StepCalibration(Tabular):
     impossible: int
     """Such steps."""
     bins: tuple[ReliabilityBin, ...]
-    """The bins that hold a step; `confidence` is their mean score, `accuracy` their mean label."""
+    """The non-empty bins; `confidence` is their mean score, `accuracy` their mean label."""
     number_of_bins: int
     n: int
 
@@ -83,14 +83,14 @@ class StepCalibration(Tabular):
 def step_roc(
     scores: ArrayLike, labels: ArrayLike, prompts: ArrayLike, resampling: Resampling, points: int = 201
 ) -> StepRoc:
-    """Measure how well step scores part right from wrong.
+    """Measure how well step scores separate right from wrong steps.
 
     Args:
         scores: [n] of the labelled steps, higher is better.
         labels: [n] in [0, 1].
-        prompts: [n] what is resampled, with all steps of all its solutions.
+        prompts: [n] the unit of resampling, each with all steps of all its solutions.
         resampling: How intervals are made.
-        points: Most points of the curve that are kept, the first and last among them.
+        points: Maximum points of the curve, including the first and the last.
 
     Raises:
         ConfigError: The shapes differ, a score is NaN or a label outside [0, 1].
@@ -155,7 +155,7 @@ def calibrate_steps(scores: ArrayLike, labels: ArrayLike, bins: int = 10) -> Ste
 
 
 class _Places:
-    """Right steps in rising order of score, and where each wrong step stands among them."""
+    """Right steps in rising order of score, and each wrong step's position among them."""
 
     def __init__(self, values: Floats, right: NDArray[np.bool_]) -> None:
         rights, wrongs = np.flatnonzero(right), np.flatnonzero(~right)

@@ -79,9 +79,9 @@ def vote_accuracy(
 
 
 def _compact(answers: Integers, correct: Floats) -> tuple[Integers, Floats]:
-    """Number each prompt's answers from 1, 0 for none [P, N], and say how right each is [P, A + 1].
+    """Number each prompt's answers from 1, 0 for none [P, N], with the accuracy of each [P, A + 1].
 
-    An answer is as right as the samples that give it are on average; no answer is not right.
+    An answer's accuracy is the mean over the samples that give it; no answer has 0.
     """
     named = np.zeros_like(answers)
     for place, row in enumerate(answers):
@@ -105,7 +105,7 @@ def _random_orders(places: Sequence[int], subsets: int, count: int, size: int, s
 def _right(
     named: Integers, values: Floats, weights: Floats, orders: Integers, sizes: Sequence[int]
 ) -> list[Floats]:
-    """Return for each size how right the winner among the first samples of each order is: [W, P, S] each."""
+    """Return for each size the accuracy of the winner among each order's first samples: [W, P, S] each."""
     prompts, subsets, _ = orders.shape
     most = values.shape[1]
     rows = np.arange(prompts)[:, None, None]

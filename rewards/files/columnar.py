@@ -78,7 +78,7 @@ def hub_rows(source: str, start: int) -> Generator[Row, None, int]:
 
     Raises:
         ConfigError: An option is not known, or the data set has several splits and none is named.
-        MissingFileError: There is no such data set, or the Hub is out of reach.
+        MissingFileError: There is no such data set, or the Hub cannot be reached.
     """
     from datasets import load_dataset
 

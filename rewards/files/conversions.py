@@ -1,4 +1,4 @@
-"""Rows to records and back, by the ecosystem's column names; unknown columns travel along."""
+"""Rows to records and back, by the usual column names; unknown columns are kept in `extra`."""
 
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -17,7 +17,7 @@ COLUMNS: dict[type[Record], frozenset[str]] = {
     StepLabels: frozenset({"prompt", "completions", "labels", "id"}),
     SpanLabels: frozenset({"prompt", "response", "spans", "id"}),
 }
-"""The columns that hold each record's own fields; all others travel in `extra`."""
+"""The columns of each record's own fields; all others go into `extra`."""
 
 _GENERATION = COLUMNS[Generation]
 

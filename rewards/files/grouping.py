@@ -17,8 +17,8 @@ def group_by_prompt(items: Iterable[T], prompt: Callable[[T], Prompt], window: i
         items: What to group.
         prompt: Returns an item's prompt.
         window: 0 groups over the whole input, which is then held in memory. Otherwise all items of a prompt
-            lie within `window` items from its first; memory holds that many, and 16 bytes for each prompt
-            that is done with.
+            lie within `window` items from its first; memory holds that many, and 16 bytes for each
+            finished prompt.
 
     Raises:
         ConfigError: The window is negative.

@@ -1,4 +1,4 @@
-"""Generations from what Python holds: records, rows, a pandas data frame, a `datasets` data set."""
+"""Generations from Python objects: records, rows, a pandas data frame, a `datasets` data set."""
 
 import math
 import sys
@@ -29,8 +29,8 @@ def as_generations(data: GenerationsLike) -> list[Generation]:
     """Return the generations of records, rows, a data frame or a data set, in their order.
 
     A row `{prompt, response}` is one generation, `{prompt, responses: [...]}` one for each response;
-    `rewards.files.generations` says what becomes of other columns. Where a data frame has no value for a
-    column of ours, the row has none.
+    `rewards.files.generations` documents other columns. A missing value in a data frame is a missing
+    field of the row.
 
     Raises:
         DataError: It is none of these, or a row is broken; the message names the row, counted from 1, the
@@ -44,7 +44,7 @@ def as_generations(data: GenerationsLike) -> list[Generation]:
 
 
 def _answers(data: object) -> Iterator[Generation | Row]:
-    """Yield what is there, with the place that an error names."""
+    """Yield the items, each with its place for errors."""
     pandas: Any = sys.modules.get("pandas")  # a data frame is none where nobody imported pandas
     if pandas is not None and isinstance(data, pandas.DataFrame):
         name, items = "DataFrame", data.to_dict("records")

@@ -16,7 +16,7 @@ from rewards.files.columnar import hub_rows, is_saved_dataset, parquet_rows, sav
 from rewards.files.rows import Row
 
 Rows: TypeAlias = Generator[Row, None, int]
-"""Yields the rows after those to skip, and returns how many there are with them."""
+"""Yields the rows after the skipped ones, and returns the total number of rows."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -31,13 +31,13 @@ def read_rows(
             or `.parquet`), a folder of such files of one kind, a folder saved by `datasets`, or
             `hub:OWNER/NAME?split=train&name=CONFIGURATION&revision=COMMIT` for a data set of the Hub. Memory
             holds one row or batch, but for a `.json` array, whose text is held whole.
-        start: The rows to skip, unparsed where the format allows, to go on where an earlier run stopped.
+        start: Number of rows to skip, unparsed where the format allows, to resume an earlier run.
         rename: The user's column names and ours, such as `{"question": "prompt"}`.
-        form: The kind of a file whose name does not say it: `jsonl`, `json`, `csv` or `parquet`.
+        form: Format of a file whose name does not tell it: `jsonl`, `json`, `csv` or `parquet`.
 
     Raises:
         MissingFileError: There is no such file, folder or data set.
-        ConfigError: The kind of file is not read, or `start` is negative.
+        ConfigError: The format is not supported, or `start` is negative.
         DataError: While iterating: a row is broken, or there are none, or fewer than `start`.
     """
     if start < 0:

@@ -12,7 +12,7 @@ NUMBERED_BY_LINE = (".json", ".jsonl", ".csv", ".gz", ".partial")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of an input: its columns, and where it stands.
+    """One row of an input: its columns, and its place in the file.
 
     `number` counts from 1: the line in a text file, the row in Parquet and data sets. Every method that
     reads a field raises DataError where the column is missing or not of its type.
@@ -24,7 +24,7 @@ class Row:
 
     @property
     def where(self) -> str:
-        """Return the place that an error begins with: `file.jsonl:12` or `file.parquet row 12`."""
+        """Return the row's place, with which errors begin: `file.jsonl:12` or `file.parquet row 12`."""
         if self.source.endswith(NUMBERED_BY_LINE):
             return f"{self.source}:{self.number}"
         return f"{self.source} row {self.number}"
@@ -36,7 +36,7 @@ class Row:
         return DataError(f"{self.where}: field {field!r}: expected {what}, got {shown}")
 
     def column(self, name: str) -> object:
-        """Return a column's value, whatever it is."""
+        """Return a column's value, of any type."""
         if name not in self.values:
             there = ", ".join(self.values) or "none"
             raise DataError(f"{self.where}: no column {name!r}, only {there}; --rename maps a name to ours")
@@ -122,7 +122,7 @@ class Row:
     def _message(self, field: str, item: object) -> Message:
         if isinstance(item, dict):
             role, content = item.get("role"), item.get("content")
-            # Parquet gives every message the keys of any; those that are null say nothing.
+            # Parquet gives every message the keys of all messages; null ones are ignored.
             said = {key for key, value in item.items() if value is not None}
             if isinstance(role, str) and isinstance(content, str) and said == {"role", "content"}:
                 return Message(role, content)

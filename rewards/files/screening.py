@@ -1,4 +1,4 @@
-"""What becomes of doubtful rows: identical sides, empty texts, repeated ids, NaN; each counted, none lost."""
+"""Screening of doubtful rows: identical sides, empty texts, repeated ids, NaN; each is counted."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,11 +22,11 @@ class ScreeningConfig:
     """The rule for each kind of doubtful row: keep it, drop it, or stop with an error that names it."""
 
     identical: Literal["keep", "drop", "error"] = "drop"
-    """Pairs or rankings whose responses are all the same text, which say nothing of what is better."""
+    """Pairs or rankings whose responses are all the same text, so that nothing is compared."""
     empty: Literal["keep", "drop", "error"] = "keep"
     """Rows with an empty response (nothing but white space): short answers are answers."""
     duplicate_ids: Literal["keep", "drop", "error"] = "keep"
-    """Rows whose id was met before; ids are labels, not keys."""
+    """Rows whose id occurred before; ids are labels, not keys."""
     not_a_number: Literal["drop", "error"] = "error"
     """Rows that hold NaN or an infinite number in any column."""
     no_comparison: Literal["drop", "error"] = "error"
@@ -44,7 +44,7 @@ OURS = (
     *("reward_margin", "chosen_reward", "rejected_reward", "chosen_finish_reason", "rejected_finish_reason"),
     *("score", "scores", "finish_reason", "finish_reasons", "token_count", "token_counts"),
 )
-"""Columns that commands write beside what is learnt from; to tell of them would alarm for nothing."""
+"""Columns that commands write beside the training data; they are not reported as unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ class ScreeningReport:
     """Counts of rows, kept and dropped: `rows == kept + sum(dropped.values())`.
 
     `found` counts rows per finding, whatever the rule: those of the configuration, and beside them
-    `duplicates` (the same prompt and responses again) and `contradictions` (a pair met before the other way
-    round), which are always kept. `unknown_columns` counts the rows that hold each column in `extra`.
+    `duplicates` (the same prompt and responses again) and `contradictions` (an earlier pair with its sides
+    swapped), which are always kept. `unknown_columns` counts the rows that hold each column in `extra`.
     """
 
     rows: int
@@ -80,7 +80,7 @@ class ScreeningReport:
 
 
 class Screen:
-    """Passes rows on, does with the doubtful ones what the configuration says, and counts them all.
+    """Applies the configured rules to doubtful rows, yields the rest, and counts all.
 
     One screen may pass several sources, one after another; duplicates are then found across them. It
     remembers two hashes of 16 bytes for each row, about 200 bytes in all.
@@ -96,7 +96,7 @@ class Screen:
         self._ids: set[bytes] = set()
         self._seen: set[bytes] = set()
         self.where = ""
-        """Where the record that was passed on last stands, as an error would name it."""
+        """Place of the last record yielded, as errors name it."""
 
     @property
     def report(self) -> ScreeningReport:
@@ -106,10 +106,10 @@ class Screen:
         )
 
     def records(self, rows: Iterable[Row], convert: Callable[[Row], R | None]) -> Iterator[R]:
-        """Convert rows to records and pass on those that stay.
+        """Convert rows to records and yield those that pass.
 
         Args:
-            rows: The rows; NaN is looked for before they are converted, since no record holds one.
+            rows: The rows; they are checked for NaN before conversion, since no record holds one.
             convert: Returns a row's record, or None where the row compares nothing.
 
         Raises:
@@ -130,7 +130,7 @@ class Screen:
                 yield record
 
     def apply(self, records: Iterable[R]) -> Iterator[R]:
-        """Pass on the records that stay.
+        """Yield the records that pass.
 
         Raises:
             DataError: A record fails a check whose rule is `error`.

@@ -1,4 +1,4 @@
-"""Rows to JSON lines or Parquet: streamed, whole or not at all, and never over a file that is there."""
+"""Rows to JSON lines or Parquet: streamed, written atomically, never over an existing file unasked."""
 
 import gzip
 import io
@@ -26,12 +26,12 @@ ROW_GROUP = 8192
 def write_rows(path: str | Path, rows: Iterable[Values], overwrite: bool = False) -> int:
     """Write rows to `.jsonl`, `.jsonl.gz` or `.parquet`, and return how many.
 
-    The file appears under its name when it is whole; until then, and after a failure, what was there stays.
+    The file is renamed into place when complete; until then, and after a failure, an earlier file stays.
     A Parquet file has the columns and types of its first 8192 rows.
 
     Raises:
         ConfigError: The name ends in none of the three.
-        OutputExistsError: The file is there and `overwrite` is not set.
+        OutputExistsError: The file exists and `overwrite` is not set.
         DataError: A value cannot be written, as NaN or half of a surrogate pair, or does not fit its column.
     """
     path = Path(path)
@@ -73,7 +73,7 @@ def _lines(file: BinaryIO, rows: Iterable[Values], name: str) -> int:
 
 
 def _plain(value: object) -> str:
-    """Write what columnar files hold and JSON does not: dates and times, as ISO 8601 text."""
+    """Convert values that JSON lacks: dates and times, to ISO 8601 text."""
     if isinstance(value, date | time):
         return value.isoformat()
     raise TypeError(f"{type(value).__name__} is not a value that JSON has")
@@ -86,7 +86,7 @@ def json_line(row: Values, where: str) -> bytes:
     """Return a row as one line of JSON in UTF-8; dates become ISO 8601 text.
 
     Raises:
-        DataError: A field holds NaN or what JSON cannot say; the message begins with `where`.
+        DataError: A field holds NaN or a value that JSON lacks; the message begins with `where`.
     """
     try:
         return _ENCODE(row).encode() + b"\n"

@@ -1,1 +1,1 @@
-"""Heads on Transformers bodies, and their checkpoints both ways."""
+"""Heads on Transformers bodies, and loading and saving their checkpoints."""

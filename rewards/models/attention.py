@@ -13,7 +13,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from rewards.encoding.packs import Pack
 
 NAME = "evalkit_packed"
-"""What the attention is called among those of Transformers."""
+"""Name under which the attention is registered with Transformers."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def packed_attention(
         key: [1, key heads, S, D].
         value: [1, key heads, S, D].
         attention_mask: For `sdpa`; packed rows need none.
-        packed: What attends to what.
+        packed: The attention pattern.
         dropout: Share of attention weights dropped.
         scaling: Factor on the scores; None is 1 / sqrt(D).
         **kwargs: For `sdpa`.
@@ -119,7 +119,7 @@ def packed_attention(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
-    # A mask of the body's own, capped scores and sinks are more than who sees whom, which is all we keep.
+    # A mask of the body's own, capped scores and sinks are more than the pattern that we keep.
     more = attention_mask is not None or any(kwargs.get(name) is not None for name in ("softcap", "s_aux"))
     if more or (kwargs.get("sliding_window") or packed.longest) < packed.longest:
         raise ValueError("this body's attention cannot be packed")  # the engine has asked `can_pack` before

@@ -29,10 +29,10 @@ def make_classifier(
 
     Args:
         config: The body.
-        seed: Of what is new in it.
-        kind: What the head tells, which decides whether sequences or tokens are classified.
+        seed: Seed of newly initialised weights.
+        kind: Kind of reward model, which decides whether sequences or tokens are classified.
         labels: Names of the head's outputs; none given means one output.
-        new_tokens: Texts that become tokens of their own, unless each is one wherever it stands.
+        new_tokens: Texts to add as tokens, unless the tokenizer already has them as single tokens.
 
     Raises:
         ConfigError: The sizes do not fit together, or no tokenizer is named.
@@ -107,7 +107,7 @@ def _new_classifier(
         "max_position_embeddings": config.context,
     }
     chosen = {names.get(name, name): size for name, size in sizes.items()}
-    # What a family takes for granted of its own tokenizer, such as padding with 50283, may not be there.
+    # A family's defaults for its own tokenizer, such as padding with 50283, may not fit this one.
     special = {
         name: getattr(tokenizer, name)
         for name in ("pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id")

@@ -1,4 +1,4 @@
-"""Reward models as Transformers folders, both ways, with `evalkit.json` beside the weights."""
+"""Load and save reward models as Transformers folders, with `evalkit.json` beside the weights."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ from rewards.models.hub import first_line, load_tokenizer, loading_options, noth
 from rewards.models.sidecar import BY_TOKEN, SIDECAR, Kind, Sidecar, write_sidecar
 
 HEADS = ("score", "classifier", "classification_head", "summary")
-"""How Transformers calls the last layers of a classifier."""
+"""Names of a classifier's last layers in Transformers."""
 
 
 def load_classifier(
@@ -31,7 +31,7 @@ def load_classifier(
         name: The folder or Hub id.
         dtype: Number format of the body.
         revision: Revision on the Hub.
-        sidecar: What the folder says of itself; None loads an outcome model.
+        sidecar: The folder's `evalkit.json`; None loads an outcome model.
 
     Raises:
         ModelError: There is no model by that name, its head was not in the checkpoint, or it has not as many
@@ -65,7 +65,7 @@ def load_classifier(
 
 
 def foreign_sidecar(name: str, revision: str = "main") -> Sidecar:
-    """Return what can be told of a folder or Hub id without `evalkit.json`: a token classifier tells steps.
+    """Return the sidecar of a folder or Hub id without `evalkit.json`: a token classifier scores steps.
 
     Raises:
         ModelError: There is no model by that name.
@@ -91,7 +91,7 @@ def start_classifier(
     Args:
         name: The folder or Hub id.
         revision: Revision on the Hub.
-        kind: What is to be trained.
+        kind: Kind of reward model to train.
         labels: Names of the head's outputs; none given means one output.
 
     Raises:

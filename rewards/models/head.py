@@ -1,4 +1,4 @@
-"""A linear head on a Transformers body, read at chosen tokens of rows that are packed or padded."""
+"""A linear head on a Transformers body, read at given positions of packed or padded rows."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -28,9 +28,9 @@ class HeadedModel(nn.Module):
     """
 
     adapter_task = "SEQ_CLS"
-    """What peft calls a model of this kind."""
+    """peft's task type for this kind of model."""
     new_head = True
-    """Whether the head is learnt whole beside adapters, as one that begins from chance must be."""
+    """Whether the head is trained fully beside adapters, as a newly initialised head must be."""
 
     def __init__(self, classifier: PreTrainedModel, head: str) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class HeadedModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return next(self.parameters()).device
 
     @property
@@ -64,7 +64,7 @@ class HeadedModel(nn.Module):
 
         Args:
             packs: Packs that hold all rows; None pads them.
-            rows: Tokens of each row; not looked at where there are packs.
+            rows: Tokens of each row; ignored if there are packs.
             positions: Which tokens of each row are read, M in all; None reads the last of each.
         """
         if packs is None:
@@ -86,7 +86,7 @@ class HeadedModel(nn.Module):
     ) -> Tensor:
         """Return the outputs at tokens of a pack's rows, in the pack's own order, [M, C], float32.
 
-        A token that several rows share is read once, whoever asks for it.
+        A token that several rows share is read once.
 
         Args:
             rows: The pack.
@@ -107,7 +107,7 @@ class HeadedModel(nn.Module):
             mask: What attends to what, where it is there already.
 
         Returns:
-            [distinct, hidden] states, and of each token asked, in the pack's order, its place among them.
+            [distinct, hidden] states, and for each requested token, in the pack's order, its index into them.
         """
         places = rows.last
         if positions is not None:
@@ -141,7 +141,7 @@ class HeadedModel(nn.Module):
             return cast(Tensor, cast(nn.Module, getattr(self.inner, self.head))(states))
 
     def padded_logits(self, rows: Sequence[Tokens], positions: Sequence[Integers] | None = None) -> Tensor:
-        """Return the outputs at tokens of rows padded on the right, [M, C]; any body can be given them."""
+        """Return the outputs at tokens of rows padded on the right, [M, C]; works for any body."""
         ids, mask = self._padded(rows)
         if not self.head and positions is None:
             return cast(Tensor, self.inner(input_ids=ids, attention_mask=mask).logits).float()
@@ -205,7 +205,7 @@ def prepare_for_packing(model: HeadedModel) -> bool:
             mask = packed_mask(part, model.device, model.attention_dtype())
             order = [place for row in part.rows for place in (2 * row, 2 * row + 1)]
             packed = model.packed_logits(part, [read[row] for row in part.rows], mask)
-            # Half precision rounds far above the tolerance, so that there a rough agreement has to do.
+            # Half precision rounds far above the tolerance, so that a looser one is used.
             tolerance = TOLERANCE if inner.dtype == torch.float32 else 0.05
             same = torch.allclose(plain[order], packed, rtol=tolerance, atol=tolerance)
             same = same and len(mask.layers) == inner.config.get_text_config().num_hidden_layers

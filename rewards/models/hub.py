@@ -1,4 +1,4 @@
-"""Names of models and tokenizers: folders and Hub ids, and whether the Hub is in reach."""
+"""Names of models and tokenizers: folders and Hub ids, and whether the Hub can be reached."""
 
 import re
 import ssl
@@ -24,7 +24,7 @@ REACH_SECONDS = 3.0
 
 
 def check_model_name(name: str) -> None:
-    """Refuse a name that is no folder and can be none on the Hub, before anything is asked over the network.
+    """Refuse a name that is neither a folder nor a valid Hub id, before any network request.
 
     Raises:
         MissingFileError: There is no such folder.
@@ -34,9 +34,9 @@ def check_model_name(name: str) -> None:
 
 
 def loading_options(name: str) -> dict[str, bool]:
-    """Return the options with which Transformers loads a name: only what is here, if the Hub is out of reach.
+    """Return Transformers' loading options for a name: local files only, if the Hub cannot be reached.
 
-    Transformers asks for each of a dozen files and waits between its tries, a minute in all.
+    Without them Transformers requests a dozen files and waits between retries, a minute in all.
 
     Raises:
         MissingFileError: As `check_model_name`.
@@ -61,7 +61,7 @@ def _hub_answers() -> bool:
 
 
 def nothing_there(name: str, kind: str, error: BaseException) -> ModelError:
-    """Return the error of a name by which nothing of a kind was found, for the caller to raise."""
+    """Return the error for a model or tokenizer that was not found, for the caller to raise."""
     if Path(name).is_dir():
         return ModelError(f"{name}: no {kind} there ({first_line(error)})")
     if not _hub_answers():
@@ -96,7 +96,7 @@ def quiet() -> Iterator[None]:
     _draw(False)
     try:
         with warnings.catch_warnings():
-            # peft asks each model for this old name; nobody who uses a command can do anything about it.
+            # peft reads this deprecated name of each model; users of a command cannot change that.
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
             yield
     finally:
@@ -111,5 +111,5 @@ def _draw(on: bool) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, at most 200 characters."""
+    """Return the first line of an error's message, at most 200 characters."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,4 +1,4 @@
-"""A reward model: a head on a Transformers body; the one place that says at which token a score is read."""
+"""Outcome reward models: a head on a Transformers body, and the token at which a score is read."""
 
 from collections.abc import Sequence
 

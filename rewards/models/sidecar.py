@@ -1,4 +1,4 @@
-"""evalkit.json beside a model's weights: how text became tokens, where scores are read, on what scale."""
+"""evalkit.json beside a model's weights: tokenization, the tokens at which scores are read, their scale."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ BY_TOKEN = ("process", "spans")
 
 SIDECAR = "evalkit.json"
 PROBE = "The quick brown fox, 1234.5 times:\n\n  naïve Ωmega — 漢字 🙂 </s> <s> [SEP] <|endoftext|>"
-"""What a tokenizer must still cut as it did at training."""
+"""Text on which the tokenizer must agree with the one of training."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class AspectFacts:
-    """How one aspect is scored: where, by what weight, and on what scale.
+    """How one aspect is scored: its density, weight and scale.
 
     A raw output x stands for the label `x * sd + mean`, where labels were learnt as numbers.
     """
@@ -45,7 +45,7 @@ class AspectFacts:
 
 @dataclass(frozen=True)
 class Sidecar:
-    """What a folder of ours says of itself beside its weights."""
+    """The contents of `evalkit.json`, which evalkit writes beside a model's weights."""
 
     kind: Kind = "outcome"
     append_eos: bool = True
@@ -55,21 +55,21 @@ class Sidecar:
     trained_on: Mapping[str, object] = field(default_factory=dict)
     version: int = 1
     separator: str = ""
-    """What ends a step; a process model is read at its token."""
+    """Text that ends a step; a process model is read at its token."""
     separator_token: int | None = None
-    """That token, which a tokenizer has to keep; None where it is not known."""
+    """The separator's token id, which the tokenizer must keep; None if not known."""
     aggregation: Aggregation = "product"
-    """How a process model's steps become one score."""
+    """How a process model's step scores are aggregated."""
     threshold: float = 0.5
     """Below it a step counts as wrong: the highest F1 on held-out solutions, where it was calibrated."""
     objective: str = ""
-    """What a model of aspects learnt: `regression` of labels, or whether there is an `error`."""
+    """Training objective of an aspects model: `regression` on labels, or `error` detection."""
     aspects: tuple[AspectFacts, ...] = ()
     """A model's aspects, in the order of its heads."""
 
 
 def tokenizer_hash(tokenizer: Any) -> str:  # noqa: ANN401  # Transformers has no public base type for both backends
-    """Return a hash of how a tokenizer cuts a probe, of its special tokens and of its chat template."""
+    """Return a hash of a tokenizer's tokens for a probe text, its special tokens and its chat template."""
     facts = [
         tokenizer(PROBE)["input_ids"],
         tokenizer.bos_token_id,
@@ -81,10 +81,10 @@ def tokenizer_hash(tokenizer: Any) -> str:  # noqa: ANN401  # Transformers has n
 
 
 def read_sidecar(name: str) -> Sidecar | None:
-    """Return what a folder of ours says of itself; None for a foreign folder or a Hub id without it.
+    """Return a folder's `evalkit.json`; None for a foreign folder or a Hub id without it.
 
     Raises:
-        ModelError: The file is not what we write.
+        ModelError: The file is malformed.
     """
     path = Path(name) / SIDECAR
     if not path.exists():
@@ -111,10 +111,10 @@ def write_sidecar(folder: Path, sidecar: Sidecar) -> None:
 
 
 def check_tokenizer(name: str, tokenizer: Any, sidecar: Sidecar) -> None:  # noqa: ANN401  # as above
-    """Refuse a tokenizer that no longer cuts text as at training.
+    """Refuse a tokenizer that differs from the one of training.
 
     Raises:
-        ModelError: It does not.
+        ModelError: It differs.
     """
     if sidecar.tokenizer_hash and sidecar.tokenizer_hash != tokenizer_hash(tokenizer):
         raise ModelError(

@@ -1,4 +1,4 @@
-"""Models read at several tokens of a row: at the end of each step, or of each piece of a response."""
+"""Token-level reward models: scores at the end of each step, or of each piece of a response."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from rewards.encoding.packs import Integers, Pack, Tokens
 from rewards.models.head import HeadedModel, unwrapped
 
 RIGHT = 1
-"""The class of a right step among a process model's two, as TRL has it."""
+"""The class of a right step among a process model's two, as in TRL."""
 STEP_CLASSES = ("wrong", "right")
 
 

@@ -1,4 +1,4 @@
-"""Reward models of several aspects in this process: of whole responses, or of their pieces."""
+"""Scorers of several aspects with a local model: of whole responses, or of their pieces."""
 
 from collections.abc import Sequence
 
@@ -23,8 +23,8 @@ from rewards.specs import Spec
 class AspectScorer(Engine):
     """Scores generations in several aspects, each for the whole response.
 
-    A score's `aspects` are in the units of the labels; where faults were learnt, the probability of none less
-    that of one, in [-1, 1]. Its `value` is their sum by the aspects' weights.
+    A score's `aspects` are in the units of the labels; for fault detection, P(no fault) - P(fault), in
+    [-1, 1]. Its `value` is their sum by the aspects' weights.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class SpanScorer(Engine):
             return Score(0.0, aspects=parts)
         labels = label_units(outputs, self.aspects, self.objective, generation)
         spans = [
-            # Pieces that end at one token were learnt as one, and share what is read there.
+            # Pieces that end at one token were trained as one piece, and share its output.
             Span(start, end, facts.name, float(labels[read, head]) / pieces.reads[head].count(read))
             for head, facts in enumerate(self.aspects)
             for (start, end), read in zip(pieces.spans[head], pieces.reads[head], strict=True)

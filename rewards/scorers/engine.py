@@ -1,4 +1,4 @@
-"""What scorers with a model share: rows computed once, packed or by length; over-long ones."""
+"""The engine of scorers with a model: each row computed once, packed or by length; over-long rows."""
 
 from collections.abc import Iterator, Sequence
 
@@ -18,7 +18,7 @@ Places = tuple[int, ...]
 
 
 class Engine:
-    """A model that scores rows of tokens: each distinct row once, whatever it shares with others once.
+    """A model that scores rows of tokens: each distinct row once, each shared prefix once.
 
     The outputs of a row depend on that row alone: not on batch size, order, neighbours or padding.
     """
@@ -28,12 +28,12 @@ class Engine:
         self.encoder = encoder
         self.config = config
         self.truncated = 0
-        """Rows whose prompt was cut so far."""
+        """Rows whose prompt was truncated so far."""
         self.packs = config.share_prefixes and prepare_for_packing(model)
         """Whether this body can share prefixes."""
 
     def shorten(self, row: list[int], generation: Generation) -> list[int]:
-        """Return a row that the model takes whole; one that is too long is refused, or its prompt cut.
+        """Return a row that fits the context; one that is too long is refused, or its prompt truncated.
 
         Raises:
             DataError: It is too long and may not be cut, or is without its prompt.
@@ -57,7 +57,7 @@ class Engine:
         """Return the model's raw outputs at tokens of each row, [n, C].
 
         Args:
-            rows: Tokens of each row, in any order; equal ones with equal places are computed once.
+            rows: Tokens of each row, in any order; equal rows with equal places are computed once.
             places: Which tokens of each row are read; None reads the last.
         """
         distinct: dict[tuple[Row, Places], int] = {}
@@ -113,5 +113,5 @@ class Engine:
 
 
 def generation_name(generation: Generation) -> str:
-    """Return what an error calls a generation: its id, or how its prompt begins."""
+    """Return a generation's name in an error: its id, or the beginning of its prompt."""
     return f"row {generation.id or repr(prompt_key(generation.prompt)[:40])}"

@@ -31,8 +31,8 @@ class Ensemble:
     All but `sum` compare the members with each other and so need them on one scale. A learnt model's value
     is standardised by what its folder records; rules, columns and foreign folders are taken as they are.
 
-    A score's `aspects` hold what each member gave, to see where they disagree. Its `steps` are combined in
-    the same way, step by step, where every member gives them.
+    A score's `aspects` hold each member's score, to see where they disagree. Its `steps` are combined in the
+    same way, step by step, if every member gives them.
     """
 
     members: tuple[Scorer, ...]
@@ -42,7 +42,7 @@ class Ensemble:
     weights: tuple[float, ...] = ()
     """One for each member, for `sum`; none given means 1 each."""
     names: tuple[str, ...] = ()
-    """One for each member, as `aspects` call it; none given means `member 1`, `member 2`, ..."""
+    """Each member's key in `aspects`; none given means `member 1`, `member 2`, ..."""
 
     def __post_init__(self) -> None:
         if not self.members:

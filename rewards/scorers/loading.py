@@ -1,4 +1,4 @@
-"""How a model folder or Hub id becomes a scorer: by what its `evalkit.json` says, or its architecture."""
+"""Load a model folder or Hub id as a scorer, by its `evalkit.json` or its architecture."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,18 +29,18 @@ OWN = {
     "aspects": ("eos", "weights"),
     "spans": ("weights",),
 }
-"""Options that only some kinds of model have."""
+"""Options of some kinds of model only."""
 ANY = tuple(dict.fromkeys(name for names in OWN.values() for name in names))
 
 
 def load_model_scorer(spec: Spec) -> Scorer:
     """Load `FOLDER_OR_HUB_ID?dtype=bfloat16&device=cuda&batch_tokens=16384&over_long=truncate_left`.
 
-    What it scores is what its `evalkit.json` says: responses, steps, aspects or spans; a foreign token
-    classifier scores steps. More options, by kind:
+    Its `evalkit.json` says whether it scores responses, steps, aspects or spans; a foreign token classifier
+    scores steps. More options, by kind:
 
     - outcome, aspects: `eos=true` appends EOS; a foreign folder gets none unless asked.
-    - process: `aggregation=min`, and `separator=%0A` where a foreign folder has one that it does not tell.
+    - process: `aggregation=min`, and `separator=%0A` for a foreign folder, which does not record it.
     - aspects, spans: `weights=relevance:1,factuality:0.5`; an aspect that is not named has weight 0.
 
     Raises:
@@ -115,7 +115,7 @@ def _choice(spec: Spec, name: str, allowed: tuple[str, ...], default: str = "") 
 
 
 def device(name: str) -> torch.device:
-    """Return a device by name; `auto` is the first accelerator that is there, else the processor.
+    """Return a device by name; `auto` is the first accelerator available, else the CPU.
 
     Raises:
         ConfigError: torch knows no such device.
@@ -132,7 +132,7 @@ def device(name: str) -> torch.device:
 
 
 def context_length(config: object, tokenizer: object) -> int:
-    """Return how many tokens a model takes: its positions, else the tokenizer's limit."""
+    """Return a model's context length: its positions, else the tokenizer's limit."""
     text = config.get_text_config()  # type: ignore[attr-defined]  # configurations differ by architecture
     for name in ("max_position_embeddings", "n_positions"):
         limit = getattr(text, name, None)

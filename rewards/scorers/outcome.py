@@ -1,4 +1,4 @@
-"""A reward model in this process: duplicates scored once, shared prefixes computed once, order kept."""
+"""Scorer with a local outcome reward model: duplicates and shared prefixes computed once, order kept."""
 
 import math
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class ModelScorer(Engine):
 
     @property
     def logit_scale(self) -> float:
-        """By what a difference of scores is multiplied to give a difference of raw logits."""
+        """Factor from a difference of scores to a difference of raw logits."""
         return self.scale.sd
 
     def score(self, generations: GenerationsLike) -> list[Score]:
@@ -55,5 +55,5 @@ class ModelScorer(Engine):
 
 
 def read_row(row: Sequence[int], pad: int | None, reads_last: bool) -> tuple[int, ...]:
-    """Return a row up to the token where Transformers reads its score; what follows cannot matter."""
+    """Return a row up to the token where Transformers reads its score; later tokens have no effect."""
     return tuple(row[: last_read(row, pad) + 1]) if reads_last else tuple(row)

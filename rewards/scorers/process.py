@@ -1,4 +1,4 @@
-"""A process reward model in this process: all steps of a solution in one pass, shared steps computed once."""
+"""Scorer with a local process reward model: a solution's steps in one pass, shared steps computed once."""
 
 import numpy as np
 
@@ -16,8 +16,8 @@ class ProcessScorer(Engine):
     """Scores the steps of generations with a process reward model.
 
     A score's `steps` are the probabilities that each step is right, its `value` is their aggregate, and its
-    `aspects` record which: `{"product": value}`. A generation without `steps` is cut at the separator. An
-    unfinished solution is scored by the steps that it has.
+    `aspects` record which: `{"product": value}`. A generation without `steps` is split at the separator.
+    An unfinished solution is scored by its steps so far.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class ProcessScorer(Engine):
     ) -> None:
         super().__init__(model, steps.encoder, config)
         self.threshold = threshold
-        """Below it a step counts as wrong, as training chose it; None where it is not known."""
+        """A step with a lower score counts as wrong, as chosen in training; None if not known."""
         self.step_encoder = steps
         self.aggregation: Aggregation = aggregation
 

@@ -128,7 +128,7 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """Scores everything alike, and every step too: a reward that tells nothing apart."""
+    """Scores every response and every step alike: an uninformative reward."""
 
     value: float
 
@@ -145,7 +145,7 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Random:
-    """Scores uniformly in [0, 1), by the texts and a seed: the same text has the same score in any order."""
+    """Scores uniformly in [0, 1), by texts and seed: the same text has the same score in any order."""
 
     seed: int = 0
 
@@ -164,9 +164,9 @@ class Random:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Reads scores that the data carry already, as numbers or spelled; true and false are 1 and 0.
+    """Reads scores from a column of the data, as numbers or text; true and false are 1 and 0.
 
-    Where only the plural of `name` is there, as `scores` beside `responses`, it is read instead; it must
+    If only the plural of `name` is present, as `scores` beside `responses`, it is read instead; it must
     hold this response's own number by then, not the whole list.
     """
 
@@ -283,7 +283,7 @@ def _check_finite(name: str, number: float) -> None:
 
 
 def row_name(generation: Generation) -> str:
-    """Return how an error names a generation: by its id, or else by how its prompt begins."""
+    """Return a generation's name in an error: its id, or else the beginning of its prompt."""
     if generation.id:
         return f"id {generation.id!r}"
     prompt = prompt_key(generation.prompt)

@@ -1,4 +1,4 @@
-"""Aspects made one score: weighted sum, best under bounds, Pareto front, what other weights trade."""
+"""Aspects combined: weighted sum, best under bounds, Pareto front, trade-off curves over weights."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -44,7 +44,7 @@ class AspectTable:
         return np.asarray(self.values[:, self._place(name)], dtype=np.float64)
 
     def by_name(self, given: Mapping[str, float], what: str) -> dict[int, float]:
-        """Return numbers given by aspect, such as weights, by the aspects' columns instead.
+        """Return numbers by aspect name, such as weights, keyed by column instead.
 
         Raises:
             ConfigError: An aspect is unknown, or a number is not finite.
@@ -64,7 +64,7 @@ def aspect_table(rows: Sequence[Mapping[str, float]]) -> AspectTable:
     """Return the table of mappings from aspect to number; all have the aspects of the first.
 
     Raises:
-        DataError: There are no rows, or one has other aspects; its number is named, from 1.
+        DataError: There are no rows, or one has other aspects; the message gives its number, from 1.
     """
     if not rows:
         raise DataError("aspects of no response at all")
@@ -93,7 +93,7 @@ def weighted_sum(table: AspectTable, weights: Mapping[str, float]) -> Floats:
 
 
 def violations(table: AspectTable, at_least: Mapping[str, float], at_most: Mapping[str, float]) -> Floats:
-    """Return by how much each response misses its bounds, [n]: the sum of what each aspect lacks or exceeds.
+    """Return by how much each response misses its bounds, [n]: summed over aspects.
 
     0 where every bound is met; a value at its bound meets it.
 
@@ -109,18 +109,18 @@ def violations(table: AspectTable, at_least: Mapping[str, float], at_most: Mappi
 
 
 class Choice(NamedTuple):
-    """What is chosen of a prompt's responses under bounds."""
+    """The response chosen for a prompt under bounds."""
 
     place: int
     feasible: bool
-    """Whether it meets the bounds; where it does not, none does."""
+    """Whether it meets the bounds; if not, no response does."""
 
 
 def constrained_best(rewards: ArrayLike, missed: ArrayLike) -> Choice:
-    """Return the response of the best reward among those that miss no bound.
+    """Return the response with the highest reward among those within all bounds.
 
-    Where every response misses, the one that misses by the least; of these, and of equal rewards, the better
-    reward and then the first.
+    If every response violates a bound, the one with the smallest violation; ties go to the higher reward,
+    then to the first.
 
     Args:
         rewards: [n] higher is better.
@@ -135,11 +135,11 @@ def constrained_best(rewards: ArrayLike, missed: ArrayLike) -> Choice:
 
 
 def rank_behind(rewards: ArrayLike, missed: ArrayLike) -> tuple[Floats, float | None]:
-    """Return rewards in which whatever misses a bound is below all that meets them, and the floor.
+    """Return rewards in which every violating response ranks below all others, and the floor.
 
-    A reward that misses by v becomes floor - v, where floor = least - max(1, largest - least) over the
-    rewards given. So the order is by bounds first: those who meet them by reward, then the others by how
-    much they miss, whatever their reward. The floor is None where no response misses.
+    A reward with violation v becomes floor - v, where floor = least - max(1, largest - least) over the
+    rewards. So the order is by bounds first: responses within them by reward, then the others by their
+    violation alone. The floor is None if no response violates a bound.
 
     Args:
         rewards: [n] higher is better.
@@ -156,7 +156,7 @@ def rank_behind(rewards: ArrayLike, missed: ArrayLike) -> tuple[Floats, float | 
 
 
 def pareto_front(values: ArrayLike) -> Booleans:
-    """Return which of the points [n, K], more is better, no other is better in one aspect and as good in all.
+    """Return the mask of points [n, K] on the Pareto front: none other is as good in all and better in one.
 
     Equal points are on the front together. Sorted first, so that a point is compared only with the front
     before it: O(n log n) for K of 1 or 2, O(n f K) for a front of f points beyond.
@@ -169,7 +169,7 @@ def pareto_front(values: ArrayLike) -> Booleans:
         raise DataError(f"points are [n, K] with K of 1 or more and no NaN, got {points.shape}")
     if not len(points):
         return np.zeros(0, dtype=bool)
-    # Distinct points in falling order of the first aspect, then of the next: none beats what stands before.
+    # Distinct points in falling order of the first aspect, then of the next: none dominates an earlier one.
     distinct, place = np.unique(-points, axis=0, return_inverse=True)
     distinct = -distinct
     if distinct.shape[1] <= 2:
@@ -197,16 +197,16 @@ def trade_off(
     weights: Sequence[float] = tuple(np.linspace(0, 1, 11).tolist()),
     n: int = 0,
 ) -> Floats:
-    """Return the mean of what is measured of the best of n, as the weight moves from one aspect to another.
+    """Return mean measurements of the best of n, as the weight moves from one aspect to another.
 
     For each weight w the best by (1 - w) first + w second is chosen for each prompt; the result is its
     expectation over subsets of n (`expected_best_of_n`), equal scores sharing, and the mean over prompts.
 
     Args:
-        first: [m] the aspect that weight 0 goes by alone.
-        second: [m] the aspect that weight 1 goes by alone.
+        first: [m] the aspect used alone at weight 0.
+        second: [m] the aspect used alone at weight 1.
         prompts: [m] each response's prompt.
-        measured: [m, M] what is measured of the chosen, such as the gold aspects.
+        measured: [m, M] measurements of each response, such as gold aspects.
         weights: W weights in [0, 1].
         n: Size of the subsets; 0 takes all responses of a prompt.
 

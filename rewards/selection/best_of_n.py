@@ -17,12 +17,12 @@ def expected_best_of_n(proxy: ArrayLike, value: ArrayLike, n: Sequence[int]) -> 
     """Estimate the value of the best of n responses by proxy, unbiased, for every n from one set of samples.
 
     The mean over all subsets of size n of the value of the subset's best by proxy (WebGPT 2112.09332,
-    appendix I; Gao et al. 2210.10760). Among samples of equal proxy every one is the best equally often.
-    Give the proxy as value too for the proxy's own curve. One sort, then O(N) for each n.
+    appendix I; Gao et al. 2210.10760). Ties in the proxy are broken uniformly. Give the proxy as
+    value too for the proxy's own curve. One sort, then O(N) for each n.
 
     Args:
-        proxy: [N] what the selection goes by, higher is better; infinite allowed.
-        value: [N] what is measured, such as a gold reward, or correctness as bool.
+        proxy: [N] the reward to select by, higher is better; infinite allowed.
+        value: [N] the value to estimate, such as a gold reward, or correctness as bool.
         n: Sizes, each in [1, N], in any order.
 
     Returns:
@@ -40,8 +40,8 @@ def expected_best_of_n_batch(proxy: ArrayLike, value: ArrayLike, n: Sequence[int
     """Estimate `expected_best_of_n` for many prompts with N samples each.
 
     Args:
-        proxy: [P, N] what the selection goes by, higher is better; infinite allowed.
-        value: [P, N] what is measured.
+        proxy: [P, N] the reward to select by, higher is better; infinite allowed.
+        value: [P, N] the value to estimate.
         n: Sizes, each in [1, N], in any order.
 
     Returns:
@@ -108,10 +108,10 @@ def best_of_n(rewards: ArrayLike, k: int = 1, rng: np.random.Generator | None = 
 
 
 def count_ties_at_cut(rewards: ArrayLike, k: int = 1) -> int:
-    """Count the candidates among which chance decides who belongs to the k best.
+    """Count the tied candidates at the cut, among which the k best are chosen at random.
 
     Returns:
-        How many share the k-th best reward if some of them are left out, else 0.
+        The number with the k-th best reward if some of them are left out, else 0.
 
     Raises:
         ConfigError: A NaN reward, or fewer than k candidates.
@@ -124,7 +124,7 @@ def count_ties_at_cut(rewards: ArrayLike, k: int = 1) -> int:
 
 
 def majority_vote(answers: Sequence[Answer | None], weights: Sequence[float] | None = None) -> Answer | None:
-    """Return the answer that most samples give.
+    """Return the most frequent answer.
 
     Answers that are None or empty text do not vote. Of answers with equally many votes the one with the
     larger sum of weights wins, where weights are given, then the one seen first.

@@ -23,7 +23,7 @@ class Pairing:
 def first_round_pairs(rewards: ArrayLike, rng: np.random.Generator) -> Pairing:
     """Match the responses at random, once: n // 2 matches (RSO's first-round-rank, 2309.06657).
 
-    Of an odd number one, drawn at random, has no match.
+    With an odd number a random response has no match.
 
     Args:
         rewards: [n], higher is better.
@@ -39,8 +39,8 @@ def first_round_pairs(rewards: ArrayLike, rng: np.random.Generator) -> Pairing:
 def tournament_pairs(rewards: ArrayLike, rng: np.random.Generator) -> Pairing:
     """Match at random, then the winners among themselves, to the last: n - 1 matches (RSO's tournament-rank).
 
-    Of an odd number in a round the last of the random order goes on without a match. Equal rewards make no
-    pair, and the one that the random order names first goes on.
+    With an odd number in a round the last of the random order advances without a match. Equal rewards make
+    no pair, and the first in the random order advances.
 
     Args:
         rewards: [n], higher is better.

@@ -1,4 +1,4 @@
-"""Pairs of one prompt's samples, as RSO makes them: which are paired, how they are matched, who is chosen."""
+"""Preference pairs from a prompt's samples, as in RSO: selection, matching and labels."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,20 +23,20 @@ MATCHINGS: Mapping[str, Callable[[Sequence[float], np.random.Generator], Pairing
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PromptPairs:
-    """The pairs of one prompt, and what happened on the way to them."""
+    """The pairs of one prompt, with counts of ties and the rejection sampling behind them."""
 
     taken: NDArray[np.int64]
     """[at most k] indices of the candidates that were matched, in the order of acceptance or of drawing."""
     chosen: NDArray[np.int64]
     """[m] indices of the chosen candidate of each pair."""
     rejected: NDArray[np.int64]
-    """[m] indices of the other."""
+    """[m] indices of the rejected candidate."""
     ties: int
     """Matches of equal reward, which make no pair."""
     against_reward: int
     """Pairs whose chosen response has the lower reward, as Bradley-Terry labels allow."""
     sample: RejectionSample | None
-    """What rejection sampling did; None where the first k were taken."""
+    """The result of rejection sampling; None where the first k were taken."""
 
 
 def pair_candidates(
@@ -54,7 +54,7 @@ def pair_candidates(
 
     Args:
         rewards: [N] rewards of candidates whose texts differ, in the order they were drawn.
-        k: How many are paired; where there are fewer candidates, all are.
+        k: Number of candidates to pair; with fewer, all are paired.
         rng: Source of acceptance, matching and labels.
         beta: Temperature of rejection sampling in units of reward, above 0 (rso-sample-rank); None takes the
             first k (sft-sample-rank).

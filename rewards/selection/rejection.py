@@ -15,7 +15,7 @@ NEGLIGIBLE = 800.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RejectionSample(Displayed):
-    """What rejection sampling chose, and how hard that was.
+    """The candidates accepted by rejection sampling, with acceptance diagnostics.
 
     `acceptance` is the part of all N candidates whose draw in the first pass was low enough to be
     accepted, wherever the pass was stopped, so that its mean over seeds is exactly `expected_acceptance`.
@@ -28,16 +28,16 @@ class RejectionSample(Displayed):
     expected_acceptance: float
     """Mean over the candidates of exp((r - r_max) / beta), in [1/N, 1]."""
     passes: int
-    """Times that the remaining candidates were gone through, the last perhaps in part; in [1, k]."""
+    """Passes over the remaining candidates, the last perhaps partial; in [1, k]."""
     tried: int
-    """Candidates looked at in all passes until the k-th was accepted; k / tried is the yield."""
+    """Candidates visited in all passes until the k-th was accepted; k / tried is the yield."""
     effective_sample_size: float
     """(sum w)^2 / sum w^2 of w = exp((r - r_max) / beta), in [1, N]."""
     beta: float
-    """The temperature it was drawn at, in units of reward."""
+    """The sampling temperature, in units of reward."""
 
     def summary(self) -> str:
-        """Return how many were accepted, and how hard that was."""
+        """Return the number accepted, and the acceptance diagnostics."""
         return (
             f"{counted(len(self.indices), 'candidate')} accepted at temperature {self.beta:g} in "
             f"{counted(self.passes, 'pass', 'passes')} and {counted(self.tried, 'try', 'tries')}: acceptance "

@@ -10,7 +10,7 @@ from rewards.errors import ConfigError, DataError
 from rewards.solutions.expressions import digits, expression_text, math_verify_package, same_expression
 
 Grader: TypeAlias = Literal["exact", "numeric", "math-verify"]
-"""How a final answer is held against the reference.
+"""How a final answer is compared with the reference.
 
 - `exact`: the texts are equal, white space around both aside.
 - `numeric`: the numbers are equal, exactly, as fractions; `read_number` says what counts as a number.
@@ -54,13 +54,13 @@ _TYPESETTING = (
     (re.compile(r"\\(?=[$%])"), ""),
 )
 _LONGEST = 1000
-"""Most characters of a number: longer ones are the babble of a model, and slow to compute with."""
+"""Maximum characters of a number: longer ones are degenerate output, and slow to compute with."""
 
 
 def final_answer(text: str, grader: str) -> str | None:
-    r"""Return the final answer of a solution in a form in which equal answers have equal texts, for votes.
+    r"""Return the final answer of a solution in canonical form, so that votes can be counted.
 
-    Where the answer stands is said by a mark, and the last mark in the text counts:
+    The answer follows a marker, and the last marker in the text counts:
 
     - `#### 42`, to the end of the line (GSM8K);
     - `A: 42`, `Answer: 42` or `Final answer: 42` at the beginning of a line, to its end;
@@ -68,7 +68,7 @@ def final_answer(text: str, grader: str) -> str | None:
     - `the answer is 42`, also `final` or `correct`, to the end of the sentence or line;
     - `\boxed{42}`, to the brace that closes it; one that is never closed holds no answer.
 
-    Without a mark only the numeric grader finds an answer: the last number in the text. For it an answer is
+    Without a marker only the numeric grader finds an answer: the last number in the text. For it an answer is
     `read_number`'s, written as a fraction in lowest terms, such as `42` or `-7/2`; for math-verify 12 digits
     where it is a number or an expression without variables, and else the expression as sympy writes it.
 
@@ -103,7 +103,7 @@ def is_right(text: str, reference: str, grader: str) -> bool:
 
     Raises:
         ConfigError: There is no such grader.
-        DataError: The reference is none that the grader can read; where it stands is for the caller to say.
+        DataError: The grader cannot read the reference; the caller adds its place in the file.
         MissingExtraError: The grader needs a package that is not installed.
     """
     wanted = reference_answer(reference, grader)
@@ -114,7 +114,7 @@ def is_right(text: str, reference: str, grader: str) -> bool:
 
 
 def reference_answer(reference: str, grader: str) -> str:
-    """Return a reference in the form of `final_answer`: what it marks, or else all of it.
+    """Return a reference in the form of `final_answer`: its marked answer, or else all of it.
 
     Raises:
         ConfigError: There is no such grader.
@@ -132,7 +132,7 @@ def reference_answer(reference: str, grader: str) -> str:
 
 
 def reference_text(value: object, grader: str) -> str:
-    """Return a column's value as a reference: a text as it is, a number written out.
+    """Return a column's value as a reference: text unchanged, a number as text.
 
     Raises:
         DataError: It is neither; or a float for the exact grader, since 42.0 would never equal the text 42.
@@ -145,7 +145,7 @@ def reference_text(value: object, grader: str) -> str:
 
 
 def marked_answer(text: str) -> str | None:
-    """Return what the last mark of `final_answer` marks; None without a mark, or with nothing behind it."""
+    """Return the text after the last marker of `final_answer`; None without a marker, or without text."""
     found = max(_marks(text), key=lambda mark: mark[0], default=(0, None))[1]
     return found.strip() or None if found is not None else None
 
@@ -157,7 +157,7 @@ def read_number(text: str) -> Fraction | None:
     - `3/4` and `\frac{3}{4}` are fractions, `1 1/2` is 3/2; nothing is divided by 0.
     - `1.5e3` and `1.5 thousand` (dozen, hundred, million, ...) are 1500.
     - Of an equation what follows the last `=` counts: `3 + 4 = 7` is 7.
-    - Currency signs, `%`, `°` and LaTeX's dollars and spaces say nothing: `72%` is 72, `-$18.00` is -18.
+    - Currency signs, `%`, `°` and LaTeX's dollars and spaces are ignored: `72%` is 72, `-$18.00` is -18.
     - Words around the number are units, as in `18 dollars`, `about 5 miles/hour`, unless they make it another
       number (`half`) or an expression: `5x`, `2\pi`, `3 + 4`. Two numbers are none: `3 or 4`, `(1, 2)`.
 
@@ -187,7 +187,7 @@ def _check(grader: str) -> None:
 
 
 def _marks(text: str) -> list[tuple[int, str | None]]:
-    """Return the places of all marks and what they mark, None where a box is never closed."""
+    """Return the positions of all markers and their answers, None where a box is never closed."""
     found: list[tuple[int, str | None]] = [
         (match.start(), match[1]) for mark in _MARKS for match in mark.finditer(text)
     ]

@@ -9,7 +9,7 @@ from types import ModuleType
 from rewards.errors import MissingExtraError
 
 SECONDS = 5
-"""Longest that an expression is worked on, in the main thread; what takes longer is not equal."""
+"""Time limit for an expression, in the main thread; on a timeout it counts as not equal."""
 
 
 def math_verify_package() -> ModuleType:
@@ -32,7 +32,7 @@ def same_expression(reference: str, answer: str) -> bool:
 
 
 def expression_text(answer: str) -> str | None:
-    """Return one text for expressions that are equal in an evident way; None where it is no expression."""
+    """Return a canonical text of an expression, up to evident equality; None if it is no expression."""
     expressions = _parsed(answer)
     if not expressions:
         return None
@@ -57,10 +57,10 @@ def digits(value: int | str, divisor: int = 1) -> str:
 
 
 def _parsed(answer: str) -> list[object]:
-    # A box says where the answer begins and ends; the package's own search would take a part of it.
+    # A box delimits the answer; the package's own search would take a part of it.
     return list(math_verify_package().parse(rf"\boxed{{{answer}}}", parsing_timeout=_limit()))
 
 
 def _limit() -> int | None:
-    """Return the seconds to work on an expression: the package's alarm rings in the main thread alone."""
+    """Return the time limit in seconds, if any: the package's alarm works in the main thread alone."""
     return SECONDS if threading.current_thread() is threading.main_thread() else None

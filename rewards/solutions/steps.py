@@ -1,4 +1,4 @@
-"""A solution's steps: where one ends, how their scores become one score, and which is the first error."""
+"""A solution's steps: splitting them, aggregating their scores, and finding the first error."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from rewards.errors import ConfigError, ScoringError
 
 Aggregation: TypeAlias = Literal["product", "min", "mean", "last", "sum_logits"]
-"""How the probabilities that each step is right become the score of the whole solution.
+"""How the probabilities that each step is right are aggregated to a solution's score.
 
 - `product`: prod_t p_t, that every step is right ("Let's Verify Step by Step", 2305.20050, section 2.6).
 - `min`: the weakest step (Math-Shepherd, 2312.08935, section 3.4).
@@ -94,7 +94,7 @@ def aggregate_log_odds(log_odds: ArrayLike, how: Aggregation) -> float:
 
 
 def probabilities(log_odds: ArrayLike) -> NDArray[np.float64]:
-    """Return 1 / (1 + exp(-z)) without overflow, of the shape given."""
+    """Return 1 / (1 + exp(-z)) without overflow, of the same shape."""
     z = np.asarray(log_odds, dtype=np.float64)
     return np.asarray(np.exp(-np.logaddexp(0.0, -z)), dtype=np.float64)
 
@@ -102,13 +102,13 @@ def probabilities(log_odds: ArrayLike) -> NDArray[np.float64]:
 def first_error(steps: Sequence[float], threshold: float) -> int:
     """Return the index of the first step that scores below the threshold, from 0; -1 where none does.
 
-    ProcessBench (2412.06559) tells solutions by this index.
+    ProcessBench (2412.06559) grades this index.
     """
     return next((place for place, score in enumerate(steps) if score < threshold), -1)
 
 
 def until_first_error(labels: Sequence[float | None]) -> tuple[float | None, ...]:
-    """Return a solution's labels without those behind its first step that is labelled below 0.5."""
+    """Return a solution's labels up to its first step labelled below 0.5."""
     wrong = (place for place, label in enumerate(labels) if label is not None and label < 0.5)
     end = next(wrong, len(labels)) + 1
     return tuple(label if place < end else None for place, label in enumerate(labels))

@@ -2,7 +2,7 @@
 
 `start_*(body, config)` gives a model and its encoder; `fit_*(model, encoder, train, held_out, config, out)`
 trains it, and saves a folder that `load_scorer` and Transformers load. `train` and `held_out` are records, or
-`Labelled` ones with the names by which errors call them; `held_out=None` holds out a share of the prompts.
+`Labelled` records with their names in errors; `held_out=None` holds out a share of the prompts.
 """
 
 from typing import TYPE_CHECKING

@@ -29,15 +29,15 @@ MISSING = float("nan")
 
 
 def aspect_names(data: Data[SpanLabels], config: AspectsConfig) -> tuple[str, ...]:
-    """Return the aspects of a model: those that the configuration names, or all that the labels have, sorted.
+    """Return the aspects of a model: those of the configuration, or else all aspects of the labels, sorted.
 
     Args:
         data: The labelled responses.
-        config: Which aspects there are.
+        config: The configured aspects.
 
     Raises:
-        DataError: The labels have an aspect that is not named, or none at all.
-        ConfigError: A density or a weight is of an aspect that there is not.
+        DataError: The labels have an aspect that is not configured, or none at all.
+        ConfigError: A density or a weight is of an unknown aspect.
     """
     data = as_labelled(data)
     if config.names:
@@ -68,7 +68,7 @@ def fit_aspects(
     config: AspectsTrainingConfig,
     out: str | Path,
 ) -> FitResult:
-    """Train a reward model of several aspects, resuming where a killed call stopped.
+    """Train a reward model of several aspects, resuming from an interrupted call's checkpoint.
 
     Args:
         model: A sequence classifier for `level` sequence, a token classifier for span, with an output for
@@ -77,7 +77,7 @@ def fit_aspects(
         train: Responses with labelled spans. At level sequence an aspect without a span has no label; at
             level span it has no fault, or a sum of 0.
         held_out: Responses to evaluate on; None holds out a share of the prompts.
-        config: Which aspects, what is learnt of them, and the knobs of training.
+        config: The aspects, the objective, and the training settings.
         out: Folder for the model, `evalkit.json` last, and for checkpoints until then.
 
     Raises:
@@ -137,9 +137,9 @@ def encode_aspects(
     Args:
         data: The responses.
         encoder: Text to tokens.
-        aspects: What is learnt of which aspects; all of them are named.
-        over_long: What becomes of a row longer than the model takes.
-        pad: The token that pads, behind which no score of a whole response is read.
+        aspects: The aspects, all named, and the objective.
+        over_long: Rule for a row longer than the model's context.
+        pad: The padding token, after which no score of a whole response is read.
 
     Raises:
         DataError: A row is too long and `over_long` is error.

@@ -16,7 +16,7 @@ from rewards.progress import Progress, progress
 
 
 class EarlyStop(EarlyStoppingCallback):
-    """Stops early, also where a run was killed after it had stopped and is resumed."""
+    """Early stopping that also holds for a run killed after it stopped and then resumed."""
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
@@ -27,7 +27,7 @@ class EarlyStop(EarlyStoppingCallback):
 
 
 class ShowProgress(TrainerCallback):
-    """Shows how far training is, and the loss: a bar on a terminal, elsewhere a line now and then.
+    """Shows the progress of training and the loss: a bar on a terminal, elsewhere a line now and then.
 
     Args:
         open_until: Closes the bar, however training ends.
@@ -59,7 +59,7 @@ class ShowProgress(TrainerCallback):
 
 
 class MetricsFile(TrainerCallback):
-    """Appends what is logged to `metrics.jsonl`; a resumed run takes back what it will measure again."""
+    """Appends logged metrics to `metrics.jsonl`; a resumed run removes lines that it will log again."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

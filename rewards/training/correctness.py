@@ -25,7 +25,7 @@ from rewards.training.outcome import logit_scale, sampled
 
 
 class ResponseTokens(SequenceModel):
-    """An outcome reward model read at every token of the response while it learns."""
+    """An outcome reward model read at every token of the response during training."""
 
     def forward(
         self, packs: Sequence[Pack] | None, rows: Sequence[Tokens], positions: Sequence[Integers]
@@ -36,7 +36,7 @@ class ResponseTokens(SequenceModel):
 
 @dataclass(frozen=True, slots=True)
 class GradedSolution:
-    """A solution and whether it is right: 1, 0, or between where that is a share."""
+    """A solution and whether it is right: 1, 0, or a share in between."""
 
     generation: Generation
     label: float
@@ -55,7 +55,7 @@ def fit_correctness(
     config: CorrectnessTrainingConfig,
     out: str | Path,
 ) -> FitResult:
-    """Train an outcome reward model to tell right solutions, resuming where a killed call stopped.
+    """Train an outcome reward model on graded solutions, resuming from an interrupted call's checkpoint.
 
     The folder is an outcome reward model's: its score is the logit at the last token, standardised.
 
@@ -64,14 +64,14 @@ def fit_correctness(
         encoder: Text to tokens.
         train: Graded solutions.
         held_out: Solutions to evaluate on; None holds out a share of the prompts.
-        config: Tokens that learn the label, and the knobs of training.
+        config: Tokens with a loss, and the training settings.
         out: Folder for the model, `evalkit.json` last, and for checkpoints until then.
 
     Raises:
         DataError: There is nothing to train on, a row is over-long and may not be cut, or a held-out prompt
             is also trained on.
         ConfigError: Settings that contradict each other, or that do not apply; or a body that is not read at
-            its tokens, as an encoder.
+            its tokens, such as an encoder.
 
     Source: "Let's Verify Step by Step" (2305.20050), appendix E; Cobbe et al. (2110.14168), section 4.2.
     """
@@ -121,9 +121,9 @@ def encode_graded(
     Args:
         data: The solutions.
         encoder: Text to tokens.
-        tokens: Tokens that learn the label: all from the response's first, or the last alone.
-        over_long: What becomes of a row longer than the model takes.
-        pad: The token that pads, behind which no score is read.
+        tokens: Tokens with a loss: all from the response's first, or the last alone.
+        over_long: Rule for a row longer than the model's context.
+        pad: The padding token, after which no score is read.
 
     Raises:
         DataError: A row is too long and `over_long` is error.

@@ -1,4 +1,4 @@
-"""Records -> training examples: encoded, over-long rows dealt with, prompts held out."""
+"""Records to training examples: encoding, over-long rows, held-out prompts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class RankingExample:
     Attributes:
         rows: The tokens of each response with its prompt.
         ranks: Their ranks, 1 for the best.
-        margin: By how much the chosen response of a pair is better.
+        margin: A pair's margin, in logits.
         prompt: The prompt, by which examples are held out together.
     """
 
@@ -50,7 +50,7 @@ class TokenExample:
     Attributes:
         row: Its tokens.
         positions: Which tokens are read, [n].
-        labels: What is learnt there, [n, C]; NaN where there is no label.
+        labels: Targets at these tokens, [n, C]; NaN where there is no label.
         prompt: The prompt, by which examples are held out together.
         first_error: Of a solution, the index of its first wrong step, -1 for none; None if not known.
     """
@@ -64,13 +64,13 @@ class TokenExample:
 
 @dataclass(frozen=True, slots=True)
 class Encoded(Generic[E]):
-    """Records as examples, and what became of the rest.
+    """Records as examples, and the records left out.
 
     Attributes:
-        examples: What there is to learn from.
+        examples: The training examples.
         longest: Tokens of the longest row.
         counts: Records `truncated` and `dropped` as over-long, and labels by kind.
-        left_out: For each record that is no example, what an error calls it and why.
+        left_out: For each record left out, its name in errors and the reason.
     """
 
     examples: tuple[E, ...]
@@ -87,9 +87,9 @@ class TrainingSplit(Generic[E]):
         train: Examples to train on.
         held_out: Examples to evaluate on.
         longest: Tokens of the longest row among both.
-        counts: What `Encoded` counted of the data.
-        held_out_counts: The same of held-out data given apart.
-        left_out: The records of both that are no examples.
+        counts: The counts of `Encoded`.
+        held_out_counts: The same for separate held-out data.
+        left_out: The records left out of both.
     """
 
     train: Sequence[E]
@@ -103,7 +103,7 @@ class TrainingSplit(Generic[E]):
 def encode_preferences(
     data: Data[Preference | Ranking], encoder: Encoder, over_long: OverLong
 ) -> Encoded[RankingExample]:
-    """Encode records; where a row is too long, all responses of its prompt lose the same tokens on the left.
+    """Encode records; if a row is too long, the prompt of all its responses is truncated alike on the left.
 
     Counted are `truncated` and `dropped` records; dropped is also one with a response that is too long even
     without its prompt.
@@ -176,7 +176,7 @@ def hold_out(examples: Sequence[P], share: float, seed: int) -> tuple[list[P], l
 
 
 def split_examples(data: Encoded[P], held_out: Encoded[P] | None, config: TrainingConfig) -> TrainingSplit[P]:
-    """Return the examples to train on and the held-out ones: those given, or else a share of the prompts.
+    """Return the training and the held-out examples: separate data, or else a share of the prompts.
 
     Raises:
         DataError: Nothing is left to train on, or of the held-out data nothing to evaluate on; or a prompt

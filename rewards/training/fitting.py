@@ -1,4 +1,4 @@
-"""What all training runs share: the learning rate, packing, adapters, the trainer, and saving the model."""
+"""The core of all training runs: learning rate, packing, adapters, the trainer, and saving the model."""
 
 import json
 import shutil
@@ -32,24 +32,24 @@ M = TypeVar("M", bound=HeadedModel)
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a training run did.
+    """The result of a training run.
 
     Attributes:
         steps: Updates made.
         train_prompts: Batch elements trained on, one for each record.
         held_out_prompts: Records held out.
-        truncated: Records whose prompt was cut.
+        truncated: Records whose prompt was truncated.
         dropped: Records left out as over-long.
-        held_out_truncated: Of the held-out records given apart, those whose prompt was cut.
-        held_out_dropped: Of them, those left out as over-long.
-        learning_rate: The peak learning rate, as given or as the body asked for.
+        held_out_truncated: Records of separate held-out data whose prompt was truncated.
+        held_out_dropped: Those left out as over-long.
+        learning_rate: The peak learning rate, configured or the default for the body.
         evaluation: Held-out loss and accuracy at the end (of the best weights with early stopping).
         scale: Mean and standard deviation of the logits on training responses.
         packed: Whether shared prefixes were computed once.
-        labels: Counts of what the labels say, by kind.
-        threshold: Below it a step counts as wrong; None where none was chosen.
-        left_out: Records that were not learnt from, nor held out, each with its place and the reason; of
-            preferences and rankings they are only counted.
+        labels: Counts of labels, by kind.
+        threshold: A step with a lower score counts as wrong; None if no threshold was chosen.
+        left_out: Records neither trained on nor held out, each with its place and the reason; preferences
+            and rankings are only counted.
     """
 
     steps: int
@@ -70,11 +70,11 @@ class FitResult:
 
 @dataclass(frozen=True)
 class Fitted(Generic[M]):
-    """A model that was fitted to examples, and how.
+    """A fitted model and the facts of its training.
 
     Attributes:
         model: The model, in adapters where there are any.
-        config: The knobs, with the learning rate that was used.
+        config: The training settings, with the learning rate used.
         steps: Updates made.
         evaluation: Held-out loss and metrics at the end.
         packed: Whether shared prefixes were computed once.
@@ -95,15 +95,15 @@ def fit_examples(
     out: Path,
     probe: Probe | None = None,
 ) -> Fitted[M]:
-    """Fit a model, resuming where an earlier call with the same arguments was killed.
+    """Fit a model, resuming from the last checkpoint of a call with the same arguments.
 
     Args:
         model: The model; its weights change.
-        objective: What is learnt.
+        objective: The training objective.
         split: Examples to train on and held-out ones.
-        config: The knobs.
+        config: The training settings.
         out: Folder for checkpoints and metrics.
-        probe: Measures the model wherever it is evaluated, at the start and at the end.
+        probe: Measures the model at every evaluation, at the start and at the end.
 
     Raises:
         DataError: There is nothing to train on.
@@ -126,7 +126,7 @@ def fit_examples(
     out.mkdir(parents=True, exist_ok=True)
     trainer = PackedTrainer(model, objective, split, config, out, packed=packed, probe=probe)
     begun = last_complete(out / CHECKPOINTS)
-    # A resumed run looks when an undisturbed one would, which need not be where it resumes.
+    # A resumed run probes when an uninterrupted one would, which need not be where it resumes.
     trainer.args.eval_on_start = trainer.args.eval_on_start and begun is None
     with quiet(), ExitStack() as shown:  # Trainer remarks on the file system at each checkpoint
         trainer.add_callback(ShowProgress(shown))
@@ -158,14 +158,14 @@ def result_of(
     scale: Scale | None = None,
     threshold: float | None = None,
 ) -> FitResult:
-    """Return what a training run did.
+    """Return the result of a training run.
 
     Args:
-        fitted: The model, and how it was fitted.
-        split: What it was fitted to.
-        labels: Counts of what the labels say, by kind.
+        fitted: The fitted model.
+        split: Its training and held-out examples.
+        labels: Counts of labels, by kind.
         scale: Mean and standard deviation of the logits, of a model whose score is standardised.
-        threshold: Below it a step counts as wrong, where it was chosen.
+        threshold: A step with a lower score counts as wrong, if a threshold was chosen.
     """
     return FitResult(
         steps=fitted.steps,
@@ -186,9 +186,9 @@ def result_of(
 
 
 def last_complete(checkpoints: Path) -> str | None:
-    """Return the newest checkpoint that was written whole, and remove those that were not.
+    """Return the newest complete checkpoint, and remove incomplete ones.
 
-    A checkpoint's `trainer_state.json` is written last; one without it, or with half of it, was cut off.
+    A checkpoint's `trainer_state.json` is written last; if it is missing or truncated, so is the checkpoint.
     """
     complete: list[tuple[int, Path]] = []
     for folder in checkpoints.glob("checkpoint-*"):
@@ -200,7 +200,7 @@ def last_complete(checkpoints: Path) -> str | None:
 
 
 def remove_dropout(model: torch.nn.Module) -> None:
-    """Switch a model's dropout off for good: what it says of a text is not to depend on chance."""
+    """Switch a model's dropout off permanently, so that its outputs are deterministic."""
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
@@ -216,9 +216,9 @@ def add_adapters(
     Args:
         model: A classifier or a causal language model.
         config: The adapters.
-        seed: Of their weights.
-        head: Name of a head that is trained whole; empty trains none so.
-        task: What peft calls such a model.
+        seed: Seed of their weights.
+        head: Name of a head to train fully; empty for none.
+        task: peft's task type.
 
     Raises:
         MissingExtraError: peft is not installed.

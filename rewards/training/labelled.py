@@ -1,4 +1,4 @@
-"""Labelled: records to learn from, what an error calls each, and where they come from."""
+"""Labelled: training records, with their names in errors and their origin."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,13 +10,13 @@ R_co = TypeVar("R_co", covariant=True)
 
 @dataclass(frozen=True)
 class Labelled(Generic[R_co]):
-    """Records to learn from; every `fit_*` function takes these, or a plain sequence of records.
+    """Training records; every `fit_*` function takes these, or a plain sequence of records.
 
     Attributes:
         records: The records.
-        names: What an error calls each, such as `pairs.jsonl:3`; none given numbers them.
-        origin: Where they come from, which is recorded beside the model: the file's fingerprint, say, and
-            what became of its doubtful rows.
+        names: Their names in errors, such as `pairs.jsonl:3`; none given numbers them.
+        origin: Their origin, recorded beside the model: for instance the file's fingerprint and the counts of
+            its screening.
     """
 
     records: Sequence[R_co]
@@ -31,11 +31,11 @@ class Labelled(Generic[R_co]):
 
 
 Data: TypeAlias = Labelled[R] | Sequence[R]
-"""What a `fit_*` function learns from."""
+"""Training data of a `fit_*` function."""
 
 
 def as_labelled(data: Labelled[R] | Iterable[R]) -> Labelled[R]:
-    """Return records with what errors call them: as they were given, or by their numbers and ids."""
+    """Return records with their names in errors: the given names, or numbers and ids."""
     return data if isinstance(data, Labelled) else Labelled(list(data))
 
 

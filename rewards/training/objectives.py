@@ -1,4 +1,4 @@
-"""What reward models learn: rankings, graded steps, graded responses, aspects; examples in, losses out."""
+"""Objectives of reward models: rankings, graded steps, graded responses, aspects; examples to losses."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ PACK_TOKENS = 8192
 
 
 def _tokens(rows: Sequence[Tokens], packed: bool) -> dict[str, list[Pack] | Sequence[Tokens] | None]:
-    """Return rows as a batch holds them: in packs or as they are; Trainer walks through every number else."""
+    """Return rows for a batch, packed or plain, hidden from Trainer, which would traverse every number."""
     return {"packs": list(pack(rows, PACK_TOKENS)), "rows": ()} if packed else {"packs": None, "rows": rows}
 
 
@@ -181,7 +181,7 @@ class AspectObjective:
         return losses, outputs
 
     def tally(self, inputs: dict[str, Any], outputs: Tensor) -> dict[str, float]:
-        """Return for each aspect the sums of which its error and the variance of its labels are made."""
+        """Return for each aspect the sums for its error and the variance of its labels."""
         sums: dict[str, float] = {}
         for column, name in enumerate(self.names):
             labels = inputs["labels"][:, column]

@@ -36,15 +36,15 @@ def fit_outcome(
     config: TrainingConfig,
     out: str | Path,
 ) -> FitResult:
-    """Train a reward model, resuming where an earlier call with the same arguments was killed.
+    """Train a reward model, resuming from an interrupted call's checkpoint.
 
     Args:
         model: The model; its weights change.
         encoder: Text to tokens.
         train: Preferences (K = 2) or rankings; all responses of one are scored in one batch element.
         held_out: Records to evaluate on; None holds out a share of the prompts.
-        config: The knobs. A learning rate of 0 is 1e-5 where the model was read from a folder or the Hub, and
-            1e-3 where it was made new, which Transformers' `name_or_path` tells.
+        config: The training settings. A learning rate of 0 is 1e-5 where the model was read from a folder or
+            the Hub, and 1e-3 where it is new, by Transformers' `name_or_path`.
         out: Folder for the model, `evalkit.json` last, and for checkpoints until then.
 
     Raises:
@@ -88,5 +88,5 @@ def logit_scale(model: HeadedModel, rows: Sequence[Tokens], packed: bool) -> Sca
         for start in range(0, len(rows), 32):
             logits += model.padded_logits(ordered[start : start + 32])[:, 0].tolist()
     sd = float(np.std(logits))
-    # Logits that are all equal have no scale; 1 leaves them as they are.
+    # Logits that are all equal have no scale; 1 leaves them unchanged.
     return Scale(float(np.mean(logits)), sd if sd > 0 and math.isfinite(sd) else 1.0)

@@ -30,17 +30,17 @@ UNCALIBRATED = 0.5
 def encode_steps(
     data: Data[StepLabels], encoder: StepEncoder, over_long: OverLong, until_error: bool = False
 ) -> Encoded[TokenExample]:
-    """Encode labelled solutions, each up to its last label: a body that reads forward sees no more.
+    """Encode labelled solutions, each up to its last label: a causal body needs no more.
 
-    Steps without a label before that are read by the model but not learnt. Counted are `truncated` and
+    Earlier steps without a label are read by the model but have no loss. Counted are `truncated` and
     `dropped` solutions by over-long rows, `unlabelled solutions`, which are left out, and steps by label:
     `right` (0.5 and up), `wrong`, `unlabelled`.
 
     Args:
         data: The solutions.
         encoder: Text to tokens.
-        over_long: What becomes of a row longer than the model takes.
-        until_error: Whether labels behind the first wrong step are left out.
+        over_long: Rule for a row longer than the model's context.
+        until_error: Whether labels after the first wrong step are left out.
 
     Raises:
         DataError: A solution has no steps; its separator is not its own token; or it is too long and
@@ -102,14 +102,14 @@ def fit_process(
     config: ProcessTrainingConfig,
     out: str | Path,
 ) -> FitResult:
-    """Train a process reward model, resuming where an earlier call with the same arguments was killed.
+    """Train a process reward model, resuming from an interrupted call's checkpoint.
 
     Args:
         model: A token classifier of two labels, wrong and right; its weights change.
         encoder: Text to tokens.
         train: Labelled solutions.
         held_out: Solutions to evaluate on; None holds out a share of the prompts.
-        config: Separator, class weights, aggregation and threshold, and the knobs of training.
+        config: Separator, class weights, aggregation and threshold, and the training settings.
         out: Folder for the model, `evalkit.json` last, and for checkpoints until then.
 
     Raises:
@@ -146,7 +146,7 @@ def fit_process(
 
 
 def _balance(train: Sequence[TokenExample]) -> float:
-    """Return the weight of a wrong step that gives both classes the same weight in all."""
+    """Return the weight of a wrong step that balances the two classes."""
     labels = np.array([label for example in train for (label,) in example.labels])
     right, wrong = float(labels.sum()), float((1 - labels).sum())
     if not right or not wrong:
@@ -159,7 +159,7 @@ def _balance(train: Sequence[TokenExample]) -> float:
 def _threshold(model: TokenModel, encoder: Encoder, held_out: Sequence[TokenExample]) -> float | None:
     """Return the threshold of the highest first-error F1 on held-out solutions whose first error is known.
 
-    None where these are not of both kinds, erroneous and correct, without which there is no F1.
+    None unless there are both erroneous and correct solutions, without which there is no F1.
     """
     known = [example for example in held_out if example.first_error is not None]
     truth = [example.first_error for example in known]

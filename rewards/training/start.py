@@ -23,11 +23,11 @@ def start_outcome(body: BodyConfig, config: TrainingConfig) -> tuple[RewardModel
 
     Args:
         body: The model under the head.
-        config: The knobs of the fit.
+        config: The training settings.
 
     Raises:
-        ConfigError: The sizes do not fit together, no tokenizer is named, or more tokens are asked for than
-            the model takes.
+        ConfigError: The sizes do not fit together, no tokenizer is named, or `max_length` exceeds the
+            model's context.
         ModelError: The folder or Hub id cannot be used.
     """
     model, tokenizer = make_classifier(body, config.seed)
@@ -53,8 +53,8 @@ def start_aspects(
 
     Args:
         body: The model under the heads.
-        config: The knobs of the fit.
-        names: The aspects, as `aspect_names` finds them.
+        config: The training settings.
+        names: The aspects, as `aspect_names` returns them.
     """
     by_span = config.aspects.level == "span"
     model, tokenizer = make_classifier(body, config.training.seed, "spans" if by_span else "aspects", names)

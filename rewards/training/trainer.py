@@ -30,10 +30,10 @@ CHECKPOINTS = "checkpoints"
 def training_arguments(
     config: TrainingConfig, prompts: int, evaluates: bool, folder: Path, probe_every: int | None = None
 ) -> TrainingArguments:
-    """Translate our knobs into those of Trainer.
+    """Translate our training settings into those of Trainer.
 
     Args:
-        config: The knobs.
+        config: The training settings.
         prompts: Batch elements to train on.
         evaluates: Whether there are held-out examples.
         folder: Where checkpoints go.
@@ -60,7 +60,7 @@ def training_arguments(
         learning_rate=config.learning_rate,
         weight_decay=config.weight_decay,
         lr_scheduler_type="constant_with_warmup" if config.schedule == "constant" else config.schedule,
-        # The last update is never one of warm-up, whose first has learning rate 0: it would learn nothing.
+        # The last update is never one of warm-up, whose first has learning rate 0 and would change nothing.
         warmup_steps=min(math.ceil(total * config.warmup_ratio), total - 1),
         num_train_epochs=config.epochs,
         max_steps=config.max_steps or -1,
@@ -95,19 +95,19 @@ X = TypeVar("X", contravariant=True)
 
 
 class Objective(Protocol[X]):
-    """What is learnt: how examples become a batch, and what the model loses on it."""
+    """A training objective: collates examples into a batch, and computes losses and metrics."""
 
     @property
     def tallies_training(self) -> bool:
         """Whether the metrics of every update are logged too.
 
-        They are of the batches of this process, before these are learnt from, and are named `train_...`
-        where the held-out ones are `eval_...`.
+        They cover the batches of this process, before the update, and are named `train_...`, the held-out
+        ones `eval_...`.
         """
         ...
 
     def collate(self, examples: Sequence[X], packed: bool) -> dict[str, Any]:
-        """Return a batch. `items` in it, a scalar tensor, is what the update's loss is divided by."""
+        """Return a batch. Its `items`, a scalar tensor, is the divisor of the update's loss."""
         ...
 
     def losses(self, model: torch.nn.Module, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
@@ -137,11 +137,11 @@ class Probe(Protocol):
         ...
 
     def resume(self, step: int) -> None:
-        """Take up a run after `step` updates; `stops` then knows what was seen up to there."""
+        """Resume a run after `step` updates; `stops` then reflects the measurements up to there."""
         ...
 
     def look(self, model: HeadedModel, step: int) -> Mapping[str, float]:
-        """Return metrics of the model after `step` updates; of a step seen before those of then."""
+        """Return metrics of the model after `step` updates; for a measured step, the recorded ones."""
         ...
 
 
@@ -177,7 +177,7 @@ class PackedTrainer(Trainer, Generic[E]):
             writer = SummaryWriter(str(out / "tensorboard"))
             callbacks.append(TensorBoardCallback(writer))  # type: ignore[no-untyped-call]  # Transformers' own
         if config.gradient_checkpointing:
-            # Trainer sees to its own classes alone. Where there is the newer name, the older one warns.
+            # Trainer handles its own classes alone. If the newer name exists, the older one warns.
             older = "gradient_checkpointing_enable"
             enable: Any = getattr(model.inner, "activation_checkpointing_enable", getattr(model.inner, older))
             enable({"use_reentrant": False})
@@ -238,10 +238,10 @@ class PackedTrainer(Trainer, Generic[E]):
         return {**loss, **(self.objective.metrics(sums) if items else {}), **seen}
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log, with the objective's metrics of the update; stop where nothing can be learnt any more.
+        """Log, with the objective's metrics of the update; stop where the loss or gradient is not finite.
 
         Raises:
-            TrainingError: The loss or the gradient is not finite; the last checkpoint is of before.
+            TrainingError: The loss or the gradient is not finite; the last checkpoint is from before.
         """
         if "loss" in logs and self._training_sums:
             own = self.objective.metrics(self._training_sums)
@@ -257,11 +257,11 @@ class PackedTrainer(Trainer, Generic[E]):
                 )
 
     def stopped_at(self, checkpoint: str, probe: Probe) -> bool:
-        """Return whether the run had ended where a checkpoint was written; its weights are then taken up.
+        """Return whether the run had ended at a checkpoint; its weights are then final.
 
         Args:
             checkpoint: The checkpoint's folder.
-            probe: What ends runs.
+            probe: The probe that may end runs.
         """
         state = TrainerState.load_from_json(str(Path(checkpoint) / TRAINER_STATE_NAME))
         probe.resume(state.global_step)
@@ -280,7 +280,7 @@ class PackedTrainer(Trainer, Generic[E]):
         return metrics
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
-        """Save what is trained: frozen weights under adapters are those of the base, tied ones are one."""
+        """Save the trained weights: without the frozen base under adapters, tied weights once."""
         state = state_dict if state_dict is not None else self.reward_model.state_dict()
         places = {name: (weight.data_ptr() or name, weight.shape) for name, weight in state.items()}
         first = {place: name for name, place in reversed(places.items())}
