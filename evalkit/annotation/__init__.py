@@ -1,1 +1,1 @@
-"""`evalkit annotate` and `evalkit labels`: studies with people, from tasks to figures."""
+"""`evalkit annotate` and `evalkit labels`: annotation studies with people, from tasks to statistics."""

@@ -1,4 +1,4 @@
-"""`evalkit annotate`: tasks into the store, links to people, then the page until it is stopped."""
+"""`evalkit annotate`: adds tasks and annotators to the store, prints links, and serves the page."""
 
 import secrets
 import socket
@@ -44,11 +44,11 @@ QUESTIONS: dict[Screen, str] = {
 def run(config: Annotate) -> None:
     """Add tasks and annotators to the store, print the links, and serve the page.
 
-    All that can be wrong with the settings and the data is found before the store is touched.
+    All errors of settings and data are raised before the store is changed.
 
     Raises:
         ConfigError: The port is taken, or a setting is out of its range.
-        DataError: A row is no task, or the database is no store of ours.
+        DataError: A row is no task, or the database is not an annotation store.
     """
     _check_installed()
     from evalkit.annotation.serving import (  # after the check: it needs the extra `web`
@@ -72,13 +72,13 @@ def run(config: Annotate) -> None:
             app = _application(store, config, admin_token, reach)
             say(f"Figures for you alone: {admin_link(reached, admin_token)}")
             _warn(reach, reached)
-            told = f"The page is at {reached}; Ctrl-C stops it."
-            serve(app, listening, lambda: say(told))
+            notice = f"The page is at {reached}; Ctrl-C stops it."
+            serve(app, listening, lambda: say(notice))
     say("stopped; everything is kept, and the same command goes on from there")
 
 
 class _Data:
-    """The tasks of a command, read through once to see that they are, and again to be added."""
+    """The tasks of a command, read once to validate them, and again to add them."""
 
     def __init__(self, config: Annotate) -> None:
         self._config = config
@@ -109,12 +109,12 @@ class _Data:
 
 
 def sources(given: list[str] | str) -> list[str]:
-    """Return the files that an option names: none, one or several."""
+    """Return the files of an option: none, one or several."""
     return [given] if isinstance(given, str) and given else list(given)
 
 
 def _given_settings(config: Annotate) -> dict[str, object]:
-    """Return those settings of the study that the command gives; the others stay as the store has them.
+    """Return the study settings that the command gives; the others keep the store's values.
 
     Raises:
         ConfigError: One is out of its range.
@@ -135,10 +135,10 @@ def _given_settings(config: Annotate) -> dict[str, object]:
 
 
 def _opened(config: Annotate) -> "Store":
-    """Open the store; without data there must be one.
+    """Open the store; without data it must exist.
 
     Raises:
-        MissingFileError: There is none, and no data to begin one with.
+        MissingFileError: There is no store, and no data to start one.
     """
     from judges.human.store import Store
 
@@ -146,11 +146,11 @@ def _opened(config: Annotate) -> "Store":
 
 
 def _check(store: "Store", config: Annotate, data: _Data) -> None:
-    """Refuse what could not be done to its end, before any of it is done.
+    """Refuse a command that would fail halfway, before anything is changed.
 
     Raises:
-        ConfigError: There is nothing to label, or a name cannot be one.
-        OutputExistsError: The file for links is there, and somebody is new.
+        ConfigError: There is nothing to label, or a name is invalid.
+        OutputExistsError: The file for links exists, and there are new annotators.
     """
     from judges.human.database.people import check_name
 
@@ -164,7 +164,7 @@ def _check(store: "Store", config: Annotate, data: _Data) -> None:
 
 
 def _prepare(store: "Store", config: Annotate, given: dict[str, object], data: _Data) -> None:
-    """Bring settings and tasks into the store, and say what was new."""
+    """Write settings and tasks to the store, and print the counts."""
     before = store.study()
     if data.screen and "title" not in given and before.title in QUESTIONS.values():
         given = given | {"title": QUESTIONS[data.screen]}
@@ -172,14 +172,14 @@ def _prepare(store: "Store", config: Annotate, given: dict[str, object], data: _
     if config.data:
         added = store.add_tasks(data.tasks())
         checks = f", {len(data.checks)} of them checks whose answer is known" if data.checks else ""
-        told = f"{added.new} tasks added, {added.known} were there already{checks}"
+        changes = f"{added.new} tasks added, {added.known} were there already{checks}"
         unlike = sum(data.checks[task.key] != _known(task) for task in _found(store, data.checks))
     else:
-        told, unlike = "opened as it is", 0
-    say(f"{store.name}: {told}")
+        changes, unlike = "opened as it is", 0
+    say(f"{store.name}: {changes}")
     if unlike:
-        told = "were there before without an answer that is known, or with another"
-        say(f"{unlike} checks {told}, and stay so; another id makes new ones")
+        why = "were there before without an answer that is known, or with another"
+        say(f"{unlike} checks {why}, and stay so; another id makes new ones")
     for reason, count in data.identical.items():
         say(f"{count} rows {reason}, are not asked")
     if data.disagreement:
@@ -193,7 +193,7 @@ def _found(store: "Store", keys: Iterable[str]) -> Iterator[Task]:
 
 
 def _known(task: Task) -> object:
-    """Return the known answer of a check, whichever response is first; None for other tasks."""
+    """Return the gold label of a check, whichever response is first; None for other tasks."""
     if isinstance(task.gold, PairwiseAnswer) and task.gold.winner != "tie":
         better = task.responses[WINNERS.index(task.gold.winner)]
         return sha256(better.encode("utf-8", "surrogatepass")).digest()  # as the answer may be long
@@ -201,18 +201,18 @@ def _known(task: Task) -> object:
 
 
 def _invite(store: "Store", config: Annotate, reached: str) -> None:
-    """Give everybody who is new a link."""
+    """Make a link for each new annotator."""
     names = list(dict.fromkeys(config.annotators))
     invited = map(store.invite, names)
     made = (
-        (one.annotator.name, sign_in_link(reached, one.annotator.id, one.token))
-        for one in invited
-        if one.token is not None
+        (invitation.annotator.name, sign_in_link(reached, invitation.annotator.id, invitation.token))
+        for invitation in invited
+        if invitation.token is not None
     )
     new = hand_out(made, config.links)
     if again := [name for name in names if name not in new]:
-        told = ", ".join(again)
-        say(f"Have a link: {told}; evalkit labels invite --renew makes new ones")
+        listed = ", ".join(again)
+        say(f"Have a link: {listed}; evalkit labels invite --renew makes new ones")
     if not store.annotators():
         say("Nobody can sign in yet; evalkit labels invite makes links")
 
@@ -224,7 +224,7 @@ def _application(store: "Store", config: Annotate, admin_token: str, reach: Reac
 
 
 class _Figures:
-    """The admin view's figures, loaded when they are first asked for, as that takes a second."""
+    """The admin view's statistics, imported on first use, as that takes a second."""
 
     def __init__(self, store: "Store", verdicts: Sequence[str]) -> None:
         self._store = store
@@ -257,7 +257,7 @@ def _warn(reach: Reach, reached: str) -> None:
 
 
 def _called(host: str) -> str:
-    """Return the name under which others know a machine that listens at all of its addresses."""
+    """Return the host name for links where the server listens on all addresses."""
     return socket.gethostname() if host in ("", "0.0.0.0", "::") else host
 
 

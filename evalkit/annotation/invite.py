@@ -1,4 +1,4 @@
-"""`evalkit labels invite`: personal links for people, or new ones for those whose link is lost."""
+"""`evalkit labels invite`: personal links for annotators, or renewed ones."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -14,12 +14,12 @@ if TYPE_CHECKING:  # imported where it is used: it needs the extra `web`
 
 
 def run(config: LabelsInvite) -> None:
-    """Make links, and show them or write them to a file; whose link is known keeps it unless it is renewed.
+    """Make links, and print them or write them to a file; existing links stay valid unless renewed.
 
     Raises:
         MissingFileError: There is no such store.
-        ConfigError: Nobody is named, a name cannot be one, or nobody of that name has a link to renew.
-        OutputExistsError: The file for links is there.
+        ConfigError: No name is given, a name is invalid, or it has no link to renew.
+        OutputExistsError: The file for links exists.
     """
     from judges.human.database.people import check_name
     from judges.human.store import Store
@@ -46,7 +46,7 @@ def _links(store: "Store", names: list[str], address: str, renew: bool) -> Itera
 
 
 def _check_known(store: "Store", names: list[str]) -> None:
-    """Refuse names that nobody has, before anybody's link is ended."""
+    """Refuse unknown names, before any link is invalidated."""
     there = [annotator.name for annotator in store.annotators()]
     for name in names:
         if name not in there:

@@ -1,4 +1,4 @@
-"""`evalkit labels export` and `evalkit labels import`: people's labels as rows, and back."""
+"""`evalkit labels export` and `evalkit labels import`: human labels to rows, and back."""
 
 import time
 from collections import Counter
@@ -43,13 +43,13 @@ Rows = Iterator[dict[str, object]]
 
 
 def run_export(config: LabelsExport) -> None:
-    """Write labels as rows of one kind, and say how many were left out and why.
+    """Write labels as rows of one form, and print how many were left out and why.
 
     Raises:
         MissingFileError: There is no such store.
-        ConfigError: The output's name says no kind of file, or there is no such annotator.
+        ConfigError: The output's suffix is unknown, or there is no such annotator.
         DataError: The labels are on several axes, or there is nothing to write.
-        OutputExistsError: The output is there already and is not to be replaced.
+        OutputExistsError: The output exists and `overwrite` is not set.
     """
     from judges.human.store import Store
 
@@ -59,26 +59,28 @@ def run_export(config: LabelsExport) -> None:
         chosen = _Chosen(config, _fair(store) if config.fair else None)
         rows = _rows(config, chosen.of(store.labels()), chosen.left_out)
         first = next(rows, None)
-        told = [f"{count:,} left out: {reason}" for reason, count in sorted(chosen.left_out.items())]
+        left_out = [f"{count:,} left out: {reason}" for reason, count in sorted(chosen.left_out.items())]
         if first is None:
-            why = "; ".join(told) or f"it holds no labels; evalkit annotate --db {store.name} asks for them"
+            why = (
+                "; ".join(left_out) or f"it holds no labels; evalkit annotate --db {store.name} asks for them"
+            )
             raise DataError(f"{store.name}: nothing to write as {config.form}: {why}")
         written = write_rows(config.out, chain([first], rows), config.overwrite)
         leaning = not config.fair and _leans(store)
-    told = [f"{count:,} left out: {reason}" for reason, count in sorted(chosen.left_out.items())]
+    left_out = [f"{count:,} left out: {reason}" for reason, count in sorted(chosen.left_out.items())]
     made = "labels" if config.form == "labels" else f"{config.form} of {chosen.taken:,} labels"
     if leaning and config.form != "labels":
-        told.append(LEANING)
-    lines = [f"{written:,} {made}", *told, f"written to {config.out}"]
+        left_out.append(LEANING)
+    lines = [f"{written:,} {made}", *left_out, f"written to {config.out}"]
     say("\n".join(lines))
 
 
 def run_import(config: LabelsImport) -> None:
-    """Add labels of rows to a store, with the tasks and the people that it lacks; nothing is replaced.
+    """Add labels to a store, with missing tasks and annotators; nothing is replaced.
 
     Raises:
         MissingFileError: There is no such file of rows.
-        DataError: A row is no label, before anything is added; there is none; or the store is not ours.
+        DataError: A row is no label (nothing is added then), there are no rows, or the store is invalid.
     """
     now = time.time()
     passed: Counter[str] = Counter()
@@ -100,14 +102,14 @@ def run_import(config: LabelsImport) -> None:
 
 
 def _fair(store: "Store") -> Callable[[Label], bool]:
-    """Return what says whether win rates are read from a label, or it skips a task of theirs."""
+    """Return a test of whether a label enters win rates, or skips one of their tasks."""
     states, overlap = store.task_states(), store.study().overlap
-    asked = {number: compact_task(number, task) for number, task in store.tasks()}
-    said = [compact_label(label) for label in store.labels() if label.task_id in asked]
+    tasks = {number: compact_task(number, task) for number, task in store.tasks()}
+    labels = [compact_label(label) for label in store.labels() if label.task_id in tasks]
     first: dict[int, set[str]] = {}
-    for group in measured(states, by_task(said, asked), asked, overlap):
+    for group in measured(states, by_task(labels, tasks), tasks, overlap):
         for number in group.sample:
-            first[number] = {one.annotator for one in group.answers.get(number, ())}
+            first[number] = {answer.annotator for answer in group.answers.get(number, ())}
 
     def fair(label: Label) -> bool:
         sample = first.get(label.task_id)
@@ -117,7 +119,7 @@ def _fair(store: "Store") -> Callable[[Label], bool]:
 
 
 def _leans(store: "Store") -> bool:
-    """Say whether some tasks are answered before others, or more often, as somebody disagrees on them."""
+    """Return whether disagreement made some tasks be answered earlier or more often."""
     proper, study = [state for state in store.task_states() if not state.gold], store.study()
     unlike = len({state.priority for state in proper}) > 1 and study.needed_every > 0
     early = unlike and any(state.answers < state.wanted for state in proper)
@@ -125,7 +127,7 @@ def _leans(store: "Store") -> bool:
 
 
 class _Chosen:
-    """The labels that a configuration takes, and how many it leaves out, by reason."""
+    """The labels that a configuration selects, and counts of the others by reason."""
 
     def __init__(self, config: LabelsExport, fair: Callable[[Label], bool] | None) -> None:
         self._config = config
@@ -134,7 +136,7 @@ class _Chosen:
         self.left_out: Counter[str] = Counter()
 
     def of(self, labels: Iterable[Label]) -> Iterator[Label]:
-        """Yield the labels that are taken."""
+        """Yield the selected labels."""
         for label in labels:
             reason = self._reason(label)
             if reason:
@@ -144,7 +146,7 @@ class _Chosen:
                 yield label
 
     def _reason(self, label: Label) -> str:
-        """Say why a label is left out; empty where it is not."""
+        """Return why a label is left out; empty if selected."""
         config = self._config
         if config.annotators and label.annotator not in config.annotators:
             return "of other people"

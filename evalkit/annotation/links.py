@@ -1,4 +1,4 @@
-"""Personal links: shown to whoever asked for them, or written to a file that its owner alone can read."""
+"""Personal links: printed, or written to a file that only its owner can read."""
 
 import os
 from collections.abc import Iterable
@@ -13,11 +13,11 @@ OWNER_ONLY = 0o600
 
 
 def check_free(path: str) -> None:
-    """Refuse a file that is there or cannot be made, before anybody is invited whose link would be lost.
+    """Refuse a file that exists or cannot be created, before links are made that would be lost.
 
     Raises:
-        OutputExistsError: The file is there; links of others may be in it, which nobody could make again.
-        OSError: It cannot be made.
+        OutputExistsError: The file exists; it may hold links that cannot be made again.
+        OSError: It cannot be created.
     """
     if not path:
         return
@@ -28,11 +28,11 @@ def check_free(path: str) -> None:
 
 
 def hand_out(links: Iterable[tuple[str, str]], path: str) -> list[str]:
-    """Write a line for each link as it is made, so that a kill loses none; return whose there are.
+    """Write a line for each link as it is made, so that a kill loses none; return the names.
 
     Args:
-        links: Names and their links, each made as it is asked for.
-        path: File to write, made with the first link; empty shows the links.
+        links: Names and their links, each made when iterated.
+        path: File to write, created with the first link; empty prints the links.
 
     Raises:
         OutputExistsError: The file is there.

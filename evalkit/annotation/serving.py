@@ -1,4 +1,4 @@
-"""A web application on a port: taken before anything else is done, and given back on SIGTERM or Ctrl-C."""
+"""Serves a web application: binds the port first, and releases it on SIGTERM or Ctrl-C."""
 
 import asyncio
 import errno
@@ -33,16 +33,16 @@ _REFUSED = {
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """Return a socket that listens already, so that nobody else can take the port from here on.
+    """Return a listening socket, so that no other process can take the port.
 
     Raises:
-        ConfigError: The port is taken or not ours to take, or the host is no address of this machine.
+        ConfigError: The port is taken or not permitted, or the host is no address of this machine.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError):
         raise ConfigError(f"host {host!r} is not known; give a name or number of this machine") from None
-    family, kind, protocol, _, place = found[0]
+    family, kind, protocol, _, place = addresses[0]
     listening = socket.socket(family, kind, protocol)
     try:
         # A port whose last connections are just ending is free to take: a restart need not wait for them.
@@ -58,7 +58,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
 
 
 class _Impatient(H11Protocol):
-    """Closes a connection on which no request arrives in time: else a few that dawdle would take up all."""
+    """Closes connections without a request in time, so that slow ones cannot use up all."""
 
     _late: asyncio.TimerHandle | None = None
 
@@ -88,14 +88,14 @@ class _Impatient(H11Protocol):
 
 
 def serve(app: ASGIApp, listening: socket.socket, announce: Callable[[], None]) -> None:
-    """Serve until stopped; returns on SIGTERM, and raises KeyboardInterrupt on Ctrl-C.
+    """Serve until stopped; return on SIGTERM, raise KeyboardInterrupt on Ctrl-C.
 
-    Nothing is logged of a request, as its address may hold a link's token.
+    Requests are not logged, as their URLs may hold a link's token.
 
     Args:
-        app: What is served.
-        listening: Where.
-        announce: Called as soon as it can be stopped; whoever connects then is answered in a moment.
+        app: The application.
+        listening: The listening socket.
+        announce: Called once the server can be stopped; connections are then accepted.
     """
     config = uvicorn.Config(
         app,

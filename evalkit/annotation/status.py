@@ -1,4 +1,4 @@
-"""`evalkit labels status`: how far a study of people's labels is, and what it says so far."""
+"""`evalkit labels status`: progress and results so far of an annotation study."""
 
 import os
 from collections.abc import Iterator
@@ -21,10 +21,10 @@ from rewards.errors import ConfigError, OutputExistsError
 
 
 def run(config: LabelsStatus) -> None:
-    """Print the figures of a study, and write them as JSON where a file is named.
+    """Print the statistics of a study, and write them as JSON where a file is named.
 
     Raises:
-        EvalkitError: There is no such store, verdicts cannot be read, or the output is there already.
+        EvalkitError: There is no such store, verdicts cannot be read, or the output exists.
     """
     from judges.human.store import Store
 
@@ -41,14 +41,14 @@ def run(config: LabelsStatus) -> None:
 
 
 def status_json(numbers: Numbers) -> dict[str, object]:
-    """Return all figures as JSON can hold them; of the tasks on which people disagree their numbers."""
-    told = plain_values(numbers)
-    assert isinstance(told, dict)  # of a dataclass
-    told["counts"]["tasks"] = numbers.counts.tasks
-    for one, compared in zip(told["compared"], numbers.compared, strict=True):
-        for judge, beside in zip(one["judges"], compared.judges, strict=True):
+    """Return all statistics as JSON values; tasks on which annotators disagree by their numbers."""
+    values = plain_values(numbers)
+    assert isinstance(values, dict)  # of a dataclass
+    values["counts"]["tasks"] = numbers.counts.tasks
+    for pair, compared in zip(values["compared"], numbers.compared, strict=True):
+        for judge, beside in zip(pair["judges"], compared.judges, strict=True):
             judge["gain"] = None if beside.corrected is None else beside.corrected.gain
-    return told
+    return values
 
 
 def _check_free(out: Path, config: LabelsStatus) -> None:
@@ -70,7 +70,7 @@ def _print(numbers: Numbers) -> None:
         show(_agreement(numbers))
     if numbers.compared:
         show(_compared(numbers))
-    if any(one.judges for one in numbers.compared):
+    if any(pair.judges for pair in numbers.compared):
         show(_judges(numbers))
     if numbers.qualities:
         show(_qualities(numbers))
@@ -92,38 +92,43 @@ def _lines(counts: Counts) -> Iterator[str]:
 def _people(numbers: Numbers) -> Table:
     columns = ("name", "answers", "skips", "median time", "checks right", "chose the left")
     table = _table(f"People; intervals at {numbers.level:.0%}", columns)
-    for one in numbers.annotators:
+    for annotator in numbers.annotators:
         checks = (
             NONE
-            if one.checks is None
-            else f"{one.checks.count} of {one.checks.n}: {interval_text(one.checks)}"
+            if annotator.checks is None
+            else f"{annotator.checks.count} of {annotator.checks.n}: {interval_text(annotator.checks)}"
         )
         table.add_row(
-            Text(one.name),
-            f"{one.answers:,}",
-            f"{one.skips:,}",
-            duration(one.seconds),
+            Text(annotator.name),
+            f"{annotator.answers:,}",
+            f"{annotator.skips:,}",
+            duration(annotator.seconds),
             checks,
-            interval_text(one.shown_first),
+            interval_text(annotator.shown_first),
         )
     return table
 
 
 def _agreement(numbers: Numbers) -> Table:
     table = _table("Agreement between people", ("on", "coefficient", "value", "items"))
-    for one in numbers.agreement:
-        of = ", ".join(filter(None, (one.of, one.axis)))
-        table.add_row(of, one.coefficient, _coefficient(one), f"{one.found.n:,}" if one.found else "0")
+    for agreement in numbers.agreement:
+        of = ", ".join(filter(None, (agreement.of, agreement.axis)))
+        table.add_row(
+            of,
+            agreement.coefficient,
+            _coefficient(agreement),
+            f"{agreement.found.n:,}" if agreement.found else "0",
+        )
     return table
 
 
 def _compared(numbers: Numbers) -> Table:
     columns = ("first", "second", "axis", "win rate of the first", "read from", f"for +-{numbers.width:g}")
     table = _table("Win rate so far, by people", columns)
-    for one in numbers.compared:
-        rate = one.why if one.rate is None else interval_text(one.rate)
-        read = f"{one.measured:,} of {one.tasks:,} tasks"
-        table.add_row(Text(one.first), Text(one.second), one.axis or NONE, rate, read, _more(one))
+    for pair in numbers.compared:
+        rate = pair.why if pair.rate is None else interval_text(pair.rate)
+        read = f"{pair.measured:,} of {pair.tasks:,} tasks"
+        table.add_row(Text(pair.first), Text(pair.second), pair.axis or NONE, rate, read, _more(pair))
     return table
 
 
@@ -133,52 +138,54 @@ def _judges(numbers: Numbers) -> Table:
         f"for +-{numbers.width:g}",
     )  # fmt: skip
     table = _table("Judges beside people", columns)
-    for one in numbers.compared:
-        for judge in one.judges:
-            table.add_row(Text(judge.judge), Text(one.first), Text(one.second), *_beside(judge))
+    for pair in numbers.compared:
+        for judge in pair.judges:
+            table.add_row(Text(judge.judge), Text(pair.first), Text(pair.second), *_beside(judge))
     return table
 
 
-def _beside(one: JudgeBeside) -> Iterator[str]:
-    yield one.why if one.corrected is None else interval_text(one.corrected)
-    yield NONE if one.corrected is None else percent(one.corrected.model_mean)
-    agreed = one.agreement
+def _beside(judge: JudgeBeside) -> Iterator[str]:
+    yield judge.why if judge.corrected is None else interval_text(judge.corrected)
+    yield NONE if judge.corrected is None else percent(judge.corrected.model_mean)
+    agreed = judge.agreement
     yield NONE if agreed is None else f"{percent(agreed.percent.value)} of {agreed.percent.n:,}"
     yield NONE if agreed is None else decimal(agreed.kappa.value)
-    yield NONE if one.more_labels is None else f"{one.more_labels:,} more answers"
+    yield NONE if judge.more_labels is None else f"{judge.more_labels:,} more answers"
 
 
 def _qualities(numbers: Numbers) -> Table:
     table = _table("Systems shown together", ("system", "axis", "best", "quality 1 to 5", "tasks"))
-    for one in numbers.qualities:
+    for rated in numbers.qualities:
         quality = NONE
-        if one.quality is not None:
-            ends = f" ({decimal(one.quality.low)} to {decimal(one.quality.high)})"
-            quality = decimal(one.quality.mean) + (ends if one.quality.low is not None else "")
-        table.add_row(Text(one.system), one.axis or NONE, interval_text(one.best), quality, f"{one.best.n:,}")
+        if rated.quality is not None:
+            ends = f" ({decimal(rated.quality.low)} to {decimal(rated.quality.high)})"
+            quality = decimal(rated.quality.mean) + (ends if rated.quality.low is not None else "")
+        table.add_row(
+            Text(rated.system), rated.axis or NONE, interval_text(rated.best), quality, f"{rated.best.n:,}"
+        )
     return table
 
 
 def _remarks(numbers: Numbers) -> Iterator[str]:
-    for one in numbers.compared:
-        if one.rate is not None and one.why:
-            yield f"{one.first} against {one.second}: {one.why}"
+    for pair in numbers.compared:
+        if pair.rate is not None and pair.why:
+            yield f"{pair.first} against {pair.second}: {pair.why}"
     if numbers.splits:
         yield f"People disagree on {counted(len(numbers.splits), 'task')}; the admin page shows them"
 
 
-def _more(one: SystemsCompared) -> str:
-    if one.more_labels is None:
-        return one.more_why if one.rate is not None else NONE
-    return ", ".join(filter(None, (f"{one.more_labels:,} more answers", one.more_why)))
+def _more(pair: SystemsCompared) -> str:
+    if pair.more_labels is None:
+        return pair.more_why if pair.rate is not None else NONE
+    return ", ".join(filter(None, (f"{pair.more_labels:,} more answers", pair.more_why)))
 
 
-def _coefficient(one: PeopleAgreement) -> str:
-    found = one.found
-    if found is None or found.value is None:
-        return one.why
-    ends = "" if found.low is None else f" ({decimal(found.low)} to {decimal(found.high)})"
-    return decimal(found.value) + ends
+def _coefficient(agreement: PeopleAgreement) -> str:
+    estimate = agreement.found
+    if estimate is None or estimate.value is None:
+        return agreement.why
+    ends = "" if estimate.low is None else f" ({decimal(estimate.low)} to {decimal(estimate.high)})"
+    return decimal(estimate.value) + ends
 
 
 def _table(title: str, columns: tuple[str, ...]) -> Table:

@@ -1,1 +1,1 @@
-"""`evalkit label-steps`: labels of steps by completing solutions from each of them."""
+"""`evalkit label-steps`: step labels by Monte Carlo rollouts from each step."""

@@ -1,4 +1,4 @@
-"""Every completion ever sampled, by its content, in an SQLite file: resume, and never sample twice."""
+"""The completion cache, an SQLite file: runs resume, and no completion is sampled twice."""
 
 import json
 import sqlite3
@@ -25,7 +25,7 @@ TABLES = (
 
 
 class Completion(NamedTuple):
-    """What a policy wrote behind a prefix, and whether it was cut by its length."""
+    """A completion of a prefix, and whether it was truncated at its most tokens."""
 
     text: str
     cut: bool
@@ -34,15 +34,15 @@ class Completion(NamedTuple):
 class RolloutCache:
     """Completions of prefixes, round by round.
 
-    A prefix is known by the hash of its text, prompt included; what else a completion depends on (policy,
-    sampling settings, seed) is in `settings`. Several runs may use one file, at once too.
+    The key is the hash of the prefix, prompt included, and `settings` (policy, sampling settings, seed).
+    Several runs may use one file, also at once.
 
     Args:
-        path: The file, made where it is missing.
-        settings: What the completions depend on beside prefix, round and their number in it.
+        path: The file, created if missing.
+        settings: The rest of the key, beside prefix, round and number in the round.
 
     Raises:
-        DataError: The file is none of ours, is damaged, or cannot be written.
+        DataError: The file is not such a cache, is damaged, or cannot be written.
     """
 
     def __init__(self, path: str, settings: Mapping[str, object]) -> None:
@@ -70,12 +70,12 @@ class RolloutCache:
         """Return the first n completions of a round, None where fewer are there."""
         question = "SELECT samples FROM completions WHERE settings = ? AND prefix = ? AND round = ?"
         with self._explained():
-            found = self._connection.execute(question, (self._key, _digest(prefix), turn)).fetchone()
-        samples = json.loads(found[0]) if found else []
+            row = self._connection.execute(question, (self._key, _digest(prefix), turn)).fetchone()
+        samples = json.loads(row[0]) if row else []
         return [Completion(text, cut) for text, cut in samples[:n]] if len(samples) >= n else None
 
     def put(self, prefixes: Sequence[str], turn: int, samples: Sequence[Sequence[Completion]]) -> None:
-        """Keep completions of a round; all of them are on the disk when this returns, or none."""
+        """Store completions of a round, all or none; they are on disk when this returns."""
         rows = [
             (self._key, _digest(prefix), turn, json.dumps(list(own)))
             for prefix, own in zip(prefixes, samples, strict=True)

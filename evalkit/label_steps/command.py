@@ -1,4 +1,4 @@
-"""`evalkit label-steps`: each step's label is how often completions from it end in the right answer."""
+"""`evalkit label-steps`: a step's label is the share of completions from it with the correct answer."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -24,7 +24,7 @@ CHECKED = 256
 def run(config: LabelSteps) -> None:
     """Label the steps of every solution by rollouts (Math-Shepherd, 2312.08935, section 3.3).
 
-    The last step's label is whether the solution's own answer is right; nothing is sampled for it.
+    The last step's label is whether the solution's own answer is correct; nothing is sampled for it.
 
     Raises:
         EvalkitError: Policy, data, cache or output cannot be used; found before anything is sampled.
@@ -62,11 +62,15 @@ def _check(config: LabelSteps, policy: Policy) -> int:
     rows, total = _rows(config), 0
     while chunk := list(islice(rows, CHECKED)):
         total += len(chunk)
-        found = [solution for row in chunk for solution in solutions(row, config)]
+        unlabelled = [solution for row in chunk for solution in solutions(row, config)]
         if isinstance(policy, PromptCheck):
             # The longest prefix that is completed has to leave room; the shorter ones do so then.
-            longest = [(one.prompt + one.prefixes[-2], one) for one in found if len(one.steps) > 1]
-            names = [f"{one.where}: step {len(one.steps) - 1}" for _, one in longest]
+            longest = [
+                (solution.prompt + solution.prefixes[-2], solution)
+                for solution in unlabelled
+                if len(solution.steps) > 1
+            ]
+            names = [f"{solution.where}: step {len(solution.steps) - 1}" for _, solution in longest]
             policy.check([text for text, _ in longest], names)
     return total
 
@@ -77,9 +81,9 @@ def _label(config: LabelSteps, rollouts: Rollouts, writer: ResumableRows, total:
     with progress("labelling", total, done=writer.rows_done, unit="rows") as shown:
         rows = _rows(config, writer.rows_done)
         while chunk := list(islice(rows, config.chunk_rows)):
-            found = [solution for row in chunk for solution in solutions(row, config)]
-            tallies = rollouts.tallies(task for one in found for task in _tasks(one))
-            writer.append([_output(one, tallies, config) for one in found], len(chunk))
+            unlabelled = [solution for row in chunk for solution in solutions(row, config)]
+            tallies = rollouts.tallies(task for solution in unlabelled for task in _tasks(solution))
+            writer.append([_output(solution, tallies, config) for solution in unlabelled], len(chunk))
             shown.advance(len(chunk), f"{rollouts.sampled:,} completions")
 
 

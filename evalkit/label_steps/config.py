@@ -12,46 +12,46 @@ from rewards.solutions.answers import Grader
 
 @dataclass(frozen=True)
 class LabelSteps(Renaming, Limited, Replacing):
-    """Label steps automatically: how often completions from each step prefix end in the right answer."""
+    """Label steps by Monte Carlo rollouts: the share of completions of each prefix that are correct."""
 
     policy: str
     """Model folder or Hub id that completes solutions."""
     data: str
-    """Rows {prompt, answer} with {completions} or {steps}, or {response} or {responses} to be split."""
+    """Rows {prompt, answer} with {completions} or {steps}, or with {response} or {responses} to split."""
     out: str
     """File of rows {prompt, completions, labels, ...}, one a solution."""
     n: int = 16
-    """Completions from each step at most."""
+    """Most completions from each step."""
     label: Literal["hard", "soft"] = "hard"
-    """Hard: 1 if any completion is right. Soft: the share of them that is."""
+    """Hard: 1 if any completion is correct. Soft: the share of correct completions."""
     stop_early: bool = True
-    """Sample no more from a step once its label is decided: a right completion for hard, `width` for soft."""
+    """Stop sampling once a step's label is decided: a correct completion for hard, `width` for soft."""
     width: float = 0.1
-    """Half-width of a soft label's interval at which it is decided; 0.1 takes 16 completions at the least."""
+    """Half-width of the interval at which a soft label is decided; 0.1 takes at least 16 completions."""
     batch: int = 4
-    """Completions sampled from a step before it is looked at again."""
+    """Completions sampled between checks of a step."""
     level: float = 0.95
-    """Level of the labels' intervals."""
+    """Level of the labels' confidence intervals."""
     grader: Grader = "numeric"
-    """How a completion's final answer is held against the reference."""
+    """How a completion's final answer is compared with the reference."""
     answer: str = "answer"
     """Column of the reference answer: the answer alone, or a solution that marks it."""
     separator: str = "\n"
-    """What ends a step: a response is split there, and steps that do not end in it are joined by it."""
+    """Separator that ends a step: responses are split at it, and steps without it are joined by it."""
     temperature: float = 1.0
     """Sampling temperature of the completions."""
     top_p: float = 1.0
-    """Sample among the likeliest tokens that hold this much probability."""
+    """Sample from the likeliest tokens that together reach this probability (nucleus sampling)."""
     top_k: int = 0
-    """Sample among this many likeliest tokens; 0 is all."""
+    """Sample from this many likeliest tokens; 0 is all."""
     max_new_tokens: int = 256
-    """Most tokens in a completion; one that is cut there counts as not right."""
+    """Most tokens in a completion; a truncated one counts as incorrect."""
     stop: list[str] = field(default_factory=list)
-    """Texts before which a completion is cut and ends, for models that go on after the answer."""
+    """Stop sequences of a completion, for models that go on after the answer."""
     seed: int = 0
     """Seed of the completions."""
     cache: str = ""
-    """File that keeps every completion, to be shared by runs; empty is OUT.rollouts.sqlite."""
+    """Cache file of all completions, which runs may share; empty is OUT.rollouts.sqlite."""
     chunk_rows: int = 32
     """Rows labelled and written at a time; their steps are sent to the policy together."""
 

@@ -23,23 +23,23 @@ class StepTask(NamedTuple):
 
 @dataclass(slots=True)
 class CompletionTally:
-    """What has been seen of a step's completions."""
+    """Counts of a step's completions."""
 
     right: int = 0
     sampled: int = 0
     cut: int = 0
-    """How many were cut by their length; these are not right, whatever they say."""
+    """How many were truncated; these count as incorrect."""
 
     def hard(self) -> float:
-        """Return 1 if any completion is right, else 0: hard estimation, 2312.08935, equation 3."""
+        """Return 1 if any completion is correct, else 0: hard estimation, 2312.08935, equation 3."""
         return float(self.right > 0)
 
     def soft(self) -> float:
-        """Return the share of completions that are right: soft estimation, equation 4."""
+        """Return the share of correct completions: soft estimation, equation 4."""
         return self.right / self.sampled
 
     def share(self, level: float) -> Share:
-        """Return the share with Wilson's interval, which does not know of early stopping."""
+        """Return the share with Wilson's interval, which ignores early stopping."""
         share = share_of(self.right, self.sampled, level)
         assert share is not None  # a step has been sampled from before it is asked
         return share
@@ -49,10 +49,10 @@ class Rollouts:
     """Samples completions from steps, batch by batch, until their labels are decided.
 
     Round r of a prefix is the policy's r-th occurrence of it, so that its completions depend on nothing but
-    policy, settings, prefix and round. Early stopping looks at a step after each batch:
+    policy, settings, prefix and round. Early stopping checks a step after each batch:
 
-    - A hard label is decided by its first right completion. It equals the label without early stopping, for
-      the same completions are looked at in the same order. The share beside it is then biased upwards, since
+    - A hard label is decided by its first correct completion. It equals the label without early stopping, for
+      the same completions are checked in the same order. The share beside it is then biased upwards, since
       sampling ended on a success.
     - A soft label is decided when its interval's half-width is `width` or less. The interval is narrowest
       near 0 and 1, so that sampling stops the sooner the more extreme the share happens to be, which draws
@@ -62,9 +62,9 @@ class Rollouts:
       or more. Without early stopping a soft label is unbiased.
 
     Args:
-        policy: Writes the completions.
-        cache: Keeps them.
-        config: Sizes, grader and rule of stopping.
+        policy: Samples the completions.
+        cache: Cache of completions.
+        config: Sizes, grader and stopping rule.
     """
 
     def __init__(self, policy: Policy, cache: RolloutCache, config: LabelSteps) -> None:
@@ -78,18 +78,18 @@ class Rollouts:
         self._settings = sampling(config)
 
     def tallies(self, tasks: Iterable[StepTask]) -> dict[StepTask, CompletionTally]:
-        """Return what the completions of each task came to; equal tasks are one, equal prefixes share."""
+        """Return the tally of each task's completions; equal prefixes share completions."""
         config = self._config
-        found = {task: CompletionTally() for task in tasks}
+        tallies = {task: CompletionTally() for task in tasks}
         for turn in count():
-            open_tasks = [task for task, tally in found.items() if not self._decided(tally)]
+            open_tasks = [task for task, tally in tallies.items() if not self._decided(tally)]
             if not open_tasks:
-                return found
+                return tallies
             n = min(config.batch, config.n - turn * config.batch)
             texts = [task.prompt + task.begun for task in open_tasks]
             completions = self._complete(list(dict.fromkeys(texts)), turn, n)
             for task, text in zip(open_tasks, texts, strict=True):
-                self._add(found[task], task, completions[text])
+                self._add(tallies[task], task, completions[text])
         raise AssertionError  # count() never ends
 
     def _add(self, tally: CompletionTally, task: StepTask, completions: list[Completion]) -> None:
@@ -108,17 +108,17 @@ class Rollouts:
         return (share.high - share.low) / 2 <= config.width
 
     def _complete(self, texts: list[str], turn: int, n: int) -> dict[str, list[Completion]]:
-        """Return n completions of each text: those in the cache, the others sampled in one call and kept."""
-        found = {text: self._cache.get(text, turn, n) for text in texts}
-        missing = [text for text, completions in found.items() if completions is None]
+        """Return n completions of each text: those in the cache, the rest sampled in one call and cached."""
+        known = {text: self._cache.get(text, turn, n) for text in texts}
+        missing = [text for text, completions in known.items() if completions is None]
         if missing:
             made = self._policy.generate(missing, n, self._settings, [turn] * len(missing))
-            new = [[_completion(one) for one in own] for own in made]
+            new = [[_completion(generation) for generation in own] for own in made]
             self._cache.put(missing, turn, new)
-            found.update(zip(missing, new, strict=True))
+            known.update(zip(missing, new, strict=True))
         self.sampled += n * len(missing)
         self.reused += n * (len(texts) - len(missing))
-        return {text: completions for text, completions in found.items() if completions is not None}
+        return {text: completions for text, completions in known.items() if completions is not None}
 
 
 def _completion(generation: Generation) -> Completion:
@@ -126,7 +126,7 @@ def _completion(generation: Generation) -> Completion:
 
 
 def sampling(config: LabelSteps) -> SamplingConfig:
-    """Return how completions are sampled."""
+    """Return the sampling settings."""
     return SamplingConfig(
         temperature=config.temperature,
         top_p=config.top_p,

@@ -1,4 +1,4 @@
-"""Rows to solutions whose steps are to be labelled, each checked: steps, reference answer, columns."""
+"""Reads and checks solutions to label: steps, reference answer, columns."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ SOURCES = ("response", "responses", "steps")
 
 @dataclass(frozen=True, slots=True)
 class UnlabelledSolution:
-    """A solution whose steps are to be labelled."""
+    """A solution with steps to label."""
 
     prompt: str
     steps: tuple[str, ...]
-    """As they are in the data, one or more."""
+    """Verbatim from the data, one or more."""
     prefixes: tuple[str, ...]
     """For each step the solution up to its end; the last is the whole solution."""
     reference: str
@@ -52,12 +52,12 @@ def solutions(row: Row, config: LabelSteps) -> Iterator[UnlabelledSolution]:
         joined = (*terminated(steps[:-1], config.separator), steps[-1])
         yield _solution(row, config, steps, joined, row.id(), extra)
         return
-    for one in generations(row):
-        steps = one.steps or split_steps(one.response, config.separator)
+    for generation in generations(row):
+        steps = generation.steps or split_steps(generation.response, config.separator)
         if not steps:
             field = "response" if values.get("response") is not None else "responses"
-            raise row.expected(field, "a solution of one step or more", one.response)
-        yield _solution(row, config, steps, steps, one.id, one.extra)
+            raise row.expected(field, "a solution of one step or more", generation.response)
+        yield _solution(row, config, steps, steps, generation.id, generation.extra)
 
 
 def _solution(

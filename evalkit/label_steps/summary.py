@@ -1,4 +1,4 @@
-"""What the labels of a file came to, counted in the finished file: steps, shares, and rollouts saved."""
+"""Summary of a file of labels: steps, shares of correct completions, and rollouts saved."""
 
 from collections.abc import Iterator
 from hashlib import blake2b
@@ -18,13 +18,13 @@ def summary_lines(config: LabelSteps) -> Iterator[str]:
     solutions = steps = right = sampled = 0
     needed: dict[bytes, tuple[int, int]] = {}
     for row in read_rows(config.out):
-        one = step_labels(row)
-        labels = [label for label in one.labels if label is not None]
+        labelled = step_labels(row)
+        labels = [label for label in labelled.labels if label is not None]
         solutions += 1
         steps += len(labels)
         right += sum(label >= 0.5 for label in labels)
         for key, counts in zip(
-            _keys(str(one.prompt), one.steps, config.separator), _counts(row), strict=True
+            _keys(str(labelled.prompt), labelled.steps, config.separator), _counts(row), strict=True
         ):
             sampled += counts[0]
             needed[key] = max(needed.get(key, (0, 0)), counts)
@@ -51,7 +51,7 @@ def _keys(prompt: str, steps: tuple[str, ...], separator: str) -> Iterator[bytes
 
 
 def _counts(row: Row) -> Iterator[tuple[int, int]]:
-    """Yield how many completions every step but the last had, and how many of them were cut."""
+    """Yield the numbers of completions and of truncated ones for every step but the last."""
     for counts in row.list_in("rollouts")[:-1]:
         sampled, cut = (
             (counts.get("sampled"), counts.get("cut")) if isinstance(counts, dict) else (None, None)

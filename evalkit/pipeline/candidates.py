@@ -1,4 +1,4 @@
-"""The responses that `select` chooses among: with score or answer, grouped by prompt, copies merged."""
+"""Candidate responses for `select`: with score or answer, grouped by prompt, duplicates merged."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -24,18 +24,18 @@ SAMPLED = (ENDING, "token_count")
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A response that may be chosen."""
+    """A response to select from."""
 
     generation: Generation
     score: float
-    """Its reward; 1 in a majority vote, where every vote weighs the same."""
+    """Its reward; 1 in a majority vote, where all votes weigh the same."""
     answer: Answer
-    """What it votes for; None where it does not vote."""
+    """The answer it votes for; None where it does not vote."""
     where: str
     """File and line, for errors."""
 
     def refusal(self, problem: str) -> DataError:
-        """Return the error that names this candidate's row and prompt, for the caller to raise."""
+        """Return an error with this candidate's row and prompt, for the caller to raise."""
         prompt = self.generation.prompt
         text = prompt if isinstance(prompt, str) else prompt[-1].content
         shown = repr(text if len(text) <= 60 else text[:57] + "...")
@@ -43,20 +43,20 @@ class Candidate:
 
 
 class Merged(NamedTuple):
-    """Candidates whose texts differ, and what was merged into them."""
+    """Candidates of distinct texts, and counts of merged duplicates."""
 
     candidates: list[Candidate]
     copies: int
-    """Candidates that repeat the text of an earlier one."""
+    """Candidates that repeat an earlier text."""
     conflicts: int
-    """Copies whose score differs from the one that is kept."""
+    """Copies whose score differs from the kept one."""
 
 
 def candidates_by_prompt(config: Select) -> Iterator[list[Candidate]]:
     """Yield each prompt's candidates, prompts and candidates in the order of the file.
 
     Raises:
-        DataError: A row without a finite score or its answer, or a prompt that returns after the window.
+        DataError: A row without a finite score or its answer, or a prompt that reappears after the window.
     """
     rows = (_candidates(row, config) for row in read_rows(config.data, rename=config.rename or None))
     groups = group_by_prompt(rows, lambda candidates: candidates[0].generation.prompt, config.window)
@@ -67,7 +67,7 @@ def candidates_by_prompt(config: Select) -> Iterator[list[Candidate]]:
 def merge_copies(candidates: Sequence[Candidate]) -> Merged:
     """Keep the first candidate of each text, with its score.
 
-    Rejection sampling would accept copies side by side, and count a text as often as it was drawn.
+    Rejection sampling would accept duplicates, and count a text as often as it was sampled.
     """
     kept: dict[str, Candidate] = {}
     conflicts = 0
@@ -80,7 +80,7 @@ def merge_copies(candidates: Sequence[Candidate]) -> Merged:
 def pair_row(better: Candidate, worse: Candidate) -> dict[str, object]:
     """Return the row of a pair: the two texts, their difference in reward, and how each ended, where known.
 
-    A response that was cut by its length did not end, and training must not teach that it does.
+    A truncated response has no EOS, and training must not teach one.
     """
     winner, loser = to_row(better.generation), to_row(worse.generation)
     # Not `margin`: training would take it for the margin of its loss, which is in raw logits.
@@ -97,7 +97,7 @@ def pair_row(better: Candidate, worse: Candidate) -> dict[str, object]:
 
 
 def _candidates(row: Row, config: Select) -> list[Candidate]:
-    """Return a row's candidates; what was a list's element moves to the name a single response has."""
+    """Return a row's candidates; list columns of a row of `responses` become columns of one response."""
     listed = row.values.get("response") is None and row.values.get("responses") is not None
     scored, voting = config.method != "majority-vote", config.method.endswith("vote")
     score_column = _column(row, config.score, listed, "score") if scored else ""
@@ -121,10 +121,10 @@ def _candidates(row: Row, config: Select) -> list[Candidate]:
 
 
 def _in_singular(row: Row, extra: dict[str, object], names: tuple[str, ...]) -> dict[str, object]:
-    """Name one response's part of `scores` and the like as a single response's are, to be selected again.
+    """Rename one response's elements of `scores` and the like to the names of a single response.
 
-    `scores` becomes `score`, and `scores_aspects` becomes `score_aspects`. What else was a list with an
-    element for each response keeps its name, since its singular is anyone's guess.
+    `scores` becomes `score`, and `scores_aspects` becomes `score_aspects`. Other lists with an
+    element for each response keep their names, since their singular is unknown.
     """
     count = len(row.list_in("responses"))
     named = {}
@@ -139,13 +139,13 @@ def _in_singular(row: Row, extra: dict[str, object], names: tuple[str, ...]) -> 
 
 
 def _column(row: Row, name: str, listed: bool, option: str) -> str:
-    """Return the column that holds `name`, for a list of responses also with an s behind it."""
+    """Return the column of `name`; for a list of responses also its plural."""
     names = (f"{name}s", name) if listed else (name,)
-    for found in names:
-        if found in row.values:
-            if listed and len(row.list_in(found)) != len(row.list_in("responses")):
-                raise row.expected(found, f"{len(row.list_in('responses'))} values", row.values[found])
-            return found
+    for column in names:
+        if column in row.values:
+            if listed and len(row.list_in(column)) != len(row.list_in("responses")):
+                raise row.expected(column, f"{len(row.list_in('responses'))} values", row.values[column])
+            return column
     there = ", ".join(row.values)
     raise DataError(
         f"{row.where}: no column {' or '.join(map(repr, names))}, only {there}; --{option} names another"

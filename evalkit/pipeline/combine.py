@@ -1,4 +1,4 @@
-"""`evalkit combine`: aspects of scored rows made one score by weights and bounds, without scoring again."""
+"""`evalkit combine`: combines the aspects of scored rows to one score, by weights and bounds."""
 
 import math
 from array import array
@@ -30,37 +30,37 @@ Integers = NDArray[np.int64]
 
 
 def run(config: Combine) -> None:
-    """Write the rows of a file with the combination of their aspects, and print what it came to.
+    """Write the rows of a file with the combination of their aspects, and print a summary.
 
-    The file is read twice; between, memory holds the aspects' numbers and 16 bytes for each prompt.
+    The file is read twice; memory holds the aspects and 16 bytes for each prompt.
 
     Raises:
         ConfigError: An aspect is unknown, or has no weight where the Pareto front goes by weights.
         DataError: A row has no aspects, or other ones than the first, or the new column already.
-        OutputExistsError: The output is there already and is not to be replaced.
+        OutputExistsError: The output exists and `overwrite` is not set.
     """
-    found = _combine(config)
-    written = write_rows(config.out, _output(config, found), overwrite=config.overwrite)
-    lines = [*_lines(config, found), ("rows written", f"{written}")]
+    combined = _combine(config)
+    written = write_rows(config.out, _output(config, combined), overwrite=config.overwrite)
+    lines = [*_lines(config, combined), ("rows written", f"{written}")]
     text = "\n".join(f"{name:<24}{value}" for name, value in lines)
     say(f"{text}\nwritten to {config.out}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Combined:
-    """What the responses of a file come to, each in the order of the file: [n]."""
+    """The combined scores of a file's responses, in the order of the file: [n]."""
 
     table: AspectTable
-    """The aspects that are used, as they are in the file."""
+    """The aspects used, as in the file."""
     constant: tuple[str, ...]
-    """Those that do not vary."""
+    """Aspects that do not vary."""
     prompts: Integers
     """A number for each prompt."""
     score: Floats
     missed: Floats
-    """By how much each misses the bounds; 0 where they are met."""
+    """By how much each response violates the bounds; 0 where they are met."""
     floor: float | None
-    """What is below every response that meets the bounds; None where all do."""
+    """A score below every response that meets the bounds; None where all do."""
     pareto: Booleans | None
 
 
@@ -110,7 +110,7 @@ def _is_listed(row: Row) -> bool:
 
 
 def _aspects(row: Row, score: str) -> list[tuple[str, Mapping[str, object]]]:
-    """Return the aspects of each response of a row, with the field that they stand in."""
+    """Return the aspects of each response of a row, with their field."""
     listed_ = _is_listed(row)
     candidates = (f"{score}s_aspects", f"{score}_aspects") if listed_ else (f"{score}_aspects",)
     field = next((name for name in candidates if name in row.values), "")
@@ -123,13 +123,13 @@ def _aspects(row: Row, score: str) -> list[tuple[str, Mapping[str, object]]]:
     values = row.list_in(field) if listed_ else [row.values[field]]
     if listed_ and len(values) != len(row.list_in("responses")):
         raise row.expected(field, f"{len(row.list_in('responses'))} objects", values)
-    found: list[tuple[str, Mapping[str, object]]] = []
+    aspects: list[tuple[str, Mapping[str, object]]] = []
     for value in values:
         if not isinstance(value, dict) or not value:
             raise row.expected(field, "aspects of the form {name: number}", value)
         # Parquet gives every response the aspects of any; those that are null are not there.
-        found.append((field, {name: number for name, number in value.items() if number is not None}))
-    return found
+        aspects.append((field, {name: number for name, number in value.items() if number is not None}))
+    return aspects
 
 
 def _used(config: Combine, row: Row, field: str, aspects: Mapping[str, object]) -> tuple[str, ...]:
@@ -152,13 +152,13 @@ def _numbers(
     if not set(names) <= set(aspects) or (exactly and len(aspects) > len(names)):
         there = ", ".join(aspects) or "none"
         raise DataError(f"{row.where}: field {field!r}: expected the aspects {', '.join(names)}, got {there}")
-    found = []
+    numbers = []
     for name in names:
         number = aspects[name]
         if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
             raise row.expected(field, f"a finite number of {name!r}", number)
-        found.append(float(number))
-    return found
+        numbers.append(float(number))
+    return numbers
 
 
 def _fronts(config: Combine, table: AspectTable, prompts: Integers) -> Booleans:
@@ -177,18 +177,18 @@ def _fronts(config: Combine, table: AspectTable, prompts: Integers) -> Booleans:
     return front
 
 
-def _output(config: Combine, found: Combined) -> Iterator[dict[str, object]]:
+def _output(config: Combine, combined: Combined) -> Iterator[dict[str, object]]:
     bounded = bool(config.at_least or config.at_most)
-    columns: dict[str, list[object]] = {"": found.score.tolist()}
+    columns: dict[str, list[object]] = {"": combined.score.tolist()}
     if bounded:
-        columns["_met"] = (found.missed == 0).tolist()
-    if found.pareto is not None:
-        columns["_pareto"] = found.pareto.tolist()
+        columns["_met"] = (combined.missed == 0).tolist()
+    if combined.pareto is not None:
+        columns["_pareto"] = combined.pareto.tolist()
     begin = 0
     for row in _rows(config):
         several = _is_listed(row)
         end = begin + (len(row.list_in("responses")) if several else 1)
-        if end > len(found.score):
+        if end > len(combined.score):
             raise DataError(f"{row.where}: {config.data} has changed while it was read")
         stem = config.column + "s" * several
         new = {
@@ -202,37 +202,40 @@ def _output(config: Combine, found: Combined) -> Iterator[dict[str, object]]:
                 )
         yield {**row.values, **new}
         begin = end
-    if begin < len(found.score):
+    if begin < len(combined.score):
         raise DataError(f"{config.data}: has changed while it was read")
 
 
-def _lines(config: Combine, found: Combined) -> Iterator[tuple[str, str]]:
-    prompts = int(found.prompts.max()) + 1
-    yield "responses", f"{len(found.score)} to {counted(prompts, 'prompt')}"
-    for name in found.table.names:
+def _lines(config: Combine, combined: Combined) -> Iterator[tuple[str, str]]:
+    prompts = int(combined.prompts.max()) + 1
+    yield "responses", f"{len(combined.score)} to {counted(prompts, 'prompt')}"
+    for name in combined.table.names:
         weight = config.weights.get(name, 0.0) if config.weights else 1.0
-        values = found.table.column(name)
+        values = combined.table.column(name)
         yield f"  {name}", f"weight {weight:g}; mean {values.mean():.4g}, sd {values.std():.4g}"
     if config.standardize:
-        still = f"; {listed(list(found.constant))} does not vary and is not" if found.constant else ""
+        still = f"; {listed(list(combined.constant))} does not vary and is not" if combined.constant else ""
         yield "standardized", f"each aspect divided by its sd{still}"
     if config.at_least or config.at_most:
-        yield from _bound_lines(config, found, prompts)
-    if found.pareto is not None:
-        yield "on the Pareto front", f"{int(found.pareto.sum())} of {len(found.score)} responses"
+        yield from _bound_lines(config, combined, prompts)
+    if combined.pareto is not None:
+        yield "on the Pareto front", f"{int(combined.pareto.sum())} of {len(combined.score)} responses"
 
 
-def _bound_lines(config: Combine, found: Combined, prompts: int) -> Iterator[tuple[str, str]]:
-    met = found.missed == 0
-    hopeless = prompts - len(np.unique(found.prompts[met]))
+def _bound_lines(config: Combine, combined: Combined, prompts: int) -> Iterator[tuple[str, str]]:
+    met = combined.missed == 0
+    hopeless = prompts - len(np.unique(combined.prompts[met]))
     none = (
         f"; {counted(hopeless, 'prompt')} of {prompts} with no response that meets them" if hopeless else ""
     )
     yield "bounds missed", f"by {int((~met).sum())} of {len(met)} responses{none}"
     for word, bounds in (("at least", config.at_least), ("at most", config.at_most)):
         for name, bound in bounds.items():
-            values = found.table.column(name)
+            values = combined.table.column(name)
             missed = int((values < bound).sum() if word == "at least" else (values > bound).sum())
             yield f"  {name}", f"{word} {bound:g}: missed by {missed}"
-    if found.floor is not None:
-        yield "  their score", f"{found.floor:.6g} minus what they miss by, behind all that meet the bounds"
+    if combined.floor is not None:
+        yield (
+            "  their score",
+            f"{combined.floor:.6g} minus what they miss by, behind all that meet the bounds",
+        )

@@ -1,4 +1,4 @@
-"""One frozen configuration per command."""
+"""One frozen configuration for each pipeline command."""
 
 import math
 from dataclasses import asdict, dataclass, field
@@ -25,21 +25,21 @@ class Generate(Renaming, Limited, Replacing):
     n: int = 1
     """Samples for each prompt."""
     temperature: float = 1.0
-    """0 takes the likeliest token."""
+    """Divides the logits; 0 is greedy decoding."""
     top_p: float = 1.0
-    """Sample among the likeliest tokens that hold this much probability."""
+    """Sample from the likeliest tokens that together reach this probability (nucleus sampling)."""
     top_k: int = 0
-    """Sample among this many likeliest tokens; 0 is all."""
+    """Sample from this many likeliest tokens; 0 is all."""
     max_new_tokens: int = 256
     """Most tokens in a response."""
     stop: list[str] = field(default_factory=list)
-    """Texts before which a response is cut."""
+    """Stop sequences: a response ends before the first of them."""
     log_probs: bool = False
     """Keep each token's log-probability."""
     seed: int = 0
     """Seed of the samples."""
     batch_size: int = 0
-    """Responses sampled side by side; 0 takes what fits half a gibibyte."""
+    """Responses sampled at once; 0 takes as many as fit half a gibibyte."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -49,16 +49,16 @@ class Generate(Renaming, Limited, Replacing):
 
 @dataclass(frozen=True, kw_only=True)
 class SampledPrompts(Renaming, Limited):
-    """Prompts to which a command samples responses on its way."""
+    """Prompts to which a command samples responses first."""
 
     data: str
     """File, folder or Hub name with a prompt column."""
     drawing: Drawing = field(default_factory=Drawing)
-    """How responses are drawn."""
+    """How responses are sampled."""
 
 
 def generation(config: SampledPrompts, policy: str, out: Path, n: int, seed: int) -> Generate:
-    """Return the configuration of `evalkit generate` that draws as another command's `drawing` says."""
+    """Return the configuration of `evalkit generate` with another command's `drawing`."""
     return Generate(
         policy=policy,
         data=config.data,
@@ -82,9 +82,9 @@ class ScoreFile(Renaming, Replacing):
     out: str
     """The same rows with `score` (or `scores`)."""
     column: str = "score"
-    """Name of the new column, with an s where a row has several responses."""
+    """Name of the new column, plural where a row has several responses."""
     chunk_rows: int = 4096
-    """Rows scored and written at a time; within them shared prefixes are found and a restart continues."""
+    """Rows scored and written at a time; they share prefixes, and a restart continues by chunks."""
 
     def __post_init__(self) -> None:
         if self.chunk_rows < 1:
@@ -100,21 +100,21 @@ class Select(Renaming, Replacing):
     out: str
     """File for the selected rows, or pairs."""
     method: Literal["best-of-n", "rejection", "majority-vote", "weighted-vote"] = "best-of-n"
-    """How responses are chosen."""
+    """Selection method."""
     n: int = 0
     """Use the first n samples of each prompt; 0 uses all."""
     k: int = 1
-    """Responses chosen for each prompt."""
+    """Responses selected for each prompt."""
     beta: float = 0.5
-    """Temperature in units of reward: near 0 takes the best, large takes any."""
+    """Temperature in units of reward: near 0 selects the best, large selects uniformly."""
     pairs: Literal["none", "first-round", "tournament", "all"] = "none"
-    """Write pairs of the chosen responses instead of rows."""
+    """Write preference pairs of the selected responses instead of rows."""
     too_few: Literal["error", "keep", "drop"] = "error"
-    """Where a prompt has fewer than k different responses: stop, keep what there is, or leave it out."""
+    """Where a prompt has fewer than k distinct responses: stop, keep them, or leave the prompt out."""
     score: str = "score"
-    """Column of the reward; `responses` have it under this name or with an s behind it."""
+    """Column of the reward; for `responses` this name or its plural."""
     answer: str = "answer"
-    """Column of the answer that votes count; `responses` have it likewise."""
+    """Column of the answer to vote on; for `responses` likewise."""
     vote_weight: Literal["score", "sigmoid", "tilted"] = "score"
     """Weight of a vote: the score (from 0 up), 1 / (1 + exp(-score)), or exp(score / beta)."""
     window: int = 0
@@ -148,10 +148,10 @@ class Combine(Renaming, Replacing):
     out: str
     """The same rows with the new score."""
     weights: dict[str, float] = field(default_factory=dict)
-    """Weight of each aspect; one that is not named has none. Empty weighs all alike."""
+    """Weight of each aspect; unnamed ones have none. Empty weighs all equally."""
     at_least: dict[str, float] = field(default_factory=dict)
-    """Lowest value that each aspect may have. What misses a bound ranks behind all that meets them, by how
-    much it misses (summed over the bounds), whatever its aspects; `COLUMN_met` says which do."""
+    """Lowest value that each aspect may have. A response that violates a bound ranks below all that meet
+    them, by its total violation; `COLUMN_met` says which meet them."""
     at_most: dict[str, float] = field(default_factory=dict)
     """Highest value that each aspect may have, such as a cost's bound."""
     standardize: bool = False

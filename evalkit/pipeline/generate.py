@@ -26,7 +26,7 @@ AMBIGUOUS = ("response", "steps", *WRITTEN)
 
 
 def run(config: Generate) -> None:
-    """Sample `n` responses to each prompt, write them beside the prompt's other columns, and sum up.
+    """Sample `n` responses to each prompt, write them with the prompt's other columns, and print a summary.
 
     Raises:
         EvalkitError: The policy, the data or the output cannot be used; checked before anything is sampled.
@@ -67,7 +67,7 @@ def _rows(config: Generate, start: int = 0) -> Iterator[Row]:
 
 
 def _check(config: Generate, policy: Policy) -> list[int]:
-    """Refuse rows that cannot be continued; return how often each row's prompt came before it."""
+    """Refuse rows that cannot be continued; return how often each row's prompt occurred before it."""
     seen: Counter[str] = Counter()
     occurrences = []
     rows = _rows(config)
@@ -114,7 +114,7 @@ def _sample(
 
 
 def _output(row: Row, samples: Sequence[Generation], settings: SamplingConfig) -> dict[str, object]:
-    """Return a prompt's row with its samples: lists of which element j is sample j's."""
+    """Return a prompt's row with its samples: lists with an element for each sample."""
     output: dict[str, object] = {
         **row.values,
         "responses": [sample.response for sample in samples],
@@ -135,7 +135,7 @@ def _token_count(sample: Generation) -> int:
 
 
 def _summary(out: str, before: int, seconds: float) -> Iterator[str]:
-    """Yield what was made, counted in the finished file; the speed is that of the rows after `before`."""
+    """Yield a summary of the finished file; the speed is that of the rows after `before`."""
     samples = tokens = new_tokens = cut = distinct = 0
     for number, row in enumerate(read_rows(out)):
         reasons = row.texts_in("finish_reasons")

@@ -1,4 +1,4 @@
-"""`evalkit score`: every row of a file, with its score."""
+"""`evalkit score`: scores every row of a file."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from rewards.scorer import Scorer, load_scorer, truncated
 
 
 def run(config: ScoreFile) -> None:
-    """Score a file in chunks that a restart does not move, and write each input row with its score."""
+    """Score a file in chunks with fixed boundaries, and write each input row with its score."""
     if Path(config.out).resolve() == Path(config.data).resolve():
         raise ConfigError(f"{config.out}: is the input too; give another --out")
     key = {
@@ -45,26 +45,30 @@ def run(config: ScoreFile) -> None:
 def score_rows(rows: Sequence[Row], scorer: Scorer, column: str = "score") -> Iterator[dict[str, object]]:
     """Score rows together, and yield each with its score in `column`, or `columns` where it has `responses`.
 
-    Parts of a score (steps, spans, aspects) stand beside it as `score_steps` and so on.
+    Parts of a score (steps, spans, aspects) are columns `score_steps` and so on.
 
     Raises:
         DataError: A row is broken or has a score already.
         ScoringError: A row has no score; the message names its place.
     """
-    asked = [generations(row) for row in rows]
+    responses = [generations(row) for row in rows]
     try:
-        scores = iter(scorer.score(list(itertools.chain.from_iterable(asked))))
+        scores = iter(scorer.score(list(itertools.chain.from_iterable(responses))))
     except EvalkitError:  # fails again, and names the row by its place rather than by its text
         scorer.score(
-            [replace(one, id=_place(row, one)) for row, own in zip(rows, asked, strict=True) for one in own]
+            [
+                replace(response, id=_place(row, response))
+                for row, own in zip(rows, responses, strict=True)
+                for response in own
+            ]
         )
         raise
-    for row, own in zip(rows, asked, strict=True):
-        found = [next(scores) for _ in own]
+    for row, own in zip(rows, responses, strict=True):
+        own_scores = [next(scores) for _ in own]
         if row.values.get("response") is None and row.values.get("responses") is not None:
-            new = _several(found, column)
+            new = _several(own_scores, column)
         else:
-            new = _one(found[0], column)
+            new = _one(own_scores[0], column)
         for name in new:
             if name in row.values:
                 raise DataError(

@@ -19,7 +19,7 @@ OutputRow = dict[str, object]
 
 
 def run(config: Select) -> None:
-    """Select among the scored responses of each prompt, and write the chosen rows, or pairs of them.
+    """Select among the scored responses of each prompt, and write the selected rows, or pairs of them.
 
     A prompt's random choices come from the seed and the prompt's place by first appearance alone, so they
     do not depend on the window or on other prompts' responses.
@@ -27,7 +27,7 @@ def run(config: Select) -> None:
     Raises:
         DataError: A row without a finite score or its answer, a prompt with fewer samples than n, or with
             fewer different responses than k where that is an error; or nothing was selected.
-        OutputExistsError: The output is there already and is not to be replaced.
+        OutputExistsError: The output exists and `overwrite` is not set.
     """
     summary = SelectionSummary(config)
     summary.written = write_rows(config.out, _output(config, summary), overwrite=config.overwrite)
@@ -72,7 +72,7 @@ def _select_for_prompt(
 def _choose(
     candidates: list[Candidate], config: Select, summary: SelectionSummary, rng: np.random.Generator
 ) -> list[Candidate]:
-    """Return k candidates of different texts: best first, or in the order of acceptance."""
+    """Return k distinct candidates: best first, or in the order of acceptance."""
     different, copies, conflicts = merge_copies(candidates)
     summary.copies += copies
     summary.conflicts += conflicts
@@ -109,7 +109,7 @@ def _pair(
 
 
 def _vote(candidates: list[Candidate], config: Select, summary: SelectionSummary) -> list[OutputRow]:
-    """Return the heaviest response that gives the winning answer, the first of equals."""
+    """Return the highest-weighted response with the winning answer, the first of equals."""
     answers = [candidate.answer for candidate in candidates]
     votes = [answer is not None and answer != "" for answer in answers]
     summary.votes += sum(votes)

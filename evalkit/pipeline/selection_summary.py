@@ -1,4 +1,4 @@
-"""What `select` says when it is done: what was merged, tied, accepted and paired."""
+"""The summary of `select`: duplicates, ties, acceptance and pairs."""
 
 import math
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from rewards.selection.rejection import RejectionSample
 
 @dataclass
 class Acceptance:
-    """Running totals of the diagnostics of rejection sampling over prompts."""
+    """Running totals of rejection sampling's diagnostics over prompts."""
 
     prompts: int = 0
     acceptance: float = 0.0
@@ -38,7 +38,7 @@ class Acceptance:
         self.chosen += len(sample.indices)
 
     def lines(self) -> list[tuple[str, str]]:
-        """Return the means over prompts, named."""
+        """Return named means over prompts."""
         count = self.prompts
         rates = f"{self.acceptance / count:.4f} of the first pass, {self.expected / count:.4f} expected"
         return [
@@ -61,26 +61,26 @@ class SelectionSummary:
     prompts: int = 0
     candidates: int = 0
     copies: int = 0
-    """Candidates that repeat a text of their prompt and were merged into it."""
+    """Candidates merged into an earlier one with the same text."""
     conflicts: int = 0
-    """Copies with another score than the one kept."""
+    """Copies with another score than the kept one."""
     too_few: int = 0
     """Prompts with fewer different responses than k."""
     tied_prompts: int = 0
     tied_candidates: int = 0
-    """Candidates among which the seed decided a prompt's last places."""
+    """Candidates tied for a prompt's last places, decided by the seed."""
     acceptance: Acceptance = field(default_factory=Acceptance)
     chosen: int = 0
     pairs: int = 0
     equal_pairs: int = 0
-    """Matches between equal rewards."""
+    """Pairs of equal rewards."""
     votes: int = 0
     voteless: int = 0
-    """Prompts none of whose candidates has an answer."""
+    """Prompts without an answer among their candidates."""
     written: int = 0
 
     def add_ties(self, tied: int) -> None:
-        """Count one prompt's candidates tied at the cut."""
+        """Count one prompt's candidates tied at the last place."""
         self.tied_prompts += tied > 0
         self.tied_candidates += tied
 
@@ -90,7 +90,7 @@ class SelectionSummary:
         self.equal_pairs += pairing.equal
 
     def text(self) -> str:
-        """Return the summary for people, a line for each figure."""
+        """Return the printed summary, a line for each figure."""
         config = self.config
         lines = [
             ("method", config.method),
@@ -105,15 +105,15 @@ class SelectionSummary:
         return "\n".join(f"{name:<24}{value}" for name, value in lines)
 
     def losses(self) -> str:
-        """Return why prompts gave nothing, for the error when none did."""
-        said = []
+        """Return why prompts yielded nothing, for the error when none did."""
+        reasons = []
         if self.too_few:
-            said.append(f"{self.too_few} prompts have fewer than k = {self.config.k} different responses")
+            reasons.append(f"{self.too_few} prompts have fewer than k = {self.config.k} different responses")
         if self.voteless:
-            said.append(f"{self.voteless} prompts have no candidate with an answer")
+            reasons.append(f"{self.voteless} prompts have no candidate with an answer")
         if self.equal_pairs:
-            said.append(f"{self.equal_pairs} matches are between equal rewards and make no pair")
-        return "; ".join(said) or "fewer than two different responses were chosen for any prompt"
+            reasons.append(f"{self.equal_pairs} matches are between equal rewards and make no pair")
+        return "; ".join(reasons) or "fewer than two different responses were chosen for any prompt"
 
     def _choice_lines(self) -> list[tuple[str, str]]:
         lines = [("copies merged", f"{self.copies}")]

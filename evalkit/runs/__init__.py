@@ -1,4 +1,4 @@
-"""A run: its folder, files and locks, its arguments, and what it prints."""
+"""A run of a command: its arguments, folder, files, locks and printed output."""
 
 from evalkit.runs.files import atomic_write, fingerprint, json_text, spec_fingerprint, write_json
 from evalkit.runs.folder import run

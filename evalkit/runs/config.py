@@ -1,4 +1,4 @@
-"""Options that many commands share; a command's configuration is made of these and its own."""
+"""Options that many commands share; a command's configuration inherits these and adds its own."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from rewards.config import check_ranges
 
 @dataclass(frozen=True, kw_only=True)
 class Renaming:
-    """Data whose columns may have names of their own."""
+    """Data whose columns may have other names."""
 
     rename: dict[str, str] = field(default_factory=dict)
     """Columns of the data by our names, such as {"question": "prompt"}."""
@@ -15,7 +15,7 @@ class Renaming:
 
 @dataclass(frozen=True, kw_only=True)
 class Limited:
-    """Data of which the first rows may be enough."""
+    """Data that may be limited to its first rows."""
 
     limit: int = 0
     """Use the first rows only; 0 uses all."""
@@ -26,14 +26,14 @@ class Limited:
 
 @dataclass(frozen=True, kw_only=True)
 class Resampled:
-    """Intervals by resampling prompts."""
+    """Bootstrap confidence intervals over prompts."""
 
     level: float = 0.95
-    """Level of the intervals."""
+    """Level of the confidence intervals."""
     bootstrap: int = 1000
-    """Resamples of the prompts."""
+    """Bootstrap resamples of the prompts."""
     seed: int = 0
-    """Seed of the resamples."""
+    """Seed of the bootstrap."""
 
 
 @dataclass(frozen=True, kw_only=True)

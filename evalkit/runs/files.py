@@ -1,4 +1,4 @@
-"""Files of a run: written atomically, known by their fingerprints, and no input is ever an output."""
+"""Files of a run: atomic writes, fingerprints of inputs, and no input is overwritten."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ ASKING = {one.name for one in fields(AskingConfig)} - {"base_url"}
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[TextIO]:
-    """Open a text file that appears under its name only when the block ends without an error."""
+    """Open a text file for atomic writing: it appears under its name when the block ends without an error."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -48,10 +48,10 @@ def write_json(path: str | Path, values: object) -> None:
 
 
 def refuse_own_input(out: str, data: str, *specifications: str) -> None:
-    """Refuse an output that would replace one of its command's inputs, or add to a folder of data.
+    """Refuse an output that would overwrite an input, or add to a folder of data.
 
     Raises:
-        ConfigError: It is, or as a folder holds, the data or a model; or it lies in the folder of data.
+        ConfigError: The output is or contains the data or a model, or lies in the folder of data.
     """
     bodies = [text.partition("?")[0] for text in specifications]
     models = [unquote(part) for body in bodies for part in body.removeprefix("ensemble:").split(",")]
@@ -65,15 +65,15 @@ def refuse_own_input(out: str, data: str, *specifications: str) -> None:
 
 
 def configuration_hash(config: object) -> str:
-    """Return a hash of a configuration (a dataclass or a mapping) that any change of a value changes."""
+    """Return a hash of all values of a configuration (a dataclass or a mapping)."""
     values = asdict(config) if is_dataclass(config) and not isinstance(config, type) else config
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def fingerprint(source: str) -> dict[str, object]:
-    """Return what tells an input from another: size and bytes of a file, of a large one its two ends.
+    """Return a fingerprint of an input: a file's size and bytes, of a large file those of its two ends.
 
-    Of a folder the files' names, sizes and times are taken; of what is no path, its name alone.
+    For a folder it is the files' names, sizes and times; for a Hub id or other name, the name alone.
     """
     path = Path(source)
     if source and path.is_dir():  # an empty name is no folder, though Path makes it the working one
@@ -92,7 +92,7 @@ def fingerprint(source: str) -> dict[str, object]:
 def spec_fingerprint(spec: str) -> dict[str, object]:
     """Return a specification and a hash of its files' sizes and times, to notice a retrained model.
 
-    Options that say how a judge is asked, and change none of its answers, are left out: a run may go on with
+    Options of a judge that do not change its verdicts are left out: a run may resume with
     another budget, and a ledger changes while it is written.
     """
     body, _, query = spec.partition("?")

@@ -1,4 +1,4 @@
-"""A run in its folder: recorded, locked, continued after a kill, never overwritten unasked."""
+"""A run in its folder: recorded, locked, resumed after a kill, overwritten only with `overwrite`."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ RECORD = "run.json"
 
 
 class RunConfig(Protocol):
-    """What the configuration of every command that makes a folder has, beside its own fields."""
+    """The fields that the configuration of every command with an output folder has."""
 
     @property
     def out(self) -> str:
@@ -27,7 +27,7 @@ class RunConfig(Protocol):
 
     @property
     def overwrite(self) -> bool:
-        """Whether a finished run, or one of another configuration, is replaced."""
+        """Whether to replace a finished run, or one of another configuration."""
         ...
 
 
@@ -40,19 +40,19 @@ def run(
     neutral: Sequence[str] = (),
     preliminary: Sequence[str] = (),
 ) -> Iterator[Path]:
-    """Make or reopen the folder of a run, and keep other processes out of it while the block runs.
+    """Make or reopen the folder of a run, and lock it against other processes within the block.
 
     Configuration, versions, commit and seed are recorded in `run.json`. The block writes `done` last: a
-    folder that holds it is finished. Whatever else ends the block leaves the folder for the same command to
-    go on with; if it holds nothing yet that was made, it is removed, so that a mistake leaves no trace.
+    folder that holds it is finished. If the block ends otherwise, the folder stays for the same command to
+    resume; if the run made nothing yet, it is removed, so that a mistake leaves no trace.
 
     Args:
         config: The command's configuration, a frozen dataclass.
-        inputs: Fingerprints of what the run reads; a run of other inputs is another run.
+        inputs: Fingerprints of the run's inputs; other inputs make another run.
         done: Name of the file whose presence says that the run is finished.
-        neutral: Fields, such as `ppo.kl_limit`, with which a run may go on changed; what they were before is
+        neutral: Fields, such as `ppo.kl_limit`, that may change when a run resumes; their former values are
             kept in `run.json`.
-        preliminary: Names of files that are written before anything is made, and go with the folder.
+        preliminary: Names of files that do not count as made by the run, and are removed with the folder.
 
     Raises:
         OutputExistsError: The folder holds a finished run, another configuration's run, or something else, or
@@ -111,7 +111,7 @@ def _opened(
 
 
 def _record_change(record: Path, values: dict[str, object]) -> None:
-    """Keep beside a run's configuration what it was before, where the run goes on with another."""
+    """Record the former values where a run resumes with a changed configuration."""
     recorded = json.loads(record.read_text(encoding="utf-8"))
     plain = json.loads(json.dumps(values, default=str))
     if recorded["configuration"] != plain:
@@ -121,12 +121,12 @@ def _record_change(record: Path, values: dict[str, object]) -> None:
 
 
 def _left_by_a_kill(path: Path) -> bool:
-    """Return whether a file is a record half-written by a command that was killed, and says nothing."""
+    """Return whether a file is an incomplete record that a killed command left."""
     return path.name.startswith(f".{RECORD}.") and path.name.endswith(".partial")
 
 
 def _without(values: Mapping[str, object], names: Sequence[str]) -> dict[str, object]:
-    """Return nested values without some, each named by its path with dots."""
+    """Return nested values without those named by dotted paths."""
     here = {name for name in names if "." not in name}
     below: dict[str, list[str]] = {}
     for name in names:
@@ -141,7 +141,7 @@ def _without(values: Mapping[str, object], names: Sequence[str]) -> dict[str, ob
 
 
 def _begun(record: Path) -> str:
-    """Return the hash of the configuration with which a folder's run was begun.
+    """Return the hash of the configuration that a folder's run started with.
 
     Raises:
         OutputExistsError: The folder is not a run's.
@@ -155,7 +155,7 @@ def _begun(record: Path) -> str:
 
 
 def _forget(folder: Path, preliminary: Sequence[str]) -> None:
-    """Remove the folder of a run that ended before it made anything; empty folders in it are nothing."""
+    """Remove the folder of a run that ended before it made anything; empty subfolders do not count."""
     files = [path for path in folder.rglob("*") if not path.is_dir() and not _left_by_a_kill(path)]
     if {path.relative_to(folder).as_posix() for path in files} <= {RECORD, *preliminary}:
         shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""One process at a time in an output, by locks that end with their process."""
+"""File locks: one process at a time in an output; a lock ends with its process."""
 
 import errno
 import fcntl
@@ -11,13 +11,13 @@ from rewards.errors import OutputExistsError
 
 
 def lock(descriptor: int, path: Path) -> None:
-    """Lock an open file or folder until it is closed, by the process's end at the latest.
+    """Lock an open file or folder until it is closed, or the process ends.
 
-    A file system without locks is used without them.
+    On a file system without locks, nothing is locked.
 
     Args:
         descriptor: The open file or folder.
-        path: What the error calls it.
+        path: Its name in the error message.
 
     Raises:
         OutputExistsError: Another process has the lock.
@@ -35,7 +35,7 @@ def lock(descriptor: int, path: Path) -> None:
 
 @contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a folder while the block runs.
+    """Lock a folder against other processes within the block.
 
     Raises:
         OutputExistsError: Another process is in it.

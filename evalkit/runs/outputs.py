@@ -1,4 +1,4 @@
-"""Rows that a command writes: continued after a kill, never overwritten unasked."""
+"""Output rows of a command: resumed after a kill, overwritten only with `overwrite`."""
 
 import json
 import os
@@ -14,10 +14,10 @@ from rewards.files.writing import json_line
 
 
 class ResumableRows:
-    """Rows written so that a killed command goes on where it stopped.
+    """Rows written such that a killed command resumes where it stopped.
 
-    Rows gather in `OUT.partial`, beside a state file that says how many input rows and output bytes are
-    complete and under which configuration. What a kill left half-written after that point is cut off.
+    Rows gather in `OUT.partial`, beside a state file with the configuration and the numbers of complete input
+    rows and output bytes. A half-written rest is cut off on resume.
     """
 
     def __init__(self, out: str | Path, key: Mapping[str, object], overwrite: bool) -> None:
@@ -64,10 +64,10 @@ class ResumableRows:
             )
 
     def append(self, rows: Iterable[Mapping[str, object]], consumed: int) -> None:
-        """Write the results of the next `consumed` input rows; they are safe when this returns.
+        """Write the results of the next `consumed` input rows; they are on disk when this returns.
 
         Raises:
-            DataError: A row holds NaN, or what JSON cannot say.
+            DataError: A row holds NaN, or a value that JSON cannot represent.
         """
         first = self.rows_done + 1
         lines = [json_line(row, f"{self.out} row {number}") for number, row in enumerate(rows, first)]
@@ -84,14 +84,14 @@ class ResumableRows:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        """Let go of the file: what was appended is kept for the next start; an empty file leaves no trace."""
+        """Close the file: appended rows are kept for the next start; an empty file is removed."""
         if not self.rows_done:
             self._partial.unlink(missing_ok=True)
             self._state.unlink(missing_ok=True)
         self._file.close()
 
     def finish(self) -> None:
-        """Move the rows to their final name, in the format its suffix says."""
+        """Move the rows to their final name, in the format of its suffix."""
         if self.out.suffix == ".jsonl":
             self._partial.replace(self.out)
         else:

@@ -1,4 +1,4 @@
-"""Arguments to a configuration; what cannot be parsed becomes one line that says what was expected."""
+"""Parses arguments into a configuration; a parse error is one line that says what was expected."""
 
 import json
 import re
@@ -37,10 +37,10 @@ REWORDED: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
 
 
 class OneLineParser(ArgumentParser):
-    """A parser that refuses in one line."""
+    """A parser whose errors are one line."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # noqa: ARG002  # its parent's name
-        """Write what is wrong and where to read on, and exit with 2."""
+        """Print the error and where to find help, and exit with 2."""
         for theirs, ours in REWORDED:
             message = re.sub(theirs, ours, message)
         self.exit(2, f"evalkit: {' '.join(message.split())}; {self.prog} --help lists the options\n")
@@ -52,8 +52,8 @@ def parse_configuration(kind: type[T], name: str, arguments: Sequence[str], prog
     Args:
         kind: The configuration, a dataclass.
         name: The command, such as `train outcome`.
-        arguments: What follows it.
-        program: What a user types before them, if that is not `evalkit NAME`.
+        arguments: The arguments after it.
+        program: The program's name in help texts, if not `evalkit NAME`.
     """
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     made = auto_cli(
@@ -68,7 +68,7 @@ def parse_configuration(kind: type[T], name: str, arguments: Sequence[str], prog
 
 
 def spell_flags(kind: type, arguments: Sequence[str]) -> list[str]:
-    """Give a bare `--overwrite`, or any other yes-or-no option, the value true that the parser asks for.
+    """Add the value true, which the parser needs, to a bare `--overwrite` or any other boolean option.
 
     An option may be written with hyphens, as `--retry-failed`.
     """

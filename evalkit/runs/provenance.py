@@ -1,4 +1,4 @@
-"""What is needed to make a result again: versions, platform and commit."""
+"""Provenance of a result: versions, platform and commit."""
 
 import platform
 import shutil
@@ -12,7 +12,7 @@ VERSIONED = ("evalkit-rm", "torch", "transformers", "datasets", "accelerate", "p
 
 
 def provenance() -> dict[str, object]:
-    """Return versions, platform and commit: what is needed to make a result again."""
+    """Return versions, platform and commit, to reproduce a result."""
     versions = {}
     for package in VERSIONED:
         try:
@@ -28,7 +28,7 @@ def provenance() -> dict[str, object]:
 
 
 def _commit() -> str | None:
-    """Return the commit of this source tree, marked where it was changed; None outside a checkout."""
+    """Return the commit of this source tree, marked if modified; None outside a checkout."""
     root = Path(__file__).parents[2]
     if not (root / ".git").exists() or shutil.which("git") is None:
         return None

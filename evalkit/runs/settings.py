@@ -1,4 +1,4 @@
-"""Settings of an experiment: what its files were made with, and what its results say of that."""
+"""Settings of an experiment: checked against its existing files and recorded with its results."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ SETTINGS, CONFIG = "settings.json", "config.json"
 
 
 def settings_of(config: object, *left_out: str) -> dict[str, object]:
-    """Return a configuration's values by name, without its folders `work` and `out`, and other names."""
+    """Return a configuration's values by name, without the folders `work` and `out` and other given names."""
     values = asdict(config)  # type: ignore[call-overload]  # experiments' configurations are dataclasses
     return {name: value for name, value in values.items() if name not in ("work", "out", *left_out)}
 
@@ -24,10 +24,10 @@ def check_settings(folder: str | Path, settings: Mapping[str, object]) -> None:
 
     Args:
         folder: The folder of models and samples.
-        settings: Those that its files depend on.
+        settings: The settings that its files depend on.
 
     Raises:
-        ConfigError: The files were; the message names the settings.
+        ConfigError: The settings differ; the message names them.
     """
     path, mine = Path(folder) / SETTINGS, json.loads(json_text(settings))
     if not path.exists():
@@ -40,5 +40,5 @@ def check_settings(folder: str | Path, settings: Mapping[str, object]) -> None:
 
 
 def write_settings(out: str | Path, settings: Mapping[str, object], **found: object) -> None:
-    """Write `config.json` beside results: the settings, what else was found, versions and commit."""
+    """Write `config.json` beside results: the settings, further facts, versions and commit."""
     write_json(Path(out) / CONFIG, {"configuration": settings, **found, **provenance()})

@@ -1,4 +1,4 @@
-"""Steps of a longer run: each makes a file, and is passed over once that is there."""
+"""Steps of a longer run: each makes a file, and is skipped once the file exists."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -15,22 +15,22 @@ LOG, SECONDS = "log.txt", "seconds.jsonl"
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a run; it is done when `made` is there."""
+    """A step of a run; it is done when `made` exists."""
 
     title: str
     made: Path
     make: Callable[[], None]
     command: str = ""
-    """What a user types to do the same; empty where no command does it."""
+    """The equivalent shell command; empty where there is none."""
     check: Callable[[], None] = field(default=lambda: None)
-    """Run before a step that is done is passed over."""
+    """Run before a finished step is skipped."""
 
 
 def run_steps(steps: Iterable[Step], folder: Path) -> None:
-    """Do the steps that are not done, in order; the folder's log takes what they print.
+    """Run the unfinished steps in order; their output goes to the folder's log.
 
     Args:
-        steps: In an order in which each reads only files of those before it.
+        steps: In dependency order: each reads only files of earlier steps.
         folder: Where the log and the wall-clock seconds of each step are kept.
     """
     folder.mkdir(parents=True, exist_ok=True)

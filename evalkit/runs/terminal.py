@@ -1,4 +1,4 @@
-"""How every command prints: results on standard output, progress and warnings on standard error."""
+"""Printing for all commands: results on standard output, progress and warnings on standard error."""
 
 import sys
 from typing import TYPE_CHECKING, TextIO
@@ -16,7 +16,7 @@ WIDE = 160
 
 
 def terminal(file: TextIO | None = None) -> "Console":
-    """Return a console that takes no part of a text for markup or an emoji, as in `openai:m:` or `[bold]`.
+    """Return a console without markup or emoji codes, so that `openai:m:` and `[bold]` print as they are.
 
     Args:
         file: Where it prints; standard output by default.
@@ -30,24 +30,24 @@ def terminal(file: TextIO | None = None) -> "Console":
 
 
 def say(text: str = "") -> None:
-    """Print a sentence as it is, however long, on standard output, at once even where that is a pipe."""
+    """Print a sentence unwrapped on standard output, flushed at once even into a pipe."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
 def show(*renderables: "RenderableType") -> None:
-    """Print tables and texts of Rich on standard output.
+    """Print Rich tables and texts on standard output.
 
-    A column that may not be wrapped is not cut either, as a number that is cut is another number: a table of
-    too many of them runs on over the edge of the terminal.
+    A column that may not wrap is never truncated, as a truncated number is a wrong number: a wide table
+    runs over the edge of the terminal.
     """
     from rich.table import Table
 
     console = terminal()
-    for one in renderables:
-        if isinstance(one, Table):
-            _keep_whole(one, console)
-        console.print(one, crop=False)
+    for renderable in renderables:
+        if isinstance(renderable, Table):
+            _keep_whole(renderable, console)
+        console.print(renderable, crop=False)
 
 
 def _keep_whole(table: "Table", console: "Console") -> None:
@@ -59,5 +59,5 @@ def _keep_whole(table: "Table", console: "Console") -> None:
 
 
 def warn(text: str) -> None:
-    """Print a sentence as it is, however long, on standard error."""
+    """Print a sentence unwrapped on standard error."""
     sys.stderr.write(f"{text}\n")

@@ -1,1 +1,1 @@
-"""Search for solutions step by step, guided by a scorer of steps, under one budget for all methods."""
+"""Search for solutions step by step, guided by a process scorer, with one budget for all methods."""

@@ -1,4 +1,4 @@
-"""What a search spends on one prompt, counted alike for every method and whatever else is searched."""
+"""The compute budget of a search: counts per prompt, comparable between methods and batches."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -6,28 +6,28 @@ from dataclasses import asdict, dataclass, fields
 
 @dataclass(slots=True)
 class Budget:
-    """Counts for one prompt, or sums of them; none depends on what other prompts share its calls."""
+    """Counts for one prompt, or sums of them; none depends on the other prompts of a batch."""
 
     policy_calls: int = 0
-    """Calls of the policy in which this prompt had a part."""
+    """Policy calls that included this prompt."""
     prefixes: int = 0
-    """Prompts, or prompts with the steps so far, that were read to be continued."""
+    """Prefixes given to the policy: prompts, or prompts with the steps so far."""
     prefix_tokens: int = 0
-    """Tokens of the steps so far in these, as sampled; the prompt's own are not known to the search."""
+    """Sampled tokens in these prefixes, without the prompt's own."""
     candidates: int = 0
-    """Whole solutions or next steps that were sampled, copies included."""
+    """Sampled whole solutions or next steps, duplicates included."""
     tokens_sampled: int = 0
-    """Tokens of these candidates, also of a last step that its solution has no room for."""
+    """Tokens of these candidates, also of a last step beyond its solution's limit."""
     scorer_calls: int = 0
-    """Calls of the scorer in which this prompt had a part."""
+    """Scorer calls that included this prompt."""
     solutions_scored: int = 0
-    """Different solutions, finished or not, that were scored; none is scored twice."""
+    """Distinct solutions, finished or not, that were scored; none is scored twice."""
     steps_scored: int = 0
-    """Different steps in these, told apart by all that stands before: what a scorer that shares it reads."""
+    """Distinct steps in these, with their prefixes: the steps that a prefix-sharing scorer reads."""
     empty_steps: int = 0
-    """Steps that hold nothing but the separator."""
+    """Steps that are only the separator."""
     empty_solutions: int = 0
-    """Solutions that the policy ended before it wrote anything."""
+    """Solutions in which the policy sampled EOS first."""
 
     def add(self, other: Mapping[str, object]) -> None:
         """Add the counts of a written row.

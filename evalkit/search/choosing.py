@@ -1,4 +1,4 @@
-"""What is chosen of a prompt's solutions, by score and by votes, and the row that tells it."""
+"""Chooses among a prompt's solutions by score and by votes, and makes the output row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,16 +29,16 @@ AMBIGUOUS = ("response", "completions", *WRITTEN)
 
 @dataclass(frozen=True, slots=True)
 class SolutionChoice:
-    """What is chosen of a prompt's solutions."""
+    """The choices among a prompt's solutions."""
 
     best: int
-    """Index of the highest score; of equal scores the first. 0 where no solution has one."""
+    """Index of the highest score, the first of equals; 0 where no solution has a score."""
     voted_answer: str | None
     """The answer whose solutions have the largest sum of scores; None where there is no answer."""
     voted: int | None
     """Index of the best solution with this answer."""
     majority_answer: str | None
-    """The answer that most solutions give; of equally many the one with the larger sum of scores."""
+    """The answer that most solutions give; ties go to the larger sum of scores."""
     majority: int | None
     """Index of the best solution with that answer."""
 
@@ -46,14 +46,14 @@ class SolutionChoice:
 def choose(
     scores: Sequence[float | None], answers: Sequence[str | None], endings: Sequence[str]
 ) -> SolutionChoice:
-    """Choose among the solutions that the policy ended; where it ended none, among those that were cut.
+    """Choose among the finished solutions; where there are none, among the truncated ones.
 
     An empty solution may have no score; then it is chosen only where there is no other.
 
     Args:
         scores: [S] with S of 1 or more, higher is better; None for an empty solution without one.
         answers: [S], None where there is none.
-        endings: [S], `eos` for a solution that the policy ended.
+        endings: [S], `eos` for a finished solution.
 
     Raises:
         ConfigError: A score is not finite, so that votes cannot be weighted.
@@ -76,10 +76,10 @@ def choose(
 
 
 def reference_of(row: Row, grader: str) -> str | None:
-    """Return a row's reference answer, as it stands there; None where the row has no such column.
+    """Return a row's reference answer verbatim; None where the row has no such column.
 
     Raises:
-        DataError: The column holds nothing that the grader reads as an answer.
+        DataError: The grader finds no answer in the column.
     """
     if REFERENCE not in row.values:
         return None
@@ -94,15 +94,15 @@ def reference_of(row: Row, grader: str) -> str | None:
 
 
 def output_row(search: PromptSearch, separator: str, grader: str) -> dict[str, object]:
-    """Return a prompt's row with its solutions, what is chosen of them and what they cost.
+    """Return a prompt's row with its solutions, the choices among them and their budget.
 
     Raises:
         DataError: A score is not finite.
     """
     row, solutions = search.problem.row, search.ended()
     responses = [solution.text for solution in solutions]
-    found = [search.scores.get(text) for text in responses]
-    scores = [None if score is None else score.value for score in found]
+    graded = [search.scores.get(text) for text in responses]
+    scores = [None if score is None else score.value for score in graded]
     endings = [solution.ending for solution in solutions]
     answers = [final_answer(text, grader) for text in responses]
     try:
@@ -125,8 +125,8 @@ def output_row(search: PromptSearch, separator: str, grader: str) -> dict[str, o
         "token_counts": [solution.tokens for solution in solutions],
         "budget": search.budget.as_dict(),
     }
-    if any(score is not None and score.steps for score in found):
-        output["scores_steps"] = [[] if score is None else list(score.steps) for score in found]
+    if any(score is not None and score.steps for score in graded):
+        output["scores_steps"] = [[] if score is None else list(score.steps) for score in graded]
     reference = reference_of(row, grader)
     if reference is not None:
         corrects = [is_right(text, reference, grader) for text in responses]

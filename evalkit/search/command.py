@@ -1,4 +1,4 @@
-"""`evalkit search`: solutions for every prompt of a file, sought with a policy and a scorer of steps."""
+"""`evalkit search`: solutions for every prompt of a file, by a policy and a process scorer."""
 
 import time
 from collections import Counter
@@ -27,9 +27,9 @@ CHECKED = 1024
 
 
 def run(config: Search) -> None:
-    """Search every prompt, write its row with all solutions found, and sum up.
+    """Search every prompt, write its row with all solutions, and print a summary.
 
-    A prompt's samples follow from the seed, its text and how often it came before; not from the other prompts
+    A prompt's samples depend on the seed, its text and its earlier occurrences; not on the other prompts
     or `chunk_prompts`.
 
     Raises:
@@ -76,7 +76,7 @@ def _rows(config: Search, start: int = 0) -> Iterator[Row]:
 
 
 def _check(config: Search, shape: Shape, policy: Policy) -> list[int]:
-    """Refuse rows that cannot be searched; return how often each row's prompt came before it."""
+    """Refuse rows that cannot be searched; return how often each row's prompt occurred before it."""
     seen: Counter[str] = Counter()
     repetitions = []
     rows = _rows(config)

@@ -12,10 +12,10 @@ from rewards.solutions.answers import Grader
 
 @dataclass(frozen=True)
 class Search(Renaming, Limited, Replacing):
-    """Search for solutions with a policy, guided by a scorer of steps, under one budget for all methods."""
+    """Search for solutions with a policy, guided by a process scorer, with one budget for all methods."""
 
     policy: str
-    """Model folder or Hub id that writes steps."""
+    """Policy that samples the steps: model folder or Hub id."""
     scorer: str
     """Process reward model, or any scorer that grades unfinished solutions."""
     data: str
@@ -23,27 +23,27 @@ class Search(Renaming, Limited, Replacing):
     out: str
     """File of rows {prompt, best_response, voted_response, responses, scores, answers, ..., budget}."""
     method: Literal["best-of-n", "weighted-majority", "beam", "dvts"] = "beam"
-    """Sample n whole solutions, or grow them: one beam of n / width, or n / width beams of one (dvts)."""
+    """Sample n whole solutions, or search by steps: a beam of n / width, or n / width beams of one (dvts)."""
     n: int = 16
-    """Candidates scored at once for each prompt: whole solutions, or for beam and dvts next steps."""
+    """Candidates per prompt: whole solutions, or next steps for beam and dvts."""
     width: int = 4
-    """Next steps sampled from each solution kept, in beam and dvts; n is a multiple of it."""
+    """Next steps sampled from each kept solution, in beam and dvts; n is a multiple of it."""
     max_steps: int = 40
-    """Most steps in a solution, in beam and dvts; one that is not finished then is cut."""
+    """Most steps in a solution, in beam and dvts; an unfinished one is truncated there."""
     separator: str = "\n"
-    """What ends a step; whole solutions are cut after it too, to be scored."""
+    """Separator that ends a step; whole solutions are split at it too, for the scorer."""
     grader: Grader = "numeric"
-    """How answers are told apart in a vote, and held against the column `answer` where there is one."""
+    """How answers are compared in a vote, and with the column `answer` where there is one."""
     temperature: float = 1.0
     """Sampling temperature."""
     top_p: float = 1.0
-    """Sample among the likeliest tokens that hold this much probability."""
+    """Sample from the likeliest tokens that together reach this probability (nucleus sampling)."""
     top_k: int = 0
-    """Sample among this many likeliest tokens; 0 is all."""
+    """Sample from this many likeliest tokens; 0 is all."""
     max_new_tokens: int = 256
     """Most tokens in a solution."""
     max_step_tokens: int = 128
-    """Most tokens in a step, in beam and dvts; a step without an end by then cuts its solution."""
+    """Most tokens in a step, in beam and dvts; a longer step truncates its solution."""
     seed: int = 0
     """Seed of the samples."""
     chunk_prompts: int = 16

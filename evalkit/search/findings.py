@@ -1,4 +1,4 @@
-"""What a finished search has found and spent, read from its rows and told in lines."""
+"""Summary of a finished search: endings, budget and accuracy, read from its rows."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -29,22 +29,22 @@ class SearchFindings:
     solutions: int = 0
     budget: Budget = field(default_factory=Budget)
     endings: Counter[str] = field(default_factory=Counter)
-    """Solutions by how they ended."""
+    """Solutions by ending."""
     all_cut: int = 0
-    """Prompts none of whose solutions the policy ended."""
+    """Prompts without a finished solution."""
     negative: int = 0
-    """Prompts with a score below 0, which in a weighted vote counts against its answer."""
+    """Prompts with a negative score, which counts against its answer in a weighted vote."""
     unscored: int = 0
-    """Empty solutions of which the scorer can say nothing."""
+    """Empty solutions, which the scorer cannot score."""
     no_votes: int = 0
-    """Prompts none of whose solutions that were chosen among has an answer."""
+    """Prompts without an answer among the solutions chosen from."""
     one_step: bool = True
     """Whether no solution has a second step."""
     graded: int = 0
     right: Counter[str] = field(default_factory=Counter)
-    """Prompts whose answer is right, by choice."""
+    """Prompts with a correct answer, by choice."""
     reachable: int = 0
-    """Prompts with a right answer among their solutions."""
+    """Prompts with a correct answer among their solutions."""
 
     def add(self, row: Row) -> None:
         """Count a row of the output."""
@@ -75,12 +75,12 @@ def findings_of(out: str) -> SearchFindings:
     return findings
 
 
-def lines_of(found: SearchFindings, method: str, separator: str) -> Iterator[str]:
-    """Yield the solutions, the budget, the accuracy of each choice, and what a reader might not expect."""
-    spent = found.budget
+def lines_of(findings: SearchFindings, method: str, separator: str) -> Iterator[str]:
+    """Yield lines on the solutions, the budget, the accuracy of each choice, and warnings."""
+    spent, rows = findings.budget, findings.rows
     yield (
-        f"{method}: {counted(found.rows, 'prompt')}, {counted(found.solutions, 'solution')}, "
-        f"{found.endings[FINISHED]:,} of them ended by the policy"
+        f"{method}: {counted(findings.rows, 'prompt')}, {counted(findings.solutions, 'solution')}, "
+        f"{findings.endings[FINISHED]:,} of them ended by the policy"
     )
     yield (
         f"policy: {spent.tokens_sampled:,} tokens sampled in {counted(spent.candidates, 'candidate')}, "
@@ -90,49 +90,50 @@ def lines_of(found: SearchFindings, method: str, separator: str) -> Iterator[str
     scored, steps = counted(spent.solutions_scored, "solution"), counted(spent.steps_scored, "step")
     yield f"scorer: {scored} with {steps}, each counted once"
     yield (
-        f"a prompt: {spent.tokens_sampled / found.rows:,.1f} tokens, {spent.policy_calls / found.rows:.1f} "
-        f"calls of the policy, {spent.scorer_calls / found.rows:.1f} of the scorer"
+        f"a prompt: {spent.tokens_sampled / rows:,.1f} tokens, {spent.policy_calls / rows:.1f} "
+        f"calls of the policy, {spent.scorer_calls / rows:.1f} of the scorer"
     )
-    yield from _accuracy(found, method)
-    yield from _warnings(found, separator)
+    yield from _accuracy(findings, method)
+    yield from _warnings(findings, separator)
 
 
-def _accuracy(found: SearchFindings, method: str) -> Iterator[str]:
-    for name in CHOICES if found.graded else ():
-        share = share_of(found.right[name], found.graded)
+def _accuracy(findings: SearchFindings, method: str) -> Iterator[str]:
+    for name in CHOICES if findings.graded else ():
+        share = share_of(findings.right[name], findings.graded)
         if share is not None:
             own = " (the method's choice)" if name == OWN.get(method, "best") else ""
             yield (
                 f"accuracy by {NAMES[name]}: {share.mean:.1%} [{share.low:.1%}, {share.high:.1%}], "
                 f"{share.count} of {share.n}{own}"
             )
-    if found.graded:
-        yield f"a right answer is among the solutions of {found.reachable} of {found.graded} prompts"
-    if 0 < found.graded < found.rows:
-        yield f"not graded, without a column {REFERENCE!r}: {counted(found.rows - found.graded, 'prompt')}"
+    if findings.graded:
+        yield f"a right answer is among the solutions of {findings.reachable} of {findings.graded} prompts"
+    if 0 < findings.graded < findings.rows:
+        ungraded = counted(findings.rows - findings.graded, "prompt")
+        yield f"not graded, without a column {REFERENCE!r}: {ungraded}"
 
 
-def _warnings(found: SearchFindings, separator: str) -> Iterator[str]:
-    cut = {reason: count for reason, count in sorted(found.endings.items()) if reason != FINISHED}
+def _warnings(findings: SearchFindings, separator: str) -> Iterator[str]:
+    cut = {reason: count for reason, count in sorted(findings.endings.items()) if reason != FINISHED}
     if cut:
         yield "cut solutions: " + ", ".join(f"{count:,} by {reason}" for reason, count in cut.items())
-    if found.all_cut:
+    if findings.all_cut:
         yield (
             f"prompts without a solution that the policy ended, where the choice is among cut ones: "
-            f"{found.all_cut} of {found.rows}"
+            f"{findings.all_cut} of {findings.rows}"
         )
-    if found.no_votes:
-        yield f"prompts without an answer to vote for: {found.no_votes} of {found.rows}"
-    if found.negative:
+    if findings.no_votes:
+        yield f"prompts without an answer to vote for: {findings.no_votes} of {findings.rows}"
+    if findings.negative:
         yield (
             "prompts with scores below 0, which count against their answers in the weighted vote: "
-            f"{found.negative} of {found.rows}"
+            f"{findings.negative} of {findings.rows}"
         )
-    if found.budget.empty_steps:
-        yield f"steps of nothing but the separator: {found.budget.empty_steps:,}"
-    if found.budget.empty_solutions:
-        yield f"empty solutions, which the policy ended at once: {found.budget.empty_solutions:,}"
-    if found.unscored:
-        yield f"without a score, as they have no step, and so behind all others: {found.unscored:,}"
-    if found.one_step:
+    if findings.budget.empty_steps:
+        yield f"steps of nothing but the separator: {findings.budget.empty_steps:,}"
+    if findings.budget.empty_solutions:
+        yield f"empty solutions, which the policy ended at once: {findings.budget.empty_solutions:,}"
+    if findings.unscored:
+        yield f"without a score, as they have no step, and so behind all others: {findings.unscored:,}"
+    if findings.one_step:
         yield f"the separator {separator!r} divides no solution: each is one step, chosen as by best of n"

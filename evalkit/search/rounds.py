@@ -1,4 +1,4 @@
-"""Step by step through the searches of many prompts: one call of the policy and one of the scorer each."""
+"""Searches many prompts in parallel: one policy call and one scorer call per step."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from rewards.scorer import Scorer
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How far a solution goes."""
+    """Limits of a solution's length."""
 
     steps: int
     """Most steps in a solution."""
@@ -22,12 +22,12 @@ class Limits:
     step_tokens: int
     """Most tokens in a step."""
     separator: str
-    """What ends a step."""
+    """Separator that ends a step."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One solution that the policy is asked to continue."""
+    """A solution for the policy to continue."""
 
     search: PromptSearch
     tree: Tree
@@ -36,19 +36,19 @@ class Ask:
 
     @property
     def prefix(self) -> Prompt:
-        """What the policy continues."""
+        """The prefix for the policy."""
         prompt = self.search.problem.prompt
         return prompt + self.parent.text if isinstance(prompt, str) else prompt
 
 
 class Searcher:
-    """Searches prompts side by side.
+    """Searches prompts in parallel.
 
     Args:
-        policy: Writes the steps.
-        scorer: Grades solutions, unfinished ones too.
+        policy: Samples the steps.
+        scorer: Scores solutions, also unfinished ones.
         shape: The method.
-        limits: How far a solution goes. Steps and their tokens do not bind a method of whole solutions.
+        limits: Limits of a solution's length. The limits of steps do not bind a method of whole solutions.
         settings: How tokens are sampled; its `stop` and `max_new_tokens` are set here.
     """
 
@@ -81,7 +81,7 @@ class Searcher:
         return searches
 
     def _write(self, asks: Sequence[Ask], samples: int) -> list[list[PartialSolution]]:
-        """Return the candidates that continue each ask; a parent too long for the model comes back cut."""
+        """Return the candidates that continue each ask; a parent too long for the model is truncated."""
         try:
             made = dict(zip(asks, self._continue(asks, samples), strict=True))
         except DataError:
@@ -96,7 +96,7 @@ class Searcher:
         ]
 
     def _fits(self, ask: Ask) -> bool:
-        """Return whether the policy can continue what is written; a prompt alone has been checked before."""
+        """Return whether the policy can continue a prefix; a prompt alone has been checked before."""
         if not ask.parent.text or not isinstance(self._policy, PromptCheck):
             return True
         try:
@@ -120,10 +120,10 @@ class Searcher:
         return made
 
     def _child(self, ask: Ask, written: Generation) -> PartialSolution:
-        """Return what a candidate makes of its parent.
+        """Return the parent extended by a candidate.
 
-        A limit for each solution, by the room left in it, would make many small calls of one large one. So a
-        last step may be written past that room; then it is left out, and the solution is cut before it.
+        A token limit for each solution would split one large call into many small ones. So a last step may
+        exceed its solution's limit; then it is left out, and the solution is truncated before it.
         """
         reason, budget = written.extra["finish_reason"], ask.search.budget
         text, tokens = ask.parent.text + written.response, ask.parent.tokens + _token_count(written)
@@ -139,9 +139,9 @@ class Searcher:
         return PartialSolution(text + self._limits.separator, tokens, OVER_LENGTH if full else "")
 
     def _grades(self, search: PromptSearch, texts: Sequence[str]) -> bool:
-        """Return whether the scorer grades empty texts, asked with the first that there is.
+        """Return whether the scorer scores empty texts, tried on the first one.
 
-        A solution that ends at once has no step, of which a scorer of steps can say nothing.
+        A solution that ends at once has no step, which a process scorer cannot score.
         """
         if self._grades_empty is None and "" in texts:
             self.scorer_calls += 1
@@ -157,22 +157,24 @@ class Searcher:
         """Score the texts that are new to their prompt, all prompts in one call."""
         texts: dict[PromptSearch, list[str]] = {}
         for ask, candidates in zip(asks, written, strict=True):
-            texts.setdefault(ask.search, []).extend(one.text for one in candidates)
-        asked = [
+            texts.setdefault(ask.search, []).extend(candidate.text for candidate in candidates)
+        pending = [
             (search, generation)
-            for search, found in texts.items()
-            for generation in search.to_score(found, self._limits.separator, self._grades(search, found))
+            for search, own in texts.items()
+            for generation in search.to_score(own, self._limits.separator, self._grades(search, own))
         ]
-        if not asked:
+        if not pending:
             return
         self.scorer_calls += 1
-        generations = [generation for _, generation in asked]
+        generations = [generation for _, generation in pending]
         try:
             scores = self._scorer.score(generations)
         except EvalkitError:  # fails again, and names the prompt by its place rather than by its text
-            self._scorer.score([replace(one, id=search.problem.row.where) for search, one in asked])
+            self._scorer.score(
+                [replace(generation, id=search.problem.row.where) for search, generation in pending]
+            )
             raise
-        for (search, generation), score in zip(asked, scores, strict=True):
+        for (search, generation), score in zip(pending, scores, strict=True):
             search.scores[generation.response] = score
 
 
@@ -186,11 +188,11 @@ def _asks(searches: Iterable[PromptSearch]) -> Iterator[Ask]:
 def _grow(asks: Sequence[Ask], written: Sequence[Sequence[PartialSolution]]) -> None:
     candidates: dict[Tree, list[PartialSolution]] = {}
     owners: dict[Tree, PromptSearch] = {}
-    for ask, found in zip(asks, written, strict=True):
-        candidates.setdefault(ask.tree, []).extend(found)
+    for ask, own in zip(asks, written, strict=True):
+        candidates.setdefault(ask.tree, []).extend(own)
         owners[ask.tree] = ask.search
-    for tree, found in candidates.items():
-        tree.grow(found, owners[tree].scores)
+    for tree, own in candidates.items():
+        tree.grow(own, owners[tree].scores)
 
 
 def _token_count(written: Generation) -> int:

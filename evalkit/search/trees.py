@@ -1,4 +1,4 @@
-"""Solutions that grow step by step, and the tree in which the best of them hold the places."""
+"""Search trees: partial solutions that grow step by step, of which the best are kept."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ FINISHED, OVER_LENGTH, OVER_STEPS = "eos", "length", "max_steps"
 
 @dataclass(frozen=True, slots=True)
 class PartialSolution:
-    """A solution as far as it is written."""
+    """A partial solution."""
 
     text: str = ""
     tokens: int = 0
@@ -26,12 +26,12 @@ class PartialSolution:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How a method samples, in numbers; all methods are the same search in another shape."""
+    """The numbers that define a method; all methods are one search of different shapes."""
 
     trees: int
-    """Trees for each prompt, which know nothing of one another."""
+    """Independent trees for each prompt."""
     places: int
-    """Solutions of a tree that are kept after each step."""
+    """Solutions kept in a tree after each step (beam size)."""
     first: int
     """Candidates from the prompt alone."""
     width: int
@@ -41,7 +41,7 @@ class Shape:
 
 
 class Extension(NamedTuple):
-    """A solution to be continued, and which of its equals it is, so that equals are continued differently."""
+    """A solution to continue, numbered among equal ones, so that these continue differently."""
 
     parent: PartialSolution
     occurrence: int
@@ -76,15 +76,15 @@ class Tree:
     After each step the best `places` of all solutions that are finished or can be continued hold the places;
     of equal scores the one written first. Those that are not finished are continued. A finished solution
     competes for a place as long as the search goes on, with the score it has. One that was cut (too long)
-    can no longer become an answer and takes no place. An empty one may have no score, and comes behind all
-    others. The search ends when nobody who holds a place can be continued, or after `most_steps` steps, whose
+    can no longer become an answer and takes no place. An empty one may have no score, and ranks behind all
+    others. The search ends when no kept solution can be continued, or after `most_steps` steps, whose
     unfinished solutions are cut. Every solution that was finished or cut stays in `ended`, whether it held a
     place or not.
 
     Args:
-        shape: How it samples.
+        shape: The method's shape.
         most_steps: Most steps in a solution.
-        base: Number of the first occurrence of a text that is asked to be continued.
+        base: Occurrence number of the first prefix.
     """
 
     def __init__(self, shape: Shape, most_steps: int, base: int) -> None:
@@ -98,7 +98,7 @@ class Tree:
         """What is to be continued now; nothing once the search has ended."""
 
     def grow(self, written: Sequence[PartialSolution], scores: Mapping[str, Score]) -> None:
-        """Take the candidates of a step, and choose which go on.
+        """Add the candidates of a step, and choose which to keep.
 
         Args:
             written: Candidates in the order of the extensions that they continue.
@@ -107,18 +107,20 @@ class Tree:
         self._steps_left -= 1
         finished = [solution for solution in self.ended if solution.ending == FINISHED]
         if not self._steps_left:
-            written = [one if one.ending else replace(one, ending=OVER_STEPS) for one in written]
+            written = [
+                solution if solution.ending else replace(solution, ending=OVER_STEPS) for solution in written
+            ]
         self.ended += [solution for solution in written if solution.ending]
         pool = finished + [solution for solution in written if solution.ending in ("", FINISHED)]
         # Without a score is only what is empty and finished: behind all others, with nothing to continue.
         pool = [solution for solution in pool if solution.text in scores]
         places = min(self._shape.places, len(pool))
-        kept = best_of_n([scores[one.text].value for one in pool], places) if pool else ()
+        kept = best_of_n([scores[solution.text].value for solution in pool], places) if pool else ()
         self.extensions = self._continue([pool[index] for index in kept if not pool[index].ending])
 
     def _continue(self, parents: Sequence[PartialSolution]) -> list[Extension]:
-        asked = []
+        extensions = []
         for parent in parents:
-            asked.append(Extension(parent, self._base + self._asked[parent.text]))
+            extensions.append(Extension(parent, self._base + self._asked[parent.text]))
             self._asked[parent.text] += 1
-        return asked
+        return extensions

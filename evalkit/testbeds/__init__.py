@@ -1,4 +1,4 @@
-"""Small worlds whose true reward is known."""
+"""Testbeds: small synthetic worlds with a known gold reward."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""arithmetic: a small world of sums modulo ten, what is asked there, and where its author slips."""
+"""arithmetic: a synthetic world of sums modulo ten, its problems, and its author's errors."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ SEPARATOR = "\n"
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """How the author errs: most results are always right, each of the others has slips of its own."""
+    """The author's error rates: most results are always right, each of the others has its own slips."""
 
     hard: float = 0.4
     """Share of the (value, operation) pairs whose result is sometimes wrong."""
@@ -50,7 +50,7 @@ class Noise:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What the author writes for one value and operation.
+    """The author's distribution of results for one value and operation.
 
     `outcomes` are results with their probabilities, which sum to 1: the true result first, then the slips.
     """
@@ -58,7 +58,7 @@ class Cell:
     outcomes: tuple[tuple[int, float], ...]
 
     def draw(self, uniform: float) -> int:
-        """Return the result that a number in [0, 1) falls on."""
+        """Return the result for a uniform number in [0, 1)."""
         for value, probability in self.outcomes[:-1]:
             if uniform < probability:
                 return value
@@ -68,7 +68,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What a prompt asks: a digit, and operations to apply to it one after another."""
+    """A problem: a digit, and operations to apply to it in turn."""
 
     start: int
     operations: tuple[str, ...]
@@ -76,15 +76,15 @@ class Problem:
 
 @dataclass(frozen=True)
 class ArithmeticWorld:
-    """Everything that makes one world: which results its author gets wrong, and how (by seed).
+    """A world: which results its author gets wrong, and how (by seed).
 
-    A problem is `Q 7 +3 *2 ?`. Its solution has a line `a op c` for each operation, then `A c`. `hash` names
-    the world: it is kept beside all that was made in it.
+    A problem is `Q 7 +3 *2 ?`. Its solution has a line `a op c` for each operation, then `A c`. `hash`
+    identifies the world: it is saved with all data and models of it.
     """
 
     seed: int = 0
     lengths: tuple[int, ...] = (4, 5, 6)
-    """How many operations a problem may have; each is as likely."""
+    """Numbers of operations of a problem, equally likely."""
     noise: Noise = field(default_factory=Noise)
 
     def __post_init__(self) -> None:
@@ -99,7 +99,7 @@ class ArithmeticWorld:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def cell(self, value: int, operation: str) -> Cell:
-        """Return what the author writes for `value operation`."""
+        """Return the author's results of `value operation`."""
         return _cells(self)[value, operation]
 
     @property

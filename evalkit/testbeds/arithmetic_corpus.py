@@ -1,4 +1,4 @@
-"""What is written in the world of arithmetic: problems, their author's solutions, and labels by gold."""
+"""Data of the arithmetic testbed: problems, the author's solutions, and gold labels."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
@@ -11,7 +11,7 @@ from rewards.records import StepLabels
 
 
 def draw_problems(world: ArithmeticWorld, count: int, rng: np.random.Generator) -> list[Problem]:
-    """Draw problems: a length, then a digit and operations, each as likely; some may be equal."""
+    """Sample problems: a length, then a digit and operations, uniformly; some may be equal."""
     lengths = np.array(world.lengths)[rng.integers(len(world.lengths), size=count)]
     starts = rng.integers(MODULUS, size=count)
     operations = rng.integers(len(OPERATIONS), size=(count, max(world.lengths)))
@@ -24,19 +24,19 @@ def draw_problems(world: ArithmeticWorld, count: int, rng: np.random.Generator) 
 def draw_prompts(
     world: ArithmeticWorld, count: int, rng: np.random.Generator, taken: Collection[str] = ()
 ) -> list[str]:
-    """Draw different prompts, none of them among `taken`.
+    """Sample distinct prompts, none of them in `taken`.
 
     The default world has 557,280: 12,960 of four operations, 77,760 of five, 466,560 of six. Short ones are
-    drawn as often as long ones until few are left.
+    as frequent as long ones until few are left.
 
     Args:
         world: The world.
         count: How many.
-        rng: Draws them.
-        taken: Prompts not to draw, such as those of an evaluation; a set, where there are many.
+        rng: Random generator.
+        taken: Prompts to exclude, such as those of an evaluation; a set, where there are many.
 
     Raises:
-        ConfigError: The world has not so many that are not taken.
+        ConfigError: The world has too few prompts that are not taken.
     """
     if count > world.problems - len(taken):
         raise ConfigError(
@@ -52,7 +52,7 @@ def draw_prompts(
 
 
 def write_solution(world: ArithmeticWorld, problem: Problem, rng: np.random.Generator) -> str:
-    """Write a solution by the author's table: a line `a op c` an operation, then `A c`, without a break."""
+    """Sample a solution from the author's table: a line `a op c` per operation, then `A c`, no line break."""
     uniforms = rng.random(len(problem.operations)).tolist()
     value, lines = problem.start, []
     for operation, uniform in zip(problem.operations, uniforms, strict=True):
@@ -65,7 +65,7 @@ def write_solution(world: ArithmeticWorld, problem: Problem, rng: np.random.Gene
 def write_corpus(
     world: ArithmeticWorld, count: int, rng: np.random.Generator, taken: Collection[str] = ()
 ) -> list[tuple[str, str]]:
-    """Write solutions of problems drawn anew for each: pairs of prompt and solution; none of `taken`."""
+    """Sample pairs of prompt and solution, a new problem for each; none of `taken`."""
     corpus: list[tuple[str, str]] = []
     while len(corpus) < count:
         for problem in draw_problems(world, count - len(corpus), rng):

@@ -1,4 +1,4 @@
-"""The gold reward of arithmetic: a solution cut into lines, each right or wrong, and its answer."""
+"""The gold reward of arithmetic: grades each line of a solution, and its answer."""
 
 import math
 from collections import Counter
@@ -26,13 +26,13 @@ class SolutionGrade:
     answer: int | None
     """The answer, where the last line is one."""
     answer_right: bool
-    """Whether the answer is the problem's true answer, however it was come by."""
+    """Whether the answer is the problem's true answer, whatever the steps."""
     well_formed: bool
     """Whether each operation asked has a line `a op c`, right or not, and `A c` follows and nothing else."""
 
     @property
     def labels(self) -> tuple[float | None, ...]:
-        """What a process reward model learns: 1 up to the first error, 0 at it, None after it."""
+        """Step labels of a process reward model: 1 up to the first error, 0 at it, None after it."""
         first = self.first_error
         if first < 0:
             return (1.0,) * len(self.steps)
@@ -60,7 +60,7 @@ class SolutionGrade:
 
 
 def grade(world: ArithmeticWorld, prompt: str, response: str, steps: Sequence[str] = ()) -> SolutionGrade:
-    """Judge a solution; what is not a line of a solution is a wrong step, and never an error.
+    """Judge a solution; a malformed line is a wrong step, never an error.
 
     A step `a op c` is right if a is the value so far as written, op the operation whose turn it is, and c
     the true result of the two. The last step `A c` is right if all operations are done and c is the last
@@ -79,8 +79,8 @@ def grade(world: ArithmeticWorld, prompt: str, response: str, steps: Sequence[st
     steps = tuple(steps) or split_steps(response, SEPARATOR)
     reader = _Reader(problem)
     locally_right = tuple([reader.judge(step) for step in steps])
-    said = _answer(response)
-    return SolutionGrade(steps, locally_right, said, said == answer(problem), reader.finished)
+    given = _answer(response)
+    return SolutionGrade(steps, locally_right, given, given == answer(problem), reader.finished)
 
 
 class _Reader:
@@ -115,7 +115,7 @@ class _Reader:
 
 
 def _words(line: str) -> list[str]:
-    """Return what stands between spaces; other white space within a line belongs to its words."""
+    """Split at spaces; other white space within a line belongs to its words."""
     return [word for word in line.rstrip(" " + SEPARATOR).split(" ") if word]
 
 
@@ -129,7 +129,7 @@ def _answer(response: str) -> int | None:
 
 
 def measure(world: ArithmeticWorld, samples: Iterable[tuple[str, Sequence[str]]]) -> tuple[Achieved, float]:
-    """Return what solutions achieve, and the share of them that are not well formed.
+    """Return the accuracies of solutions, and the share of malformed ones.
 
     Args:
         world: The world.

@@ -1,4 +1,4 @@
-"""A small Llama that writes solutions as the author of arithmetic does, and the gate that says so."""
+"""A small Llama trained to match the author of arithmetic, and the gate it must pass."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class PolicySize:
 
 @dataclass(frozen=True, slots=True)
 class PolicyReport:
-    """How near a policy came to the author."""
+    """How closely a policy matches the author."""
 
     updates: int
     passed: bool
@@ -59,7 +59,7 @@ class PolicyReport:
     worst: float
     """The largest of those distances."""
     slips: float
-    """Expected tokens of a solution that are not as they must be (carried values, operations, form)."""
+    """Expected wrong tokens per solution among deterministic ones (carried values, operations, form)."""
     parameters: int
 
 
@@ -98,16 +98,16 @@ def train_policy(
     size: PolicySize = PolicySize(),
     taken: Collection[str] = (),
 ) -> tuple[LlamaForCausalLM, PolicyReport]:
-    """Train a policy on the author's solutions until it writes as the author does.
+    """Train a policy on the author's solutions until it matches the author.
 
     Args:
-        world: The world whose author is read.
-        seed: Of the weights, the corpus and its order.
+        world: The world of the author.
+        seed: Seed of the weights, the corpus and its order.
         schooling: The limits and the gate: neither the distance from the author's table nor the slips of a
             solution may be above 1 - gate; see `PolicyReport`.
-        progress: Told the updates done, the distance and the slips, after each examination.
+        progress: Called with the updates done, the distance and the slips after each examination.
         size: The policy's shape.
-        taken: Prompts that it does not read.
+        taken: Prompts to exclude from the corpus.
     """
     tokenizer = make_tokenizer()
     rng = np.random.default_rng(seed)
@@ -140,10 +140,10 @@ def _passes(distances: NDArray[np.float64], slips: float, schooling: Schooling) 
 
 
 class ArithmeticExamination:
-    """The author's solutions, read by a model that is asked for each next token.
+    """Teacher-forced evaluation of a model on the author's solutions.
 
     Args:
-        world: The world whose table the results are held against.
+        world: The world whose table is the reference.
         corpus: Prompts with solutions of the author.
         tokenizer: The tokenizer of arithmetic.
     """
@@ -171,7 +171,7 @@ class ArithmeticExamination:
 
     @torch.no_grad()
     def take(self, model: LlamaForCausalLM) -> tuple[NDArray[np.float64], float]:
-        """Return the distances from the author's table, and the slips a solution.
+        """Return the distances from the author's table, and the slips per solution.
 
         Returns:
             For each row of the table that the solutions met, the total variation between it and the model's
@@ -193,7 +193,7 @@ class ArithmeticExamination:
 def _encode(
     corpus: Sequence[tuple[str, str]], tokenizer: PreTrainedTokenizerFast
 ) -> list[tuple[list[int], int]]:
-    """Return each document's tokens, its end among them, and where its solution begins."""
+    """Return each document's tokens, EOS included, and the start of its solution."""
     prompts = cast(list[list[int]], tokenizer([prompt for prompt, _ in corpus])["input_ids"])
     texts = cast(list[list[int]], tokenizer([prompt + text for prompt, text in corpus])["input_ids"])
     end = cast(int, tokenizer.eos_token_id)
@@ -201,7 +201,7 @@ def _encode(
 
 
 def _table(rows: Sequence[tuple[list[int], int]]) -> tuple[Tensor, Tensor]:
-    """Return tokens and targets; a prompt has no targets, since chance alone wrote it."""
+    """Return tokens and targets; prompt tokens have no targets, since they are random."""
     tokens = pad([row for row, _ in rows])
     begins = torch.tensor([begin for _, begin in rows])
     prompts = torch.arange(tokens.shape[1]) < begins[:, None]

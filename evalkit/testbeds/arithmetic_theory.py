@@ -1,4 +1,4 @@
-"""What the author of arithmetic achieves, worked out exactly from its table, without a model or a sample."""
+"""Exact accuracies of the author of arithmetic, computed from its table, without a model or samples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from evalkit.testbeds.arithmetic import MODULUS, OPERATIONS, ArithmeticWorld, Pr
 
 @dataclass(frozen=True, slots=True)
 class Achieved:
-    """What solutions achieve over problems: foretold from the table, or measured on samples."""
+    """Accuracies of solutions over problems: predicted from the table, or measured on samples."""
 
     pass_at_1: float
     """Share of solutions with the right answer."""
@@ -20,9 +20,9 @@ class Achieved:
     all_right: float
     """Share of solutions with the right answer and no wrong line."""
     false_positives: float
-    """Share of the right answers that stand under a wrong line; NaN where no answer is right."""
+    """Share of the right answers reached through a wrong line; NaN where no answer is right."""
     majority: float
-    """Share of problems whose most frequent answer is right, which voting converges to; ties are shared."""
+    """Share of problems whose most frequent answer is right: the limit of majority voting; ties are split."""
 
 
 def propagate(world: ArithmeticWorld, problem: Problem) -> NDArray[np.float64]:
@@ -35,12 +35,12 @@ def propagate(world: ArithmeticWorld, problem: Problem) -> NDArray[np.float64]:
 
 
 def answer_distribution(world: ArithmeticWorld, problem: Problem) -> NDArray[np.float64]:
-    """Return how often the author answers with each digit, [10]."""
+    """Return the probabilities of the author's answers, [10]."""
     return np.asarray(propagate(world, problem).sum(axis=0))
 
 
 def foretell(world: ArithmeticWorld, problems: Sequence[Problem]) -> Achieved:
-    """Return what the author achieves on problems, the mean over them.
+    """Return the author's accuracies, means over problems.
 
     Raises:
         ValueError: There are no problems.
@@ -65,7 +65,7 @@ def foretell(world: ArithmeticWorld, problems: Sequence[Problem]) -> Achieved:
 
 
 def pass_at_n(world: ArithmeticWorld, problems: Sequence[Problem], n: Sequence[int]) -> NDArray[np.float64]:
-    """Return how likely one of n solutions has the right answer, [len(n)], the mean over problems."""
+    """Return pass@n, the probability of a right answer among n solutions, [len(n)], mean over problems."""
     right = np.array([answer_distribution(world, problem)[answer(problem)] for problem in problems])
     return np.array([float(np.mean(1 - (1 - right) ** size)) for size in n])
 
@@ -78,7 +78,7 @@ def vote_share(distribution: NDArray[np.float64], truth: int) -> float:
 
 
 def _walk(world: ArithmeticWorld, problem: Problem) -> tuple[NDArray[np.float64], list[float]]:
-    """Return P[wrong, value] at the end, and how likely each operation's line is right by itself."""
+    """Return P[wrong, value] at the end, and each operation's probability of a line right by itself."""
     table = world.table
     state = np.zeros((2, MODULUS))
     state[0, problem.start] = 1.0

@@ -1,4 +1,4 @@
-"""facts: a small world, the questions asked about it, and what a right answer is worth there."""
+"""facts: a synthetic world, its questions, and the gold reward table of answers."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ ASPECTS = ("relevance", "factuality", "completeness")
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """How often the author of the corpus does what; geometric rates are the chance of one more."""
+    """Habits of the corpus's author, as probabilities; geometric rates are the chance of one more."""
 
     skips_asked: float = 0.25
     right: float = 0.65
@@ -45,7 +45,7 @@ class Writer:
 
 @dataclass(frozen=True, slots=True)
 class GoldTable:
-    """What each segment of an answer is worth, and the whole answer."""
+    """Gold rewards of each kind of segment, and of a complete answer."""
 
     right: float = 1.0
     right_surely: float = 1.2
@@ -67,7 +67,7 @@ class GoldTable:
 
 @dataclass(frozen=True, slots=True)
 class FactsQuestion:
-    """What a prompt asks: some attributes of one entity."""
+    """A question: some attributes of one entity."""
 
     entity: str
     asked: tuple[str, ...]
@@ -75,10 +75,10 @@ class FactsQuestion:
 
 @dataclass(frozen=True)
 class FactsWorld:
-    """Everything that makes one world: its facts (by seed), its author's habits and its gold table.
+    """A world: its facts (by seed), its author's habits and its gold table.
 
     Each kind of thing has a typical value; a fact is its kind's typical value but for `exceptions` of the
-    (entity, attribute) pairs. `hash` names the world: it is kept beside all that was made in it.
+    (entity, attribute) pairs. `hash` identifies the world: it is saved with all data and models of it.
     """
 
     seed: int = 0

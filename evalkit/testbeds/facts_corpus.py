@@ -1,4 +1,4 @@
-"""What is written in the world of facts: answers, reviews that mark each fact, and labels drawn from gold."""
+"""Data of the facts testbed: answers, reviews that mark each fact, and noisy labels from gold."""
 
 import math
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -21,7 +21,7 @@ scale 1 chooses the first of a pair with probability sigmoid(gold(first) - gold(
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text of the corpus; `prompt` ends with a line break and `answer` follows it as it is."""
+    """One text of the corpus; `prompt` ends with a line break and `answer` follows it directly."""
 
     prompt: str
     answer: str
@@ -33,19 +33,19 @@ class Document:
 
 
 def draw_questions(count: int, rng: np.random.Generator) -> list[FactsQuestion]:
-    """Draw questions: an entity, and one to three of its attributes in any order."""
+    """Sample questions: an entity, and one to three of its attributes in any order."""
     questions = []
     for _ in range(count):
         entity = ENTITIES[rng.integers(len(ENTITIES))]
-        asked = rng.permutation(len(ATTRIBUTES))[: rng.integers(1, 4)]
-        questions.append(FactsQuestion(entity, tuple(ATTRIBUTES[place] for place in asked)))
+        places = rng.permutation(len(ATTRIBUTES))[: rng.integers(1, 4)]
+        questions.append(FactsQuestion(entity, tuple(ATTRIBUTES[place] for place in places)))
     return questions
 
 
 def draw_prompts(
     world: FactsWorld, count: int, rng: np.random.Generator, taken: Container[str] = ()
 ) -> list[str]:
-    """Draw different prompts, none of them among `taken`; there are 3744, of which 144 ask one attribute."""
+    """Sample distinct prompts, none of them in `taken`; there are 3744, of which 144 ask one attribute."""
     prompts: dict[str, None] = {}
     while len(prompts) < count:
         prompt = world.prompt(draw_questions(1, rng)[0])
@@ -55,10 +55,10 @@ def draw_prompts(
 
 
 def write_corpus(world: FactsWorld, count: int, rng: np.random.Generator) -> list[Document]:
-    """Write documents: every other one an answer, the others reviews.
+    """Sample documents: every other one an answer, the others reviews.
 
     A review begins with `R` in place of `Q`, states facts of which half are right, and says `+` or `-`
-    after each. Its marks tell of factuality alone, so a model that has read reviews knows the facts but
+    after each. Its marks are of factuality alone, so a model trained on reviews knows the facts but
     not gold.
     """
     documents = []
@@ -71,7 +71,7 @@ def write_corpus(world: FactsWorld, count: int, rng: np.random.Generator) -> lis
 
 
 def write_answer(world: FactsWorld, question: FactsQuestion, rng: np.random.Generator, review: bool) -> str:
-    """Write one answer by the habits of the world's author: facts, repeats, then courtesies; never none."""
+    """Sample an answer by the author's habits: facts, repeats, then courtesies; never empty."""
     writer = world.writer
     attributes = [name for name in question.asked if rng.random() >= writer.skips_asked]
     unasked = [name for name in ATTRIBUTES if name not in question.asked]
@@ -133,7 +133,7 @@ def label_pairs(
     Args:
         world: The world whose gold labels.
         samples: Prompts, each with its samples.
-        rng: Draws the labels.
+        rng: Random generator of the labels.
     """
     pairs: list[Preference] = []
     for prompt, first, second, advantage in _gold_pairs(world, samples):
@@ -178,11 +178,11 @@ def label_spans(
     Args:
         world: The world whose gold labels.
         samples: Prompts, each with its samples.
-        rng: Draws the noise.
+        rng: Random generator of the noise.
         noise: Standard deviation of the error of an answer's sum, 0 or more, in gold's units.
 
     Raises:
-        ConfigError: There is noise and nothing to draw it by.
+        ConfigError: There is noise and no generator.
     """
     if noise and rng is None:
         raise ConfigError(f"labels with noise {noise} need a generator that draws it")

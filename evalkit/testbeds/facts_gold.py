@@ -1,4 +1,4 @@
-"""The gold reward of facts: an answer cut into segments, each with what it is worth and why."""
+"""The gold reward of facts: an answer split into segments, each with its score and kind."""
 
 import re
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from rewards.records import Generation, Score, Span
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of an answer, by character offsets, and what gold says of it.
+    """A span of an answer, by character offsets, with its gold score.
 
     `kind` is `asked right`, `asked wrong`, `unasked right`, `unasked wrong`, `repeat`, `courtesy` or
     `other`. `aspect` is the one that the segment is judged by; it is at fault where the score is negative.
@@ -107,7 +107,7 @@ class _Reader:
         return "other", "relevance", self.world.gold.other_token * len(words)
 
     def completeness(self) -> float:
-        """Return the bonus if all that was asked is rightly stated, else the charge for what is not."""
+        """Return the bonus if all attributes asked for are stated right, else the penalty for the others."""
         missing = sum(not self.said.get(attribute, False) for attribute in self.question.asked)
         return self.world.gold.missing * missing if missing else self.world.gold.complete
 

@@ -1,4 +1,4 @@
-"""Small Llama models that read the corpus of facts until they know it, and the gate that says so."""
+"""Small Llama models trained on the corpus of facts, and the gate they must pass."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,9 +33,9 @@ class BaseSize:
     layers: int
     head: int
     learning_rate: float
-    """Of the base itself."""
+    """Learning rate of the base model."""
     reward_learning_rate: float
-    """Of a reward model that starts from it."""
+    """Learning rate of a reward model that starts from it."""
 
 
 SIZES = {
@@ -47,14 +47,14 @@ SIZES = {
 
 @dataclass(frozen=True, slots=True)
 class BaseReport:
-    """What a base model came to know."""
+    """Accuracies of a base model."""
 
     updates: int
     passed: bool
     typical: float
-    """Share of the marks of typical facts foretold, at the end."""
+    """Share of the marks of typical facts predicted, at the end."""
     exceptional: float
-    """The same of the facts that are exceptions; a model that knows only what is typical errs here."""
+    """The same of exceptional facts; a model that knows only the typical values errs here."""
     parameters: int
 
 
@@ -75,15 +75,15 @@ def train_base(
     schooling: Schooling,
     progress: Callable[[int, float], None],
 ) -> tuple[LlamaForCausalLM, BaseReport]:
-    """Train a base model on the corpus until its reviews show that it knows the typical facts.
+    """Train a base model on the corpus until it predicts the typical facts in reviews.
 
     Args:
-        world: The world whose corpus is read.
+        world: The world of the corpus.
         size: The model's shape.
-        seed: Of the weights, the corpus and its order.
-        schooling: The gate, a share of the marks of typical facts in reviews that it has not read, and the
+        seed: Seed of the weights, the corpus and its order.
+        schooling: The gate, an accuracy on the marks of typical facts in held-out reviews, and the
             limits.
-        progress: Told the updates done and the typical accuracy, after each examination.
+        progress: Called with the updates done and the typical accuracy after each examination.
     """
     tokenizer = make_tokenizer()
     rng = np.random.default_rng(seed)
@@ -107,7 +107,7 @@ def train_base(
 
 
 class FactsExamination:
-    """Reviews that a model has not read; it is asked for the mark after each fact.
+    """Held-out reviews, on which a model predicts the mark after each fact.
 
     Args:
         world: The world that knows which facts are exceptions.
@@ -137,9 +137,9 @@ class FactsExamination:
 
     @torch.no_grad()
     def take(self, model: LlamaForCausalLM) -> tuple[float, float]:
-        """Return the shares of marks foretold for typical and for exceptional facts.
+        """Return the shares of marks predicted for typical and for exceptional facts.
 
-        A mark is held against what is true, not against what the review says, as 5 % of its marks are wrong.
+        Predictions are compared with the truth, not with the review, as 5 % of its marks are wrong.
         """
         logits = model(input_ids=self._tokens).logits[self._rows, self._places]
         hits = (logits[:, self._marks[0]] > logits[:, self._marks[1]]).numpy() == self._truths

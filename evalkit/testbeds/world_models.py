@@ -1,4 +1,4 @@
-"""What the models of all testbeds share: tokenizer, body, schooling, and the world kept beside them."""
+"""Shared by all testbed models: tokenizer, architecture, training, and the world's hash beside them."""
 
 import json
 import shutil
@@ -24,33 +24,33 @@ POOL = 16
 
 
 class World(Protocol):
-    """What names a world."""
+    """A testbed world: its seed and hash."""
 
     @property
     def seed(self) -> int:
-        """The seed that it was drawn by."""
+        """Its seed."""
 
     @property
     def hash(self) -> str:
-        """A name of its settings and of all that was drawn."""
+        """Hash of its settings and of all that was sampled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schooling:
-    """How long a model reads: until it passes the gate, then on while its learning rate falls to 0."""
+    """Training length: until the model passes the gate, then on while its learning rate falls to 0."""
 
     gate: float = 0.95
-    """What it must reach in an examination; what that measures is said where it is held."""
+    """Value that it must reach in an examination, in the examination's own metric."""
     every: int = 50
     """Updates between examinations."""
     most: int = 1000
-    """Updates after which it has failed the gate."""
+    """Most updates to pass the gate."""
     cool_down: int = 400
     """Updates after the gate."""
     batch: int = 128
     """Documents in one update."""
     documents: int = 30_000
-    """Documents of the corpus; they are read again once all are read."""
+    """Documents of the corpus; training repeats them."""
 
 
 def make_word_tokenizer(
@@ -59,13 +59,13 @@ def make_word_tokenizer(
     decoder: decoders.Decoder | None,
     positions: int,
 ) -> PreTrainedTokenizerFast:
-    """Make a tokenizer of one token a word, the beginning marked and the end left to the caller.
+    """Make a tokenizer of one token a word, with BOS added and EOS left to the caller.
 
     Args:
         words: The words; special tokens come before them.
-        pre_tokenizer: Cuts a text into words.
+        pre_tokenizer: Splits a text into words.
         decoder: Joins words; None puts a space between them.
-        positions: Most tokens that the model takes.
+        positions: Context length of the model.
     """
     vocabulary = {word: place for place, word in enumerate((*SPECIAL, *words))}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
@@ -122,16 +122,16 @@ def school(
 ) -> int:
     """Train a model until it passes the gate, then on while its learning rate falls; return the updates done.
 
-    A fixed number of updates would leave it to chance: such models learn in sudden transitions whose time
-    differs from seed to seed.
+    A fixed number of updates would not suffice for every seed: such models learn in sudden transitions whose
+    time differs from seed to seed.
 
     Args:
         model: Trained in place.
-        batches: Tokens and targets of each update, both [documents, length]; a target of `PADDING` is not
-            learnt.
-        learning_rate: Reached after `WARM_UP` updates and kept until the gate.
+        batches: Tokens and targets of each update, both [documents, length]; a target of `PADDING` is
+            masked.
+        learning_rate: Peak, reached after `WARM_UP` updates and kept until the gate.
         schooling: The limits.
-        examine: Told the updates done, says whether the gate is passed; asked every so many updates.
+        examine: Called with the updates done every so many updates; returns whether the gate is passed.
     """
     optimizer = torch.optim.AdamW(model.parameters(), learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     passed = False
@@ -160,9 +160,9 @@ def _update(
 
 
 def pad(rows: Sequence[Sequence[int]]) -> Tensor:
-    """Return rows of tokens as one table [rows, longest], padded on the right.
+    """Return rows of tokens as one tensor [rows, longest], padded on the right.
 
-    Causal attention never looks right, so that padding there needs no mask; the loss passes over it.
+    With causal attention, right padding needs no mask; the loss ignores it.
     """
     table = np.full((len(rows), max(map(len, rows))), PADDING)
     for number, row in enumerate(rows):
@@ -171,7 +171,7 @@ def pad(rows: Sequence[Sequence[int]]) -> Tensor:
 
 
 def batches(lengths: Sequence[int], size: int, rng: np.random.Generator) -> Iterator[list[int]]:
-    """Yield the numbers of a batch's rows for ever; rows of like length go together: half the padding."""
+    """Yield row indices of batches forever; rows of similar length go together, which halves the padding."""
     while True:
         order = rng.permutation(len(lengths))
         for start in range(0, len(order), size * POOL):
@@ -188,7 +188,7 @@ def save_in_world(
     tokenizer: PreTrainedTokenizerFast,
     about: Mapping[str, object],
 ) -> None:
-    """Write a model, its tokenizer and the world's hash as an ordinary Transformers folder, all at once."""
+    """Save a model, its tokenizer and the world's hash as a Transformers folder, atomically."""
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     model.save_pretrained(partial)
@@ -202,11 +202,11 @@ def check_world(world: World, folder: Path) -> None:
     """Refuse a model of another world.
 
     Raises:
-        ModelError: The folder does not say its world, or says another one.
+        ModelError: The folder records no world, or another one.
     """
     path = folder / WORLD_FILE
     if not path.is_file():
         raise ModelError(f"{folder}: has no {WORLD_FILE}, so it cannot be told which world it knows")
-    found = json.loads(path.read_text(encoding="utf-8")).get("world")
-    if found != world.hash:
-        raise ModelError(f"{folder}: was made in world {found}, but this is world {world.hash}")
+    recorded = json.loads(path.read_text(encoding="utf-8")).get("world")
+    if recorded != world.hash:
+        raise ModelError(f"{folder}: was made in world {recorded}, but this is world {world.hash}")
