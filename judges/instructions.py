@@ -1,4 +1,4 @@
-"""How a model is asked: what a specification openai:MODEL?... says, checked, and the questions made of it."""
+"""Instructions to a model: the options of a specification openai:MODEL?..., checked, and its questions."""
 
 import math
 import re
@@ -21,9 +21,9 @@ from rewards.scorers.rules import row_name
 from rewards.specs import Spec
 
 MAX_TOKENS: Mapping[AnswerStyle, int] = {"text": 2048, "letter": 16, "schema": 2048}
-"""Most tokens of a reply where the specification does not say."""
+"""Default maximum tokens of a reply."""
 REASONING_TOKENS = 16_384
-"""The same for a model that reasons, whose thoughts count and come first."""
+"""The same for a reasoning model, whose reasoning tokens count too."""
 
 _REASONING = re.compile(r"(?:ft:)?(?:o[1-9]|gpt-[5-9])(?!.*-chat)")
 """Names of OpenAI's models that refuse max_tokens and a temperature."""
@@ -51,20 +51,20 @@ ONLY_IN: Mapping[str, Mode] = {
 OF_A_RUN = tuple(
     one.name for one in fields(AskingConfig) if one.name not in ("ledger", "base_url", "api_key")
 )
-"""Options that a specification may set where no run around it does."""
+"""Options that a specification may set, unless its run sets them."""
 
 
 @dataclass(frozen=True)
 class Instructions:
-    """Everything of a question but the texts to be judged."""
+    """Everything of a question except the texts to judge."""
 
     judge: str
-    """Who is asked, `openai:MODEL`."""
+    """The judge, `openai:MODEL`."""
     endpoint: str
     template: Template
     form: AnswerForm
     quality: str
-    """What the prompt says is to be judged."""
+    """The prompt's text on the quality to judge."""
     parameters: Mapping[str, object]
     """Of the request."""
     reference: bool = False
@@ -79,10 +79,10 @@ class Instructions:
         """Return the question about some texts.
 
         Args:
-            prompt: What the texts answer.
+            prompt: The prompt of the texts.
             shown: Texts by placeholder: `first` and `second`, or `response`.
             extra: The row's other columns, among them `reference` where one is shown.
-            row: How an error names the row.
+            row: The row's name in an error.
 
         Raises:
             DataError: A reference is to be shown and the row has none.
@@ -156,7 +156,7 @@ def open_session(spec: Spec, session: Session | None) -> Session:
 
 
 def check_options(spec: Spec, mode: Mode, *others: str) -> None:
-    """Refuse options that nothing would read.
+    """Refuse unknown options.
 
     Args:
         spec: The specification.
@@ -180,12 +180,12 @@ def read_axis(spec: Spec, session: Session) -> str:
 
 
 def comparison_name(comparison: Comparison) -> str:
-    """Return how an error names a comparison."""
+    """Return a comparison's name in errors."""
     return row_name(Generation(comparison.prompt, "", id=comparison.id))
 
 
 def judge_name(spec: Spec, model: str) -> str:
-    """Return what verdicts call their judge: the model, and every option that changes how it is asked."""
+    """Return the judge's name in verdicts: the model, and every option that changes its questions."""
     elsewhere = ("axis", "repeat", "base_url", "ledger", *OF_A_RUN)
     told = sorted(pair for pair in spec.options.items() if pair[0] not in elsewhere)
     options = "&".join(f"{name}={value}" for name, value in told)

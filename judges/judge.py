@@ -1,10 +1,11 @@
 """Judge, the protocol that compares, its Comparison and Verdict, both orders, and how one is loaded by name.
 
-Whatever says which of two answers is better is a judge: a language model, a reward model, a jury, people.
+Everything that decides which of two answers is better is a judge: a language model, a reward model, a jury,
+people.
 
     judge = load_judge("reward:rule:length")
     judge.compare([Comparison("Name a colour.", "Blue.", "Deep blue.")])  # [Verdict(..., "second", ...)]
-    ask_both_orders(judge, comparisons)  # what a judge with a bias of position is asked
+    ask_both_orders(judge, comparisons)  # against position bias
 
 Any object with a method `compare` is a judge: there is no base class. `docs/extending.md` writes one and
 gives it a name for the command line. The protocols below `Judge` are optional; a judge that asks a language
@@ -39,8 +40,8 @@ _SIDES = {"first_": "second_", "second_": "first_"}
 class Comparison:
     """Two responses to one prompt, in the order in which a judge is to see them.
 
-    What is said of one side in `extra` is named `first_...` and `second_...` (`first_system`), so that it
-    can change sides with the response.
+    Columns in `extra` about one side are named `first_...` and `second_...` (`first_system`), so that
+    `swap` exchanges them with the responses.
     """
 
     prompt: Prompt
@@ -59,13 +60,13 @@ class Comparison:
                 raise DataError(f"{named}{name} is a text, got {getattr(self, name)!r}")
 
     def swap(self) -> "Comparison":
-        """Return the comparison with its sides exchanged, and with them what `extra` says of either."""
+        """Return the comparison with its sides and their columns in `extra` exchanged."""
         return Comparison(self.prompt, self.second, self.first, self.id, _swapped(self.extra))
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a judge said of a comparison; or that it said nothing, and why.
+    """A judge's decision on a comparison; without a winner, the reason why.
 
     `comparison`, `winner` and `preference` are oriented alike. `swapped` says that the judge saw `second`
     before `first`; a judge's own `compare` shows what it is given, so only `ask_both_orders` and
@@ -84,9 +85,9 @@ class Verdict:
     repeat: int = 0
     swapped: bool = False
     detail: str = ""
-    """More of the reason: what was wrong with the reply, what the endpoint said."""
+    """Details of the reason: the fault of the reply, or the endpoint's message."""
     reply: str = ""
-    """The judge's raw words."""
+    """The judge's raw reply."""
     usage: Usage = NO_USAGE
 
     def __post_init__(self) -> None:
@@ -107,7 +108,7 @@ class Verdict:
             )
 
     def swap(self) -> "Verdict":
-        """Return the same verdict told from the other side."""
+        """Return the same verdict with sides exchanged."""
         return replace(
             self,
             comparison=self.comparison.swap(),
@@ -134,7 +135,7 @@ class Judge(Protocol):
 
 @runtime_checkable
 class Named(Judge, Protocol):
-    """A judge that knows what its verdicts call it; a jury calls its members so."""
+    """A judge with a name, which its verdicts carry; a jury names its members so."""
 
     @property
     def name(self) -> str:
@@ -144,11 +145,11 @@ class Named(Judge, Protocol):
 
 @runtime_checkable
 class CompositeJudge(Judge, Protocol):
-    """A judge made of judges, as a jury: its verdicts hold those of its members."""
+    """A judge made of judges, such as a jury: its verdicts hold those of its members."""
 
     @property
     def members(self) -> Sequence[Judge]:
-        """The judges that it asks."""
+        """The member judges."""
         ...
 
     @property
@@ -159,7 +160,7 @@ class CompositeJudge(Judge, Protocol):
 
 @runtime_checkable
 class AsksPeople(Judge, Protocol):
-    """A judge that asks people, whom chance shows either side first, so that one order is enough."""
+    """A judge that asks people, who see the sides in random order, so that one order is enough."""
 
     @property
     def asks_people(self) -> bool:
@@ -199,7 +200,7 @@ def shows_second_first(comparison: Comparison, seed: int) -> bool:
     """Say whether a single order shows `second` first.
 
     It depends on the seed and the texts alone, so that neither other comparisons nor the names of the
-    sides decide what is seen first: exchanging the two files shows every judge the same page.
+    sides decide the order: exchanging the two files leaves every question the same.
     """
     low, high = sorted((comparison.first, comparison.second))
     text = "\x1d".join((str(seed), prompt_key(comparison.prompt), low, high))
@@ -212,8 +213,8 @@ def load_judge(spec: str, session: "Session | None" = None) -> Judge:
 
     Args:
         spec: The judge's specification.
-        session: What the judges of one run share: endpoint, ledger, limits and budget. None makes one of the
-            environment, with a ledger in memory. An option of the specification goes before it.
+        session: Endpoint, ledger, limits and budget, shared by the judges of a run. None makes one from the
+            environment, with a ledger in memory. Options of the specification take precedence.
 
     Raises:
         SpecError: The specification names no judge.

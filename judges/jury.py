@@ -21,12 +21,12 @@ from rewards.specs import Spec
 
 @dataclass(frozen=True)
 class Jury:
-    """Several judges whose votes make one verdict.
+    """Several judges whose majority vote is one verdict.
 
     - A member whose verdict has a winner (or says tie) votes; any other abstains, and is no vote.
-    - With fewer votes than the quorum there is no verdict; the reason is the members' most common one.
-    - What more than half of the votes say is the verdict. Where no such majority is, it is a tie: a split
-      jury is told as one, and never decided by the order of its members.
+    - With fewer votes than the quorum there is no winner; the reason is the members' most common one.
+    - A strict majority of the votes is the verdict. Without one it is a tie: a split jury is never decided by
+      the order of its members.
     - The preference is the mean of the voters', where each of them gives one; as a mean it may lean to the
       side that the majority did not choose.
     """
@@ -37,7 +37,7 @@ class Jury:
     quorum: int
     """Votes that a verdict needs."""
     name: str = "jury"
-    """What its verdicts call it."""
+    """Its name in verdicts."""
 
     def __post_init__(self) -> None:
         if len(self.members) < 2:
@@ -88,7 +88,7 @@ class Jury:
 
 @dataclass(frozen=True, slots=True)
 class MemberAgreement:
-    """How far one member of a jury agrees with what the jury would say without it."""
+    """Agreement of one member of a jury with the jury's verdict without it."""
 
     judge: str
     n: int
@@ -96,9 +96,9 @@ class MemberAgreement:
     missing: int
     """Comparisons on which the member abstains, or all others do."""
     percent: float | None
-    """Share in [0, 1] on which they say the same; None where there is no such comparison."""
+    """Share in [0, 1] of equal verdicts; None without such comparisons."""
     kappa: float | None
-    """Cohen's kappa; None, too, where both only ever say one thing."""
+    """Cohen's kappa; None also if both always give the same verdict."""
 
 
 def member_agreements(votes: Sequence[Sequence[Verdict]]) -> list[MemberAgreement]:
@@ -175,7 +175,7 @@ def _distinct(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _most_common_reason(verdicts: Sequence[Verdict]) -> Reason:
-    """Return the reason given most, of equally common ones that which stands first among REASONS."""
+    """Return the most common reason, ties broken by the order of REASONS."""
     reasons = Counter(verdict.reason for verdict in verdicts if not verdict.winner)
     return cast(Reason, max(reasons, key=lambda reason: (reasons[reason], -REASONS.index(reason))))
 

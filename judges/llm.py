@@ -1,4 +1,4 @@
-"""The judge that is a language model: openai:MODEL, asked which of two answers is better."""
+"""LLM as a judge: openai:MODEL, asked which of two answers is better."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,16 +24,16 @@ from rewards.specs import Spec
 
 @dataclass(frozen=True)
 class PairwiseJudge:
-    """Shows a language model both answers, in the order given, and reads which it says is better."""
+    """Shows a language model both answers, in the given order, and parses its verdict."""
 
     asker: Asker
     instructions: Instructions
     name: str
-    """What its verdicts call it."""
+    """Its name in verdicts."""
     axis: str = ""
 
     def questions(self, comparison: Comparison) -> Sequence[Question]:
-        """Return what will be asked about a comparison.
+        """Return the questions about a comparison.
 
         Raises:
             DataError: A reference is to be shown and the comparison has none.

@@ -1,4 +1,4 @@
-"""A panel of judges: asked about many comparisons with one ledger and budget, and what that will cost."""
+"""A panel of judges: many comparisons, one ledger and budget, and the cost in advance."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,7 +32,7 @@ from rewards.progress import Progress, progress
 Order = Literal["both", "one", "given"]
 
 CHUNK = 256
-"""Comparisons whose verdicts are looked up at a time."""
+"""Comparisons whose verdicts are looked up together."""
 
 IDENTICAL = "identical responses, nobody asked"
 """Detail of a tie that no judge was asked for."""
@@ -95,7 +95,7 @@ class Panel:
                 yield from (comparison.swap() if turned else comparison for turned in self._turns(comparison))
 
     def plan_lines(self, comparisons: Iterable[Comparison], batch: bool = False) -> list[str]:
-        """Say what would be asked over the network, what it would cost and how long it would take.
+        """Return the planned calls, their cost and their duration, as lines of text.
 
         Raises:
             ConfigError: The comparisons can be read only once.
@@ -116,14 +116,14 @@ class Panel:
         batch: bool = False,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Bring all answers into the ledger, as fast as the limits allow; `verdicts` then only looks them up.
+        """Get all answers into the ledger, as fast as the limits allow; `verdicts` then only looks them up.
 
         Judges that ask no endpoint are passed over.
 
         Args:
-            comparisons: What is asked about.
+            comparisons: The comparisons.
             batch: Whether to ask by the Batch API.
-            tell: Called with a line on what becomes of a batch.
+            tell: Called with a line on each event of a batch.
 
         Raises:
             ConfigError: A batch is asked for, of judges that ask no endpoint; or the comparisons can be read
@@ -169,7 +169,7 @@ class Panel:
 
     @property
     def askers(self) -> list[Asker]:
-        """Those that ask over the network."""
+        """The askers of judges behind an endpoint."""
         return [judge.asker for judge in self._questioning()]
 
     @property
@@ -221,7 +221,7 @@ def asks_people(judge: Judge) -> bool:
 
 
 def spending_lines(session: Session, askers: Sequence[Asker]) -> Iterator[str]:
-    """Say what was asked over the network and what that cost; nothing where nobody was asked."""
+    """Return the calls made and their cost, as lines of text; none if no endpoint was asked."""
     if not askers:
         return
     tallies = [asker.tally for asker in askers]
@@ -248,7 +248,7 @@ def _money(session: Session) -> str:
 
 
 class _Meter:
-    """Shows how far an asker is: answers, calls and what they cost."""
+    """Shows the progress of an asker: answers, calls and their cost."""
 
     def __init__(self, bar: Progress, session: Session) -> None:
         self._bar, self._session, self._done = bar, session, 0

@@ -35,7 +35,7 @@ class Grader:
     asker: Asker
     instructions: Instructions
     name: str
-    """What verdicts and errors call it."""
+    """Its name in verdicts and errors."""
 
     def question(self, prompt: Prompt, response: str, extra: Mapping[str, object], row: str) -> Question:
         """Return the question about one answer.
@@ -58,7 +58,7 @@ class Grader:
 
 @dataclass(frozen=True)
 class PointwiseJudge:
-    """Compares two answers by their grades, each of which is asked for once whatever it is compared with."""
+    """Compares two answers by their grades; each answer is graded once, in all its comparisons."""
 
     grader: Grader
     margin: float = 0.0
@@ -67,16 +67,16 @@ class PointwiseJudge:
 
     @property
     def asker(self) -> Asker:
-        """What asks its questions."""
+        """The asker of its questions."""
         return self.grader.asker
 
     @property
     def name(self) -> str:
-        """What its verdicts call it."""
+        """Its name in verdicts."""
         return self.grader.name
 
     def questions(self, comparison: Comparison) -> Sequence[Question]:
-        """Return what will be asked about a comparison: the first's grade and the second's.
+        """Return the questions about a comparison: the first's grade and the second's.
 
         Raises:
             DataError: A reference is to be shown and the comparison has none.

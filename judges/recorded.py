@@ -1,4 +1,4 @@
-"""Verdicts of a local judge kept in the ledger, beside those that were paid for, and not computed twice."""
+"""A local judge whose verdicts are cached in the ledger, so that none is computed twice."""
 
 import hashlib
 import json
@@ -19,14 +19,14 @@ CHUNK = 256
 
 @dataclass(frozen=True)
 class RecordedJudge:
-    """Asks a judge only for what the ledger does not hold, and records what it says."""
+    """Asks a judge only for verdicts missing from the ledger, and records them."""
 
     judge: Judge
     ledger: Ledger
     name: str
-    """What its verdicts call it: its specification."""
+    """Its name in verdicts: its specification."""
     fingerprint: str
-    """What changes when the judge does, such as a hash of its files; see `fingerprint_files`."""
+    """Changes with the judge, such as a hash of its files; see `fingerprint_files`."""
     axis: str = ""
     repeat: int = 0
 
@@ -35,7 +35,7 @@ class RecordedJudge:
         return [verdict for some in _chunks(comparisons) for verdict in self._compare(some)]
 
     def question(self, comparison: Comparison) -> Question:
-        """Return what the ledger calls a comparison: all that the judge sees of it, in its order."""
+        """Return the ledger's question for a comparison: all that the judge sees of it, in its order."""
         prompt = comparison.prompt
         turns = (Message("user", prompt),) if isinstance(prompt, str) else prompt
         shown = (Message("first", comparison.first), Message("second", comparison.second))
@@ -82,7 +82,7 @@ class RecordedJudge:
 
 
 def fingerprint_files(*names: str) -> str:
-    """Return what changes with the files of models: their names, sizes and times of change.
+    """Return a fingerprint of models' files: their names, sizes and modification times.
 
     Args:
         names: Files and folders; what is no path, such as a Hub id, counts by its name.

@@ -18,7 +18,7 @@ from rewards.specs import Spec
 
 @dataclass(frozen=True)
 class RewardJudge:
-    """Scores both responses and says which score is higher.
+    """Scores both responses and prefers the higher score.
 
     The preference is sigmoid(s * (first - second)), s being the scorer's `logit_scale`: only a Bradley-Terry
     model's difference of scores is a logit. Other scorers, and aspects, give none. The order in which
@@ -27,7 +27,7 @@ class RewardJudge:
 
     scorer: Scorer
     name: str
-    """What its verdicts call it."""
+    """Its name in verdicts."""
     margin: float = 0.0
     """Scores that differ by no more are a tie."""
     axis: str = ""
@@ -116,9 +116,9 @@ def generation_of(comparison: Comparison, side: str) -> Generation:
 
 
 def score_each(scorer: Scorer, generations: Sequence[Generation]) -> list[Score | str]:
-    """Return each generation's score, or what a scorer says of one that it cannot score.
+    """Return each generation's score, or the scorer's error for it.
 
-    A scorer refuses all of what it is given for one that it cannot score, so what is refused is halved until
+    A scorer refuses a whole call for one generation that it cannot score, so refused calls are halved until
     only those are left.
     """
     if not generations:
@@ -169,7 +169,7 @@ def load_reward_judge(spec: Spec, session: Session | None = None) -> Judge:
 
 
 def _judge_name(spec: Spec) -> str:
-    """Return the specification without the axis, which verdicts tell themselves."""
+    """Return the specification without the axis, which verdicts hold themselves."""
     body, _, query = spec.text.partition("?")
     told = [pair for pair in query.split("&") if pair and pair.partition("=")[0] != "axis"]
     return f"{body}{'?' if told else ''}{'&'.join(told)}"

@@ -1,4 +1,4 @@
-"""Two systems' files of responses as comparisons: matched by id or prompt, and nothing lost unsaid."""
+"""Two systems' files of responses as comparisons: matched by id or prompt, unmatched rows counted."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Set
@@ -46,7 +46,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Matching:
-    """How the rows of two sides belong together."""
+    """How the rows of two sides match."""
 
     by_id: bool
     """Whether ids match rows; else their prompts do."""
@@ -59,9 +59,9 @@ class Matching:
 
 
 def match_sides(first: Side, second: Side, unmatched: Unmatched = "refuse") -> Matching:
-    """Read both files once and see how their rows belong together.
+    """Read both files once and match their rows.
 
-    Rows belong together by `id` where every row of both has one, else by prompt.
+    Rows match by `id` where every row of both has one, else by prompt.
 
     Raises:
         DataError: A key stands twice in a file, equal ids have different prompts, or a row has no partner

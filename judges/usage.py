@@ -1,4 +1,4 @@
-"""What asking cost: tokens, seconds and money of a verdict."""
+"""Usage of a verdict: tokens, seconds and money."""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What asking took: tokens sent (of which some were cached), tokens received, money and time."""
+    """Usage of one or more calls: tokens sent (some of them cached), tokens received, money and time."""
 
     tokens_in: int = 0
     tokens_cached: int = 0

@@ -1,1 +1,1 @@
-"""How questions reach an endpoint and answers the ledger: calls, limits, waits, money, batches."""
+"""Questions to an endpoint, answers to the ledger: calls, rate limits, retries, budget, batches."""

@@ -1,4 +1,4 @@
-"""Asker, who has each question answered once, from ledger or endpoint; Questioning, a judge that has one."""
+"""Asker, which answers each question once, from ledger or endpoint; Questioning, a judge that has one."""
 
 import os
 import time
@@ -22,15 +22,15 @@ if TYPE_CHECKING:  # which loads the SDK
     from judges.asking.calls import Calls
 
 CHUNK = 128
-"""Questions that are looked up together."""
+"""Questions looked up per query of the ledger."""
 TICK = 0.2
 """Seconds between two reports of progress."""
 BUDGET = "budget"
-"""Detail of what is skipped as the budget does not hold it."""
+"""Detail of a question skipped for lack of budget."""
 NOT_ASKED = "not asked"
-"""Detail of what a batch left unasked."""
+"""Detail of a question that a batch did not ask."""
 FEWEST_FAILURES = 20
-"""Failed questions in a row that end a run, or twice the concurrency where that is more."""
+"""Consecutive failed questions that end a run, or twice the concurrency if that is more."""
 
 
 @runtime_checkable
@@ -39,20 +39,20 @@ class Questioning(Protocol):
 
     @property
     def asker(self) -> "Asker":
-        """Who has them answered."""
+        """The asker that answers them."""
         ...
 
     def questions(self, comparison: Comparison) -> Sequence[Question]:
-        """Return what has to be asked to compare two responses."""
+        """Return the questions for comparing two responses."""
         ...
 
 
 @dataclass
 class Asker:
-    """Has questions answered by one model of one endpoint, each once and whatever happens in between.
+    """Has questions answered by one model of one endpoint, each once, even across interruptions.
 
-    What the ledger holds is not asked. A reply is in the ledger before it counts. One call at a time: a
-    second thread waits until the first is done.
+    A question answered in the ledger is not asked. A reply is in the ledger before it counts. One call at a
+    time: a second thread waits until the first is done.
     """
 
     session: Session
@@ -60,11 +60,11 @@ class Asker:
     base_url: str = ""
     """Address of the endpoint; empty is the session's."""
     backoff: Backoff = field(default_factory=Backoff)
-    """Waits before a call is repeated, where the endpoint says nothing of it."""
+    """Waits before a call is retried, unless the endpoint gives one."""
     progress: Callable[[Tally], None] | None = None
-    """Called several times a second while questions are asked, in the thread that asked."""
+    """Called several times a second while questions are asked, in the calling thread."""
     finished: bool = False
-    """Set once all was asked, live or by batch: `answers` then only looks up, and what is open is skipped."""
+    """Set once all questions were asked: `answers` then only looks up."""
 
     def __post_init__(self) -> None:
         session, config = self.session, self.session.config
@@ -77,11 +77,11 @@ class Asker:
         self._one_at_a_time = Lock()
 
     def ask(self, questions: Iterable[Question]) -> None:
-        """Have each question asked once, but for those that the ledger has.
+        """Ask each question once, unless the ledger has its answer.
 
-        One that failed before is asked only as `retry_failed` says. The questions are taken as they are
-        needed, few at a time. An interruption lets the calls in flight end and records them before it goes
-        on its way; a second one does not.
+        A question that failed before is asked only if `retry_failed` is set. Questions are consumed lazily.
+        On an interruption the calls in flight are finished and recorded before it is raised; on a second one
+        they are not.
 
         Raises:
             EndpointError: The endpoint cannot be asked as configured, or not at all.
@@ -104,9 +104,9 @@ class Asker:
                 run.close()
 
     def answers(self, questions: Sequence[Question]) -> list[Attempt]:
-        """Return what came of each question, asking those that were not asked yet.
+        """Return the attempt at each question, asking those that were not asked yet.
 
-        One that failed, or was skipped as the budget does not hold it, is there with that state.
+        A question that failed, or was skipped for lack of budget, has that state.
 
         Raises:
             EndpointError: As by `ask`, like the others.
@@ -120,11 +120,11 @@ class Asker:
         return [found.get(key) or Attempt(key, "skipped", detail=why) for key in keys]
 
     def _hand_over(self, questions: Sequence[Question], run: "_Run") -> list[Question]:
-        """Hand over what has to be asked; return what another process is asking, to be looked at again."""
+        """Submit unanswered questions; return those that another process is asking, to be checked again."""
         run.show()
-        # What is on its way is looked at first: it leaves there only after it is in the ledger.
+        # Questions in flight are checked first: they leave only after they are in the ledger.
         waiting = {question.key: question for question in questions if question.key not in run.underway}
-        # What is claimed before it is looked up cannot be answered by another process in between.
+        # A question claimed before its lookup cannot be answered by another process in between.
         elsewhere = [question for key, question in waiting.items() if not run.claims.take(key)]
         for question in elsewhere:
             del waiting[question.key]
@@ -175,7 +175,7 @@ class Asker:
 
 
 class _Run:
-    """One run's questions on their way, begun with the first."""
+    """The questions in flight of one run, begun with the first."""
 
     def __init__(self, asker: Asker) -> None:
         self._asker = asker
@@ -183,7 +183,7 @@ class _Run:
         self.claims = Claims(asker.session.ledger.path)
         self._shown = time.monotonic()
         self.complete = False
-        """Whether all questions were handed over."""
+        """Whether all questions were submitted."""
 
     @property
     def underway(self) -> set[str]:
@@ -195,7 +195,7 @@ class _Run:
         return self._calls is not None and self._calls.stopped
 
     def submit(self, question: Question) -> bool:
-        """Hand a question over; False where the run has ended by itself."""
+        """Submit a question; False if the run has ended by itself."""
         self._calls = self._calls or self._asker._calls(self.claims)
         self._asker.tally.asked += 1
         while not self._calls.stopped:
@@ -206,7 +206,7 @@ class _Run:
         return False
 
     def close(self) -> None:
-        """Wait for what is on its way, give all claims up, and raise what ended it."""
+        """Wait for the calls in flight, release all claims, and raise the error that ended the run."""
         try:
             self._finish()
         finally:
@@ -238,7 +238,7 @@ class _Run:
         self.show(last=True)
 
     def show(self, last: bool = False) -> None:
-        """Report progress, unless that was done a moment ago and is not the last time."""
+        """Report progress, unless it was reported a moment ago and is not final."""
         now = time.monotonic()
         if self._asker.progress and (last or now >= self._shown + TICK):
             self._shown = now

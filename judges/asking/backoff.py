@@ -1,4 +1,4 @@
-"""Backoff, how long to wait before a call is made again: as the endpoint says, else longer each time."""
+"""Backoff before a call is retried: as the endpoint says, else exponential with jitter."""
 
 import hashlib
 import math
@@ -10,19 +10,19 @@ from email.utils import parsedate_to_datetime
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Waits that double with each try, each between half and the whole of its step, so that calls spread."""
+    """Exponential backoff with jitter: waits double with each try, each between half and all of its step."""
 
     first: float = 0.5
     """Seconds, at most, before the second try."""
     most: float = 60.0
-    """Seconds that no wait exceeds."""
+    """Maximum seconds of a wait."""
     seed: int = 0
 
     def delay(self, name: str, tries: int) -> float:
         """Return the seconds to wait after a number of tries.
 
-        Chance is drawn from the seed, the name and the number, so that a run's waits do not depend on the
-        order in which its calls ended.
+        The jitter depends on the seed, the name and the number alone, so that a run's waits do not depend on
+        the order in which its calls ended.
         """
         digest = hashlib.sha256(f"{self.seed}:{tries}:{name}".encode()).digest()
         chance = int.from_bytes(digest[:8]) / 2**64
@@ -32,7 +32,7 @@ class Backoff:
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Return the seconds after which an endpoint wants to be asked again, None where it does not say.
+    """Return an endpoint's requested wait before a retry, in seconds; None if it gives none.
 
     Args:
         headers: The response's; `retry-after-ms` (milliseconds) goes before `retry-after` (seconds, or a

@@ -1,4 +1,4 @@
-"""Questions asked by the Batch API: handed over once, waited for or come back to, every reply kept."""
+"""Questions asked by the Batch API: submitted once, collected now or later, every reply kept."""
 
 import fcntl
 import json
@@ -23,9 +23,9 @@ from judges.questions.reply import request_body
 from rewards.errors import ConfigError
 
 CHUNK = 500
-"""Questions looked up at once."""
+"""Questions looked up per query of the ledger."""
 FORGOTTEN = 48 * 3600
-"""Seconds after which a batch that its endpoint does not know is given up; it lives for 24 hours."""
+"""Seconds after which a batch unknown to its endpoint is given up; batches live for 24 hours."""
 
 _PENDING = "pending-"
 """What the ledger calls a batch from before it is handed over until its name is known."""
@@ -33,16 +33,16 @@ _PENDING = "pending-"
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """How questions are handed over in batches."""
+    """Options of asking by batches."""
 
     wait: bool = True
-    """Wait until all batches have ended; else hand over, and collect by the same command later."""
+    """Wait until all batches have ended; else submit only, and collect by the same command later."""
     poll: float = 30.0
-    """Seconds between looks at the batches."""
+    """Seconds between polls of the batches."""
     requests: int = 50_000
-    """Most requests of a batch; OpenAI takes 50,000."""
+    """Maximum requests of a batch; OpenAI takes 50,000."""
     size: int = 200_000_000
-    """Most bytes of a batch; OpenAI takes 200 MB."""
+    """Maximum bytes of a batch; OpenAI takes 200 MB."""
 
     def __post_init__(self) -> None:
         for name in ("poll", "requests", "size"):
@@ -58,7 +58,7 @@ def run_batches(
     options: BatchOptions | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> BatchReport:
-    """Ask questions by the Batch API: collect what has ended, hand over what is new, wait for it.
+    """Ask questions by the Batch API: collect ended batches, submit new questions, wait for them.
 
     Handed over is what has no answer in the ledger, did not fail (unless failures are retried), and waits in
     no batch. The ledger learns of a batch before it is handed over and of its name after; a run that was
@@ -69,9 +69,9 @@ def run_batches(
         session: Ledger, prices, budget, key.
         model: The endpoint's name of the model.
         questions: Those of `openai:MODEL`; consumed once, and their texts not kept.
-        base_url: Where; empty as the session says.
+        base_url: Address of the endpoint; empty takes the session's.
         options: Sizes and waiting.
-        tell: Is called with a line on what happens.
+        tell: Called with a line on each event.
 
     Raises:
         ConfigError: The ledger is in memory only, another process hands its batches over, or there is a
@@ -118,7 +118,7 @@ class _Run:
         return self.ledger.open_batches(self.client.endpoint.url, self.judge)
 
     def _recover(self, batch: Batch) -> None:
-        """Find out whether a batch was handed over by a run that ended before it could say so."""
+        """Find a batch that was submitted by a run killed before it could record the batch's name."""
         found = self.client.find(batch.name, datetime.fromisoformat(batch.time).timestamp())
         if found:
             try:

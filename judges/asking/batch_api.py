@@ -1,4 +1,4 @@
-"""The Batch API's calls: hand a file of requests over once, look after it, and read what came of each."""
+"""Client of the Batch API: submit a file of requests once, poll its state, and read the outcomes."""
 
 import json
 import tempfile
@@ -33,7 +33,7 @@ _CLOCKS = 3600
 
 @dataclass(frozen=True, slots=True)
 class BatchState:
-    """Where a batch stands at its endpoint."""
+    """State of a batch at its endpoint."""
 
     name: str
     status: str
@@ -49,13 +49,13 @@ class BatchState:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will come of it."""
+        """Whether its state is final."""
         return self.status not in UNDER_WAY
 
 
 @dataclass(frozen=True, slots=True)
 class BatchOutcome:
-    """What came of one request of a batch."""
+    """Outcome of one request of a batch."""
 
     key: str
     state: Literal["answered", "refused", "api_failed", "unasked"]
@@ -65,15 +65,15 @@ class BatchOutcome:
 
 
 class BatchRefusedError(EndpointError):
-    """A batch that the endpoint surely did not take."""
+    """A batch that the endpoint certainly did not accept."""
 
 
 class _MissingError(EndpointError):
-    """The endpoint does not know what it is asked about."""
+    """The endpoint does not know the file or batch."""
 
 
 class BatchClient:
-    """Hands batches over and looks after them; every error names the endpoint and never the key."""
+    """Submits batches and polls them; every error names the endpoint and never the key."""
 
     def __init__(self, endpoint: Endpoint, api_key: str, timeout: float, tries: int) -> None:
         """Make ready; nothing is sent.
@@ -102,26 +102,26 @@ class BatchClient:
 
         Args:
             requests: JSON lines, one request each.
-            mark: What the file is called.
+            mark: Name of the file.
 
         Raises:
-            EndpointError: The endpoint does not take it.
+            EndpointError: The endpoint does not accept it.
         """
         with self._explained():
             return self._client.files.create(file=(f"{mark}.jsonl", requests), purpose="batch").id
 
     def create(self, file: str, mark: str) -> str:
-        """Hand an uploaded file over as a batch and return the batch's name.
+        """Create a batch from an uploaded file and return the batch's name.
 
-        A call that is cut off may have succeeded: before it is repeated, the batch is looked for.
+        An interrupted call may have succeeded: before a retry, the batch is searched for.
 
         Args:
             file: The file's name.
-            mark: What the batch is found by.
+            mark: Metadata by which the batch is found.
 
         Raises:
-            BatchRefusedError: The endpoint does not take it.
-            EndpointError: It is not known whether the endpoint has taken it.
+            BatchRefusedError: The endpoint does not accept it.
+            EndpointError: It is not known whether the endpoint has accepted it.
         """
         began, detail = time.time(), ""
         once = self._client.with_options(max_retries=0)
@@ -145,7 +145,7 @@ class BatchClient:
         """Return the name of the batch with a mark, empty where the endpoint has none.
 
         Args:
-            mark: What it was handed over with.
+            mark: The mark it was created with.
             since: Unix time before which it cannot have been.
         """
         with self._explained():
@@ -157,7 +157,7 @@ class BatchClient:
         return ""
 
     def state(self, name: str) -> BatchState:
-        """Ask where a batch stands.
+        """Return the state of a batch.
 
         Raises:
             EndpointError: The endpoint does not say.
@@ -169,7 +169,7 @@ class BatchClient:
             return BatchState(name, "missing", message="the endpoint knows no such batch")
 
     def outcomes(self, file: str) -> Iterator[BatchOutcome | None]:
-        """Yield what a file of results holds, None for a line that cannot be read."""
+        """Yield the outcomes in a file of results, None for an unreadable line."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "results.jsonl"
             with self._explained(), self._client.files.with_streaming_response.content(file) as response:

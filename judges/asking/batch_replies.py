@@ -1,4 +1,4 @@
-"""What batches bring back: every reply read and recorded once, what was not asked given back."""
+"""Replies of batches: each read and recorded once, unasked questions returned for the next run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,20 +18,20 @@ CHUNK = 500
 
 @dataclass
 class BatchReport:
-    """What a run by batches did."""
+    """Counts of a run by batches."""
 
     submitted: int = 0
-    """Questions handed over."""
+    """Questions submitted."""
     answered: int = 0
-    """Attempts recorded that hold an answer."""
+    """Attempts recorded with an answer."""
     failed: int = 0
-    """Attempts recorded that hold none."""
+    """Attempts recorded without an answer."""
     returned: int = 0
-    """Questions that a batch was handed and did not ask; the next run asks them."""
+    """Questions that a batch did not ask; the next run asks them."""
     waiting: int = 0
     """Questions in batches that have not ended."""
     unaffordable: int = 0
-    """Questions that the budget does not hold."""
+    """Questions beyond the budget."""
 
     def line(self) -> str:
         """Return the report in words."""
@@ -57,7 +57,7 @@ class BatchReplies:
         """The highest cost, set aside, of each question that this run handed over."""
 
     def collect(self, batch: Batch, state: BatchState) -> None:
-        """Record what a batch that has ended brought, then close it."""
+        """Record the outcomes of an ended batch, then close it."""
         remaining, unread = set(batch.keys), 0
         for file in state.files:
             outcomes = self.client.outcomes(file)

@@ -1,4 +1,4 @@
-"""Calls, the questions of one run on their way: a thread and event loop that ask, repeat, pay and record."""
+"""Calls, the questions of one run in flight: a thread and event loop that ask, retry, pay and record."""
 
 import asyncio
 import threading
@@ -21,12 +21,12 @@ from judges.questions.question import Attempt, Question, State
 from judges.questions.reply import Reply
 
 LONGEST_WAIT = 900.0
-"""Seconds that an endpoint may have us wait; one that asks for more is asked another day."""
+"""Maximum wait in seconds that an endpoint may request; a longer one ends the run."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """What stays from one run to the next of those who ask one endpoint."""
+    """State kept between the runs that ask one endpoint."""
 
     endpoint: Endpoint
     ledger: Ledger
@@ -91,7 +91,7 @@ class Calls:
         ready.wait()
 
     def submit(self, question: Question, patience: float) -> bool:
-        """Hand a question over, if there is room for it within some seconds."""
+        """Submit a question, if there is room for it within some seconds."""
         if not self._room.acquire(timeout=patience):
             return False
         self.underway.add(question.key)
@@ -99,7 +99,7 @@ class Calls:
         return True
 
     def finish(self) -> None:
-        """Say that no question follows."""
+        """Signal that no question follows."""
         self._loop.call_soon_threadsafe(self._closing.set)
 
     def stop(self) -> None:
@@ -107,11 +107,11 @@ class Calls:
         self._loop.call_soon_threadsafe(self._stop)
 
     def abort(self) -> None:
-        """Cut the calls in flight off."""
+        """Cancel the calls in flight."""
         self._loop.call_soon_threadsafe(self._abort)
 
     def wait(self, patience: float) -> bool:
-        """Wait some seconds for the end; say whether it is there.
+        """Wait some seconds for the end; return whether it was reached.
 
         Raises:
             EvalkitError: What ended the run before its time.
@@ -175,7 +175,7 @@ class Calls:
             self._claims.release(question.key)
 
     async def _try(self, question: Question, tries: int) -> float | None:
-        """Make one call; return the seconds after which another one is due, None where none is."""
+        """Make one call; return the seconds before a retry, None if no retry is due."""
         pace, purse, tally = self._line.pace, self._line.purse, self._line.tally
         halvings = await pace.slots.acquire()
         try:

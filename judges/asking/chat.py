@@ -1,4 +1,4 @@
-"""ChatClient, one call to an OpenAI-compatible endpoint: a reply, or what is wrong and what mends it."""
+"""ChatClient, one call to an OpenAI-compatible endpoint: a reply, or an error with its remedy."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ CONNECT_SECONDS = 10.0
 CONNECTIONS = 4
 """Connections of one pool: for each call a pool looks at all that are idle, so one large one is slow."""
 NO_KEY = "none"
-"""What endpoints without keys are sent, since the SDK wants one."""
+"""Placeholder for endpoints without keys, since the SDK requires one."""
 
 _TOO_MUCH = (429, 503, 529)
 _TRY_AGAIN = (408, 409, 425)
@@ -36,17 +36,17 @@ _KEY = "give a valid key by --api_key or OPENAI_API_KEY"
 class ChatClient:
     """Asks one model of one endpoint; belongs to the event loop in which it is first used.
 
-    It repeats nothing: the SDK's own retries are off, and whoever calls knows limits and tries.
+    It never retries: the SDK's own retries are off, and the caller handles limits and tries.
     """
 
     def __init__(self, endpoint: Endpoint, api_key: str, timeout: float, connections: int) -> None:
-        """Make ready; nothing is sent.
+        """Prepare the client; nothing is sent.
 
         Args:
             endpoint: Address and model.
             api_key: Empty is none.
             timeout: Seconds for a whole call.
-            connections: Most calls at once.
+            connections: Maximum concurrent calls.
 
         Raises:
             EndpointError: There is no key, and the endpoint is OpenAI's own.
@@ -125,7 +125,7 @@ class ChatClient:
             ) from None
 
     def _look_for_error(self, body: object) -> None:
-        """Raise what some gateways send as a success that holds an error."""
+        """Raise the error that some gateways send with a success status."""
         error = body.get("error") if isinstance(body, Mapping) and not body.get("choices") else None
         if error:
             code = error.get("code") if isinstance(error, Mapping) else None

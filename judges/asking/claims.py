@@ -1,4 +1,4 @@
-"""Claims on the questions that a process asks now, seen by all on one ledger: none is paid twice."""
+"""Claims on the questions that a process is asking, shared by all on one ledger: none is paid twice."""
 
 import fcntl
 import os
@@ -15,7 +15,7 @@ _PRESENCE = 1 << 62
 class Claims:
     """Locks on places of a file beside the ledger, a place for each question.
 
-    The system lifts them when their process ends, however it ends, so that nothing has to be cleared away.
+    The system releases them when their process ends, however it ends, so that nothing has to be cleaned up.
     They keep processes apart, not threads. The last who closes the file removes it.
     """
 
@@ -29,12 +29,12 @@ class Claims:
         return self._file is None or _locked(self._file, int(key[:_DIGITS], 16))
 
     def release(self, key: str) -> None:
-        """Give a claim up."""
+        """Release a claim."""
         if self._file is not None:
             fcntl.lockf(self._file, fcntl.LOCK_UN, 1, int(key[:_DIGITS], 16))
 
     def close(self) -> None:
-        """Give all claims up."""
+        """Release all claims."""
         if self._file is not None:
             if _locked(self._file, _PRESENCE):
                 self._path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""How judges that are asked over the network are reached: endpoint, ledger, limits, money."""
+"""Settings of judges behind an endpoint: address, ledger, rate limits, budget."""
 
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -11,7 +11,7 @@ Asking = TypeVar("Asking", bound="AskingConfig")
 
 @dataclass(frozen=True)
 class AskingConfig:
-    """How a judge is asked."""
+    """Settings of asking a judge: endpoint, ledger, rate limits, budget."""
 
     ledger: str = ""
     """SQLite file that keeps every reply; empty keeps them in memory only."""
@@ -21,21 +21,21 @@ class AskingConfig:
     api_key: str = field(default="", repr=False)
     """Key of the endpoint, never stored; empty reads OPENAI_API_KEY."""
     concurrency: int = 16
-    """Most calls in flight; fewer are kept there while the endpoint says that it is too much."""
+    """Maximum calls in flight; lowered while the endpoint is overloaded."""
     requests_per_minute: int = 0
-    """Most calls begun in a minute; 0 sets no limit."""
+    """Maximum calls begun per minute; 0 sets no limit."""
     tokens_per_minute: int = 0
-    """Most tokens sent and received in a minute; 0 sets no limit."""
+    """Maximum tokens sent and received per minute; 0 sets no limit."""
     timeout: float = 120.0
-    """Seconds after which a call without a whole reply is given up and repeated."""
+    """Seconds after which a call without a complete reply is cancelled and retried."""
     tries: int = 6
-    """Most calls for one question before it counts as failed."""
+    """Maximum calls for one question before it counts as failed."""
     budget: float | None = None
-    """Money that may be spent, by the price file; 0 takes only what the ledger holds."""
+    """Maximum spending, by the price file; 0 uses only answers in the ledger."""
     prices: str = ""
     """YAML file of prices; empty takes the one that comes with the package."""
     retry_failed: bool = False
-    """Ask again what the ledger says has failed."""
+    """Ask questions again that failed before."""
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -53,7 +53,7 @@ class AskingConfig:
 
 
 def without_secrets(config: Asking) -> Asking:
-    """Return what of a configuration may be stored: no key; an address without user, password and query.
+    """Return a configuration that may be stored: no key; an address without user, password and query.
 
     A function, as the command line takes a configuration's methods for commands.
 

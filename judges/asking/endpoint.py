@@ -1,4 +1,4 @@
-"""Endpoint, whom a judge's questions go to, and the three ways in which a call to it fails."""
+"""Endpoint, the address that answers a judge's questions, and the three ways in which a call fails."""
 
 import base64
 import re
@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from rewards.errors import ConfigError, EvalkitError
 
 OF_THE_CONTENT = ("content_filter", "content_policy_violation", "invalid_prompt", "moderation")
-"""Codes by which endpoints say that a question's content is not answered."""
+"""Error codes of endpoints that reject a question for its content."""
 
 _LONGEST = 300
 
@@ -59,10 +59,10 @@ class Endpoint:
         return bool(self.headers or self.query)
 
     def line(self, text: str, key: str) -> str:
-        """Return what an endpoint said in one line, cut, and without secrets, which some repeat.
+        """Return an endpoint's message in one line, truncated, and without secrets, which some repeat.
 
         Args:
-            text: Its words.
+            text: The message.
             key: The account's; empty is none.
         """
         tokens = [value.partition(" ")[2] for value in self.headers.values()]
@@ -73,11 +73,11 @@ class Endpoint:
         return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
 
     def error(self, what: str, remedy: str) -> EndpointError:
-        """Return the error that says, in one line, what is wrong and how to mend it."""
+        """Return an error with the problem and its remedy in one line."""
         return EndpointError(f"{self.url}, model {self.model}: {what}; {remedy}")
 
     def refusal(self, detail: str) -> EndpointError:
-        """Return the error for an endpoint that will not take requests such as ours."""
+        """Return the error for an endpoint that rejects requests such as ours."""
         if re.search("max_completion_tokens|temperature", detail):
             reasoning = "tokens_field=max_completion_tokens&temperature=default"
             return self.error(f"the request is refused ({detail})", f"add to the judge {reasoning}")
@@ -91,23 +91,23 @@ class CallFailedError(Exception):
 
     detail: str
     overloaded: bool = False
-    """The endpoint says, or shows by its silence, that it is asked too much."""
+    """Whether the endpoint reports overload, or shows it by a timeout."""
     retry_after: float | None = None
-    """Seconds after which the endpoint wants to be asked again."""
+    """The endpoint's requested wait before a retry, in seconds."""
     reached: bool = True
-    """Whether the endpoint was there at all."""
+    """Whether the endpoint was reached."""
     charged: bool = False
-    """Whether it may cost, as what was cut off after it was sent does."""
+    """Whether it may be charged, as a call cancelled after it was sent."""
 
 
 @dataclass
 class RejectedError(Exception):
-    """A no to one question, which asking again would not change."""
+    """A permanent rejection of one question; a retry would not help."""
 
     detail: str
     state: Literal["refused", "api_failed"]
     certain: bool
-    """Whether it is surely about this question; else every other may meet the same."""
+    """Whether it is certainly about this question; else every question may be rejected."""
 
 
 def public_address(address: str) -> str:

@@ -4,7 +4,7 @@ from judges.asking.endpoint import Endpoint, EndpointError
 from judges.questions.question import Attempt, Question
 
 UNREACHED_TRIES = 3
-"""Tries of one question after which an endpoint that was never there is given up."""
+"""Tries of one question after which an endpoint that was never reached is given up."""
 DOUBTS = 3
 """Questions that may be rejected, with no word of theirs, before any is answered."""
 
@@ -15,17 +15,17 @@ Pair = tuple[Question, Attempt]
 
 
 class Health:
-    """Tells a question that failed from an endpoint that fails.
+    """Distinguishes a failed question from a failing endpoint.
 
     Failures are withheld until another question is answered. Only then are they the questions' own and go
     to the ledger; where the endpoint turns out not to work they are dropped, and asked again in the next run.
     """
 
     def __init__(self, endpoint: Endpoint, most: int) -> None:
-        """Begin without knowledge.
+        """Begin without any results.
 
         Args:
-            endpoint: Whose health it is.
+            endpoint: The endpoint.
             most: Questions that may fail in a row.
         """
         self._endpoint, self._most = endpoint, most
@@ -37,12 +37,12 @@ class Health:
         """Whether such questions were answered before, as the ledger shows; then a rejection is its own."""
 
     def answered(self) -> list[Pair]:
-        """Learn of an answer; return the failures withheld so far, which are questions' own."""
+        """Record an answer; return the failures withheld so far, which are questions' own."""
         self._reached = self._answered = True
         return self._release()
 
     def failed(self, pair: Pair) -> None:
-        """Learn of a question all of whose tries failed.
+        """Record a question all of whose tries failed.
 
         Raises:
             EndpointError: It was one too many in a row.
@@ -52,10 +52,10 @@ class Health:
             raise self._stop(f"the last {len(self._withheld)} questions all failed")
 
     def rejected(self, pair: Pair, certain: bool) -> list[Pair]:
-        """Learn of a question that was rejected; return the failures that are known to be questions' own.
+        """Record a rejected question; return the failures that are known to be questions' own.
 
         Raises:
-            EndpointError: The endpoint rejects whatever it is asked.
+            EndpointError: The endpoint rejects every question.
         """
         self._reached = True
         if certain or self._answered or self.vouched:
@@ -67,10 +67,10 @@ class Health:
         return []
 
     def call_failed(self, reached: bool, tries: int, detail: str) -> None:
-        """Learn of a call without a reply.
+        """Record a call without a reply.
 
         Raises:
-            EndpointError: The endpoint was never there.
+            EndpointError: The endpoint was never reached.
         """
         self._reached |= reached
         if not self._reached and tries >= UNREACHED_TRIES:
@@ -79,7 +79,7 @@ class Health:
             raise self._endpoint.error(f"cannot be reached: {detail}", remedy)
 
     def ended(self) -> list[Pair]:
-        """Learn that all has been asked; return the failures still withheld.
+        """Record that all questions were asked; return the failures still withheld.
 
         Raises:
             EndpointError: None was answered.
@@ -89,7 +89,7 @@ class Health:
         return self._release()
 
     def drop(self) -> None:
-        """Forget the failures still withheld: the run ended before anyone could tell whose they are."""
+        """Drop the failures still withheld: the run ended before their cause was known."""
         self._release()
 
     def _refusing(self) -> EndpointError:

@@ -1,4 +1,4 @@
-"""The pace at which an endpoint is asked: slots that follow its load, limits a minute, and its pauses."""
+"""Rate limits of an endpoint: adaptive concurrency, calls and tokens per minute, and pauses."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ class Entry:
 
 
 class Window:
-    """No more than a limit within any minute, whichever minute one looks at.
+    """A sliding window: no more than a limit within any 60 seconds.
 
     It reads no clock: the time is an argument, in seconds, and never runs backwards.
     """
@@ -59,8 +59,8 @@ class Window:
         return entry
 
     def settle(self, entry: Entry, amount: float) -> None:
-        """Replace what a call was thought to take by what it did take."""
-        # One that has left the window meanwhile is no part of the total any more.
+        """Replace a call's estimated amount by its actual amount."""
+        # An entry that has left the window is no longer part of the total.
         if self._entries and entry.time >= self._entries[0].time:
             self._total += amount - entry.amount
         entry.amount = amount
@@ -73,10 +73,10 @@ class Window:
 
 
 class Slots:
-    """Calls that may be in flight: halved when the endpoint says that it is too much, then one more a round.
+    """Adaptive concurrency: halved when the endpoint reports overload, then one call more a round.
 
     Additive increase, multiplicative decrease, as in TCP's congestion avoidance. Used by one event loop at
-    a time; what was learnt of the endpoint stays from one to the next.
+    a time; its state carries over from one to the next.
     """
 
     def __init__(self, most: int) -> None:
@@ -110,12 +110,12 @@ class Slots:
         self._hand_out()
 
     def succeeded(self) -> None:
-        """Learn that a call went through."""
+        """Record a successful call."""
         self.limit = min(self.most, self.limit + 1 / self.limit)
         self._hand_out()
 
     def overloaded(self, halvings: int) -> bool:
-        """Learn that a call was too much; say whether that is news.
+        """Record an overload; return whether it halved the concurrency.
 
         Args:
             halvings: What `acquire` returned for it. Calls that began before the last halving say nothing
@@ -136,7 +136,7 @@ class Slots:
 
 
 class Pace:
-    """The pace at which one endpoint is asked; what was learnt of it holds for all runs of a process."""
+    """Rate limiter of one endpoint; its state is kept for all runs of a process."""
 
     def __init__(self, config: AskingConfig, backoff: Backoff) -> None:
         self.slots = Slots(config.concurrency)
@@ -152,7 +152,7 @@ class Pace:
         self._order = asyncio.Lock()
 
     async def admit(self, tokens: int) -> Entry:
-        """Wait, in the order of coming, until a call of about so many tokens may begin.
+        """Wait, first come first served, until a call of about this many tokens may begin.
 
         Returns:
             What it takes of the tokens a minute, for `settle`.
@@ -165,14 +165,14 @@ class Pace:
             return self._tokens.begin(tokens, now)
 
     def answered(self, entry: Entry, tokens: int) -> None:
-        """Learn of an answer and, where the endpoint counts, of how many tokens it took."""
+        """Record an answer and, if the endpoint counts them, its tokens."""
         self._overloads = 0
         self.slots.succeeded()
         if tokens:
             self._tokens.settle(entry, tokens)
 
     def overloaded(self, halvings: int, retry_after: float | None) -> None:
-        """Learn that the endpoint is asked too much.
+        """Record that the endpoint is overloaded.
 
         Where it says for how long, no call begins until then. Where it does not (0 is no time), a first time
         halves the calls in flight; further ones with no answer in between pause them too, each longer than

@@ -1,4 +1,4 @@
-"""Purse, the money of the calls in flight: set aside before each, and settled by what it did cost."""
+"""Purse, the budget of the calls in flight: reserved before each call, settled by its actual cost."""
 
 import asyncio
 from collections.abc import Iterator
@@ -21,25 +21,25 @@ class Bill:
 
 
 class Purse:
-    """Pays for the calls to one model from what a run may spend."""
+    """Pays for the calls to one model from a run's budget."""
 
     def __init__(self, spending: Spending, prices: Prices, model: str) -> None:
         self._spending, self._prices, self._model = spending, prices, model
         self._held = 0
         self.empty = False
-        """Whether the budget is spent, as far as whole questions go."""
+        """Whether the budget is too small for another question."""
 
     def cost(self, usage: Usage) -> float | None:
         """Return what a usage costs; None where the model has no price."""
         return self._prices.cost(self._model, usage)
 
     async def reserve(self, question: Question) -> float | None:
-        """Set aside what a question may cost at most; None where the budget does not hold it any more.
+        """Reserve the maximum cost of a question; None if the remaining budget is too small.
 
         While other calls are in flight it waits for what they leave, as most cost less than was set aside.
 
         Raises:
-            ConfigError: There is a budget, and no telling what the question may cost.
+            ConfigError: There is a budget, and the question's cost has no known maximum.
         """
         amount = self._most(question)
         while not self.empty and not self._spending.reserve(amount):

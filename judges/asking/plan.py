@@ -1,4 +1,4 @@
-"""Plan, what a run will ask, cost and take, and what the ledger already holds, before anything is asked."""
+"""Plan, a run's calls, cost and time before anything is asked, and the answers already in the ledger."""
 
 import math
 from array import array
@@ -27,20 +27,20 @@ _ASK, _ANSWERED, _FAILED, _WAITING = range(4)
 
 @dataclass(frozen=True, slots=True)
 class JudgePlan:
-    """What one judge will be asked; tokens, money and time are estimates and say what they rest on."""
+    """The calls of one judge; tokens, cost and time are estimates, with their basis."""
 
     judge: str
     """Such as `openai:MODEL`."""
     questions: int
     """All that the run holds: `calls` and those that need none."""
     duplicates: int
-    """Questions of which an equal one stands earlier in the run."""
+    """Questions equal to an earlier one of the run."""
     answered: int
     """Distinct questions whose answer the ledger holds."""
     failed: int
-    """Distinct questions that the ledger only knows to have failed; asked where failures are retried."""
+    """Distinct questions with only failures in the ledger; asked if failures are retried."""
     waiting: int
-    """Distinct questions that a batch not yet collected was handed; a live run asks them once more."""
+    """Distinct questions in a batch not yet collected; a live run asks them once more."""
     calls: int
     """Distinct questions that will be asked."""
     tokens_sent: int
@@ -56,7 +56,7 @@ class JudgePlan:
     seconds: float
     """Of live calls, at the given concurrency and limits."""
     limited_by: str
-    """What the time follows from: `concurrency`, `requests_per_minute` or `tokens_per_minute`."""
+    """The bottleneck of the time: `concurrency`, `requests_per_minute` or `tokens_per_minute`."""
     latency: float
     """Seconds of a call, measured or assumed."""
     latency_measured: bool
@@ -64,11 +64,11 @@ class JudgePlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run will ask each of its judges."""
+    """The calls, cost and time of a run, by judge."""
 
     judges: tuple[JudgePlan, ...]
     budget: float
-    """What is left of it; infinite where none is set."""
+    """The remaining budget; infinite if none is set."""
     currency: str
     retry_failed: bool
     batch: bool
@@ -85,7 +85,7 @@ class Plan:
         return math.fsum(one.seconds for one in self.judges)
 
     def price(self) -> float | None:
-        """Return what all calls cost; None where a judge that is to be asked has no price."""
+        """Return the cost of all calls; None if a judge with calls has no price."""
         prices = [self._price(one) for one in self.judges if one.calls]
         known = [price for price in prices if price is not None]
         return math.fsum(known) if len(known) == len(prices) else None
@@ -105,7 +105,7 @@ class Plan:
         return calls
 
     def lines(self) -> list[str]:
-        """Return the plan in words, a line for each matter."""
+        """Return the plan as lines of text."""
         told = [line for one in self.judges for line in self._judge_lines(one)]
         if len(self.judges) > 1:
             told.append(f"in all: {self.calls:,} calls, {_money(self.price(), self.currency)}")

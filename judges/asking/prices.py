@@ -1,4 +1,4 @@
-"""Prices of models from an editable file, tokens estimated before they are counted, and a budget kept."""
+"""Prices of models from an editable file, estimates of tokens, and a budget."""
 
 import json
 import math
@@ -26,7 +26,7 @@ _FILE_FIELDS = ("currency", "as_of", "source", "models")
 CHARACTERS_PER_TOKEN = 4.0
 """Rule of thumb for English text, until the ledger has measured the judge's own."""
 MESSAGE_TOKENS = 4
-"""What a chat format adds to each message, and once to open the reply."""
+"""Tokens that a chat format adds to each message, and once to open the reply."""
 EXPECTED_REPLY = {"text": 200, "schema": 40, "letter": 2}
 """Tokens of a reply by its form's style: guesses, until the ledger has measured the judge's own."""
 EXPECTED_THOUGHT = 800
@@ -35,7 +35,7 @@ EXPECTED_THOUGHT = 800
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a million tokens of one model cost."""
+    """Price of a million tokens of one model."""
 
     input: float
     output: float
@@ -108,7 +108,7 @@ class Prices:
         return None if price is None else price.cost(usage, batch)
 
     def most(self, model: str, question: Question, batch: bool = False) -> float | None:
-        """Return what asking a question can cost at most, to be reserved before it is asked.
+        """Return the maximum cost of a question, to be reserved before it is asked.
 
         None where the model has no such price, or the question sets no limit to its reply and a reply costs.
         """
@@ -125,7 +125,7 @@ class Prices:
 
 
 class Spending:
-    """Money spent and promised, never more than a budget; several threads may share it.
+    """Money spent and reserved, never more than a budget; several threads may share it.
 
     A call's highest cost is reserved before it is sent and settled by what it did cost, so that calls in
     flight cannot exceed the budget together. At most one call's highest cost stays unspent.
@@ -141,18 +141,18 @@ class Spending:
 
     @property
     def spent(self) -> float:
-        """What settled calls did cost."""
+        """Cost of the settled calls."""
         with self._lock:
             return self._spent
 
     @property
     def remaining(self) -> float:
-        """What is neither spent nor reserved; infinite without a budget."""
+        """The unreserved rest of the budget; infinite without a budget."""
         with self._lock:
             return self._free()
 
     def reserve(self, amount: float) -> bool:
-        """Set an amount aside; False, and nothing is set aside, where the budget does not hold it."""
+        """Reserve an amount; False, with nothing reserved, if it exceeds the remaining budget."""
         with self._lock:
             if amount > self._free():
                 return False
@@ -161,7 +161,7 @@ class Spending:
             return True
 
     def settle(self, reserved: float, actual: float | None) -> None:
-        """Replace a reserved amount by what the call did cost.
+        """Replace a reserved amount by the call's actual cost.
 
         Args:
             reserved: The amount that was reserved.
@@ -208,7 +208,7 @@ def estimate_tokens(question: Question, measured: "MeasuredUsage | None" = None)
     the ledger has answers, their mean; never more than the limit that the question sets.
 
     Args:
-        question: What will be asked.
+        question: The question.
         measured: What the ledger has measured of the judge.
     """
     texts = [message.content for message in question.messages]

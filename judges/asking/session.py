@@ -1,4 +1,4 @@
-"""What the judges of one run share: settings, the open ledger, the prices and the money."""
+"""Session, shared by the judges of one run: settings, open ledger, prices and budget."""
 
 import os
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ OPENAI = "https://api.openai.com/v1"
 
 @dataclass(frozen=True)
 class Session:
-    """What the judges of one run share."""
+    """The settings, ledger, prices and budget that the judges of one run share."""
 
     config: AskingConfig
     ledger: Ledger

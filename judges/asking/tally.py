@@ -1,4 +1,4 @@
-"""Tally, what a run of questions has come to so far, for whoever watches it."""
+"""Tally, the counts of a run of questions so far, for progress reports."""
 
 import time
 from collections import Counter
@@ -11,32 +11,32 @@ from judges.usage import NO_USAGE, Usage
 
 @dataclass
 class Tally:
-    """What asking has come to so far. Numbers of one process; the ledger has those of all."""
+    """Counts of a run so far. They are of one process; the ledger has those of all."""
 
     from_ledger: int = 0
     """Questions that the ledger had answered."""
     failed_before: int = 0
-    """Questions of which the ledger says that they failed, and which were left at that."""
+    """Questions that failed before and were not retried."""
     asked: int = 0
-    """Questions handed over to be asked."""
+    """Questions submitted."""
     skipped: int = 0
-    """Questions left unasked, since the budget does not hold them."""
+    """Questions skipped for lack of budget."""
     states: Counter[str] = field(default_factory=Counter)
-    """Questions by what came of them: ok, parse_failed, refused, api_failed."""
+    """Questions by state: ok, parse_failed, refused, api_failed."""
     calls: int = 0
     """Calls made, further tries included."""
     overloads: int = 0
-    """Calls that were turned away as too many, or not answered in time."""
+    """Calls rejected by a rate limit, or timed out."""
     in_flight: int = 0
     usage: Usage = NO_USAGE
     """Of all replies received."""
     stopping: bool = False
-    """Whether it only waits for the calls in flight."""
+    """Whether the run only waits for the calls in flight."""
     _began: float | None = None
 
     @property
     def received(self) -> int:
-        """Questions that came to something, other than being skipped."""
+        """Questions with a state other than skipped."""
         return self.states.total()
 
     def calls_per_second(self) -> float:

@@ -1,1 +1,1 @@
-"""Every reply ever given, kept in one SQLite file, so that nothing is asked or paid twice."""
+"""The ledger of every reply, in one SQLite file, so that no question is asked or paid twice."""

@@ -102,7 +102,7 @@ def open_ledger(path: str) -> sqlite3.Connection:
 
 @contextmanager
 def explained(path: str) -> Iterator[None]:
-    """Turn SQLite's complaints about a file into DataError with the remedy."""
+    """Turn SQLite's errors into DataError with the remedy."""
     try:
         yield
     except sqlite3.DatabaseError as error:

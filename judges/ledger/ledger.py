@@ -46,7 +46,7 @@ _ADD_ATTEMPT = (
 
 @dataclass(frozen=True, slots=True)
 class MeasuredUsage:
-    """What a judge's answers took in all, where the endpoint counted tokens: to foresee others by."""
+    """Total usage of a judge's answers, where the endpoint counted tokens: the basis of estimates."""
 
     calls: int
     characters: int
@@ -62,7 +62,7 @@ class MeasuredUsage:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Questions that were handed to an endpoint together and whose replies were not collected yet."""
+    """Questions submitted to an endpoint together, with replies not collected yet."""
 
     name: str
     """The endpoint's name of it."""
@@ -145,7 +145,7 @@ class Ledger:
         return Counter(dict(self._rows("SELECT state, count(*) FROM attempts GROUP BY state")))
 
     def measured(self, judge: str) -> MeasuredUsage | None:
-        """Return what a judge's answers took, None where no endpoint counted their tokens."""
+        """Return the usage of a judge's answers, None if no endpoint counted their tokens."""
         sql = (
             "SELECT count(*), sum(characters), sum(tokens_in), sum(tokens_cached), sum(tokens_out), "
             "total(latency), count(latency) FROM questions JOIN attempts ON question = questions.id "
@@ -160,7 +160,7 @@ class Ledger:
             connection.executemany(_ADD_QUESTION, map(question_values, questions))
 
     def add_batch(self, name: str, endpoint: str, judge: str, keys: Sequence[str]) -> None:
-        """Remember that questions were handed to an endpoint as a batch.
+        """Record that questions were submitted to an endpoint as a batch.
 
         Raises:
             ConfigError: There is a batch of that name.
@@ -186,7 +186,7 @@ class Ledger:
         return batches
 
     def close_batch(self, name: str, status: str) -> None:
-        """Remember what became of a batch, such as `completed` or `expired`; the first word stands.
+        """Record the final status of a batch, such as `completed` or `expired`; the first one stands.
 
         Raises:
             ConfigError: There is no such batch.

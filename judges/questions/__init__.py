@@ -1,1 +1,1 @@
-"""What a model is asked, in which form it answers, and what its reply says."""
+"""Questions to a model: prompts, rubrics, answer formats, and the parsing of replies."""

@@ -1,4 +1,4 @@
-"""Reads a judge's reply, and never guesses: what is not in the form that was asked for is no verdict."""
+"""Parse a judge's reply, never guessing: a reply without the requested form has no verdict."""
 
 import math
 import re
@@ -13,7 +13,7 @@ from judges.questions.schema import filled_in, offered
 _WINNERS: Mapping[str, Winner] = {"A": "first", "B": "second", "C": "tie"}
 _OVERALL = "overall"
 _CUT_OFF = ("length", "max_tokens", "model_length", "abort", "error")
-"""What endpoints say of a reply that is not whole."""
+"""Finish reasons of an incomplete reply."""
 _BRACKETED = re.compile(r"(?<!\[)\[\[([^\[\]]*+)\]\](?!\])")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
 _OTHER_SCALE = re.compile(r"[*_]*(?:\s*(?:/|out of)\s*([0-9]+)|[.,]([0-9]+)|\s*%)", re.IGNORECASE)
@@ -25,7 +25,7 @@ _LABEL = re.compile(
     [^\w\n]*(?:is\b[^\w\n]*)?""",
     re.IGNORECASE | re.VERBOSE,
 )
-"""What may stand before a verdict on a line that holds nothing else."""
+"""Labels allowed before a verdict on a line of its own."""
 _QUOTING = re.compile(r"""["'`\u201c\u2018\u00ab\u201e][*_]*$""")
 _QUOTED = re.compile(r"""[*_.]*["'`\u201d\u2019\u00bb]""")
 _DENYING = re.compile(
@@ -49,7 +49,7 @@ _REVISING = re.compile(
 )
 """A word between two verdicts which tells that the second takes the place of the first."""
 _LINE = 100
-"""Characters of a line that are looked at on either side of a verdict."""
+"""Characters of a line that are inspected on either side of a verdict."""
 _REFUSAL = re.compile(
     r"""[\s"'*>]*(?:
         (?:i'?m|i\ am)\ (?:(?:very|so|really|truly|terribly)\ )?(?:sorry|afraid|unable|not\ able)\b
@@ -74,7 +74,7 @@ class _NoAnswer(Exception):  # noqa: N818  # not an error: one of the things tha
 
 
 def read_reply(question: Question, reply: Reply, time: str) -> Attempt:
-    """Read what a judge answered.
+    """Parse a judge's reply.
 
     - Text: the last [[...]] counts, where it is one of the verdicts on offer and is given: it ends a sentence
       or the reply, stands alone on its line, or is followed by its reason. One that is quoted, mentioned or
@@ -89,9 +89,9 @@ def read_reply(question: Question, reply: Reply, time: str) -> Attempt:
     preference the reply's log-probabilities give.
 
     Args:
-        question: What was asked.
-        reply: What came back.
-        time: When, ISO 8601, UTC.
+        question: The question.
+        reply: The reply.
+        time: Time of the reply, ISO 8601, UTC.
     """
     words = reply.text or reply.refusal
     try:

@@ -1,4 +1,4 @@
-"""Question, what a judge is asked, keyed by its content; and Attempt, what came of asking it."""
+"""Question to a judge, keyed by its content; and Attempt, the outcome of asking it."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ AnswerStyle = Literal["text", "letter", "schema"]
 
 @dataclass(frozen=True)
 class AnswerForm:
-    """The form in which a reply has to hold its answer, and so how it is read."""
+    """The answer format of a reply, which decides how it is parsed."""
 
     kind: AnswerKind = "pairwise"
     """Pairwise chooses a side; grade gives whole numbers."""
@@ -39,12 +39,12 @@ class AnswerForm:
 
 @dataclass(frozen=True)
 class Question:
-    """One thing that a judge is asked; equal contents are one question, whoever asks."""
+    """One question to a judge; equal contents are one question, whoever asks."""
 
     judge: str
-    """Who is asked, such as `openai:MODEL`, or a scorer's specification."""
+    """The judge, such as `openai:MODEL`, or a scorer's specification."""
     endpoint: str
-    """Where: a base URL, or a fingerprint of a local model's files."""
+    """A base URL, or a fingerprint of a local model's files."""
     messages: tuple[Message, ...]
     """The texts exactly as sent, with the responses in the order shown."""
     form: AnswerForm
@@ -83,7 +83,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What came of asking a question once."""
+    """The outcome of asking a question once."""
 
     key: str
     """The question's."""
@@ -92,7 +92,7 @@ class Attempt:
     """Where ok: `winner` and, where known, `preference` (that the response shown first is better); or
     `grades`, one number for each criterion, `overall` where there is none."""
     reply: str = ""
-    """The raw words received, kept in every state."""
+    """The raw reply, kept in every state."""
     detail: str = ""
     """Why it is not ok."""
     usage: Usage = NO_USAGE

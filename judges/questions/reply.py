@@ -22,7 +22,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a chat model answered."""
+    """The reply of a chat model."""
 
     text: str
     refusal: str = ""

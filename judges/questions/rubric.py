@@ -10,7 +10,7 @@ from judges.questions.yaml_file import read_yaml
 from rewards.errors import DataError, MissingFileError
 
 _NAME = re.compile(r"\w(?:[\w '/&().-]{0,58}[\w)])?")
-"""What the form of a reply, [[name: grade]], can hold."""
+"""Names allowed in the form of a reply, [[name: grade]]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def _criterion(read: object, path: str, place: int) -> Criterion:
 def _fields(
     read: object, path: str, what: str, required: tuple[str, ...], optional: tuple[str, ...]
 ) -> dict[str, object]:
-    """Return a mapping's fields, having refused what is missing and what nobody would read."""
+    """Return a mapping's fields; refuse missing and unknown ones."""
     known = ", ".join((*required, *optional))
     if not isinstance(read, Mapping):
         raise DataError(f"{path}: {what} is a mapping with {known}, got {read!r}")

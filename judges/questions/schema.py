@@ -1,4 +1,4 @@
-"""Structured answers: the JSON schema that a judge is asked to fill, and the reading of what it filled in."""
+"""Structured outputs: the JSON schema for a judge's answer, and parsing the answer."""
 
 import json
 from collections.abc import Mapping

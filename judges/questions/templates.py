@@ -80,9 +80,9 @@ class Template:
         once: a placeholder inside it stays text. Equal arguments give equal messages.
 
         Args:
-            prompt: What the answers answer.
+            prompt: The prompt of the answers.
             shown: Texts by placeholder: `first` and `second`, or `response`; and `reference`.
-            said: What the prompt itself says by placeholder: `quality` and `form`.
+            said: The prompt's own texts by placeholder: `quality` and `form`.
         """
         turns = _turns(prompt)
         code = boundary([*(text for turn in turns for text in (turn.role, turn.content)), *shown.values()])
@@ -107,12 +107,12 @@ def boundary(texts: Sequence[str]) -> str:
 
 
 def substitute(text: str, values: Mapping[str, str]) -> str:
-    """Put values in the places of their placeholders, in one pass: what is put in is not looked at again."""
+    """Substitute values for placeholders in one pass, so that placeholders within values stay text."""
     return _PLACEHOLDER.sub(lambda found: values[found[2]] if found[2] else f"{{{found[1]}}}", text)
 
 
 def form_text(form: AnswerForm) -> str:
-    """Return what a prompt says of the form of the answer."""
+    """Return the prompt's text on the form of the answer."""
     if form.kind == "pairwise":
         return packaged("forms")[f"pairwise {form.style}{', ties' if form.ties else ''}"]
     named = "criteria" if form.criteria else "grade"
@@ -123,7 +123,7 @@ def form_text(form: AnswerForm) -> str:
 
 
 def quality_text(axis: str = "", rubric: Rubric | None = None) -> str:
-    """Return what a prompt says of the quality to judge.
+    """Return the prompt's text on the quality to judge.
 
     Raises:
         ConfigError: The axis is not one of AXES.

@@ -1,4 +1,4 @@
-"""A YAML file read strictly: what is no YAML, and a key that stands twice, are errors."""
+"""A YAML file read strictly: malformed YAML and duplicate keys are errors."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from rewards.errors import DataError
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that stands twice, of which YAML's own loader silently takes the last."""
+    """Refuses a duplicate key, of which YAML's own loader silently takes the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
         seen = set[object]()
@@ -23,7 +23,7 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def read_yaml(path: str | Path) -> object:
-    """Return what a YAML file holds.
+    """Return the contents of a YAML file.
 
     Raises:
         DataError: It is no YAML in UTF-8, or has a key twice; the message names file, line and key.

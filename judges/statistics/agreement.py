@@ -47,19 +47,19 @@ METRICS = ("nominal", "ordinal", "interval", "ratio")
 
 @dataclass(frozen=True, slots=True)
 class Agreement(Displayed):
-    """How far raters agree, with its interval; higher is more."""
+    """Inter-rater agreement with its confidence interval; higher is more."""
 
     coefficient: str
     metric: str
     value: float | None
-    """None where it is undefined: raters who only ever use one label leave chance nothing to correct."""
+    """None if undefined: with a single label there is no chance agreement to correct for."""
     low: float | None
     """None, as `high`, where resampling cannot tell: one prompt, no value, or no variation of it."""
     high: float | None
     n: int
     """Items that count: with two ratings or more, for Cohen and Fleiss with every rater's."""
     missing: int
-    """Items left out, for want of ratings."""
+    """Items left out for lack of ratings."""
     prompts: int
     """Distinct prompts among the items that count."""
     undefined_resamples: int

@@ -63,7 +63,7 @@ class AlpacaEvalLengthControlled:
 
 @dataclass(frozen=True, slots=True)
 class GamedBaselines:
-    """AlpacaEval's extra data: how its verbose and concise baselines fare against the plain one.
+    """AlpacaEval's extra data: its verbose and concise baselines against the plain one.
 
     Their rows weigh `weight` / 2 each, and pull the coefficients of length and difficulty only. A logistic
     fit needs no single preference of theirs, but the sum over rows of preference * features.

@@ -1,4 +1,4 @@
-"""Means over verdicts that share prompts: their standard error, and an interval from resampled prompts."""
+"""Cluster bootstrap over prompts: standard error and confidence interval of a mean verdict."""
 
 import math
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ class BootstrapInterval(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PromptTotals:
-    """What the prompts say, as a table of distinct prompts, so that neither their order nor names matter."""
+    """Sums by prompt, as a table of distinct sums, so that neither order nor names of prompts matter."""
 
     mean: float
     """Mean over verdicts."""

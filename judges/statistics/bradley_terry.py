@@ -102,7 +102,7 @@ class BradleyTerry(Tabular):
     """[resamples, systems + tie parameters], NaN where a sample did not determine them."""
 
     def summary(self) -> str:
-        """Return how many systems and verdicts there are, and what the columns hold."""
+        """Return the numbers of systems and verdicts, and the meaning of the columns."""
         size = f"{counted(self.n, 'verdict')} of {counted(self.prompts, 'prompt')}"
         missing = f", {self.missing:,} missing" if self.missing else ""
         return (
@@ -177,8 +177,8 @@ def bradley_terry(
         second: [n], the systems named second.
         outcome: [n], 1 where first wins, 0.5 for a tie, 0 where second wins, NaN for no verdict, or, with
             ties="half", the probability that first is better.
-        prompts: [n], what each verdict is about; verdicts on one prompt may depend on each other. None: all
-            verdicts are independent.
+        prompts: [n], the prompt of each verdict; verdicts on one prompt may be dependent. None: all verdicts
+            are independent.
         level: Coverage of the intervals.
         resamples: Bootstrap samples of the prompts for percentile intervals; 0: Student's intervals
             from the sandwich covariance.

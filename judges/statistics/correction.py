@@ -1,4 +1,4 @@
-"""The win rate that people would give, from few human and many model verdicts."""
+"""Prediction-powered win rate: many model verdicts, corrected by few human verdicts."""
 
 import math
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class MeanWithInterval(Displayed):
 
 @dataclass(frozen=True, slots=True)
 class HumanCorrectedWinRate(Displayed):
-    """The first side's win rate in people's eyes: the human mean, corrected by the model's verdicts.
+    """The first side's human win rate: the human mean, corrected by the model's verdicts.
 
     `mean` is human mean + weight x (model's mean on its comparisons - model's mean where people judged too),
     but that each prompt has the weight of the others, of which `weight` is that of all.
@@ -55,7 +55,7 @@ class HumanCorrectedWinRate(Displayed):
     prompts: int
     """Distinct prompts (or comparisons, where no prompts are given) with human verdicts that count."""
     weight: float
-    """How far the model is trusted: 0 leaves it out; near 1 its verdicts are as good as people's."""
+    """Weight of the model: 0 ignores it; near 1 its verdicts are as good as people's."""
     model_mean: float
     """The model's win rate as it stands, uncorrected."""
     human_only: MeanWithInterval

@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class DifferenceDesign:
-    """What is fitted: the rows that have a verdict."""
+    """The design matrix: the rows that have a verdict."""
 
     labels: Floats
     differences: Mapping[str, Floats]
@@ -47,7 +47,7 @@ def design_of(
     difficulty: ArrayLike | None,
     prompts: ArrayLike | None,
 ) -> DifferenceDesign:
-    """Return what to fit, of the rows that have a verdict.
+    """Return the design of the rows that have a verdict.
 
     Args:
         preferences: [n] in [0, 1], NaN where missing, at least one not.

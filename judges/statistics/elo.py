@@ -12,11 +12,11 @@ from rewards.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Elo(Tabular):
-    """Elo ratings; they depend on the order of the games, which for verdicts means nothing.
+    """Elo ratings; they depend on the order of the games, which for verdicts is arbitrary.
 
     `ratings` are those after the last game in the order given. `mean` averages over shuffled orders, and
-    `low` and `high` hold the middle 95 % of them: what the order alone does, not how uncertain the verdicts
-    leave a rating. Without a reason to want Elo take `bradley_terry`, which has no order and an interval.
+    `low` and `high` hold the middle 95 % of them: the effect of the order alone, not the uncertainty of a
+    rating. Without a reason to want Elo take `bradley_terry`, which has no order and an interval.
     """
 
     systems: tuple[Label, ...]

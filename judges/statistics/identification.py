@@ -1,4 +1,4 @@
-"""Whether comparisons determine the strengths at all, and if not, which systems are to blame."""
+"""Identifiability of Bradley-Terry strengths, and which systems prevent it."""
 
 from collections.abc import Sequence
 from typing import Literal

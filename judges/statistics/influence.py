@@ -1,4 +1,4 @@
-"""How far each prompt moves a human-corrected win rate, and the weight and error that follow."""
+"""Influence of each prompt on a human-corrected win rate, with the resulting weight and error."""
 
 import math
 from collections.abc import Hashable, Sequence

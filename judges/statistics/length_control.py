@@ -1,4 +1,4 @@
-"""Win rate at equal length, for any prompts, with an interval that knows its coefficients are estimated."""
+"""Length-controlled win rate, for any prompts, with an interval that includes coefficients' uncertainty."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ class LengthControlled(Displayed):
     """Of the intervals of the two plain win rates; the controlled one has no chance in it."""
 
     def summary(self) -> str:
-        """Return the win rate at equal length beside the plain one, and what speaks against it."""
+        """Return the win rate at equal length beside the plain one, and its warnings."""
         size = f"{counted(self.n, 'verdict')} of {counted(self.prompts, 'prompt')}"
         first = f"win rate at equal length {estimated(self.mean, self.low, self.high)}, {size}"
         return "\n".join([first, f"uncontrolled: {self.uncontrolled}", *self.warnings])

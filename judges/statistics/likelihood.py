@@ -18,7 +18,7 @@ BLOCK = 2_000_000
 
 
 class Likelihood(NamedTuple):
-    """What is maximised: which pairs met, what a tie says, and the prior's precision (0: none)."""
+    """The likelihood: the pairs compared, the tie model, and the prior's precision (0: none)."""
 
     pairs: PairSums
     model: TieModel
@@ -46,7 +46,7 @@ def maximise(likelihood: Likelihood, counts: Floats, start: Floats) -> Floats:
     """Return the maximising values [b, systems + tie parameters] for counts [b, m, P]; strengths have mean 0.
 
     Args:
-        likelihood: What is maximised; each set of counts must identify it.
+        likelihood: The likelihood; each set of counts must identify it.
         counts: Outcomes of each kind and pair.
         start: Values to begin at, [systems + tie parameters].
 

@@ -17,7 +17,7 @@ _TOLERANCE = 1e-10
 
 
 class NotEstimableError(EvalkitError, ValueError):
-    """The data leave a coefficient undetermined, or put it at infinity."""
+    """A coefficient is not identified, or infinite."""
 
 
 @dataclass(frozen=True, slots=True)

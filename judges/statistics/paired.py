@@ -59,7 +59,7 @@ class PairedDifference(Displayed):
 
 @dataclass(frozen=True, slots=True)
 class SystemPlace:
-    """A system's place on a leaderboard, and how sure it is."""
+    """A system's place on a leaderboard, with its range of ranks."""
 
     system: str
     mean: float
@@ -87,7 +87,7 @@ class PairedRanking(Tabular):
     """Pairs with an `adjusted` p-value of at most this differ significantly."""
 
     def summary(self) -> str:
-        """Return how many systems there are and how many pairs differ."""
+        """Return the numbers of systems and of significantly different pairs."""
         different = sum(pair.adjusted <= self.alpha for pair in self.pairs)
         size = f"{counted(len(self.places), 'system')}, {counted(len(self.pairs), 'pair')}"
         return f"{size}, of which {different} differ at {self.alpha:g}"
@@ -176,7 +176,7 @@ def rank_systems(
             Means are over a system's own values, pairs over the columns that both have.
         systems: A name for each row.
         prompts: One label a column; None makes every column a prompt.
-        alpha: The chance that any pair is called different if none is.
+        alpha: Family-wise error rate: the chance of any false difference.
         resampling: Level, resamples and seed of the pairs' intervals.
 
     Raises:

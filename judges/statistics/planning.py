@@ -1,4 +1,4 @@
-"""How many prompts a win rate needs, for an interval of a wanted width or to differ from one half."""
+"""Sample size of a win rate: prompts for a given confidence interval or power."""
 
 import math
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from rewards.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How verdicts vary, and how much those of one prompt vary together."""
+    """Standard deviation of verdicts, and their correlation within a prompt."""
 
     sd: float | None = None
     """Standard deviation of single verdicts; None takes that of wins and losses at the win rate in question,
@@ -45,7 +45,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class SampleSize:
-    """What is to be asked, and from what it follows."""
+    """The number of prompts to judge, and the inputs behind it."""
 
     prompts: int
     verdicts: int
@@ -119,7 +119,7 @@ def power_of(prompts: int, win_rate: float, spread: Spread | None = None, level:
 
 
 def measured_spread(values: ArrayLike, prompts: ArrayLike) -> Spread:
-    """Return the spread of a pilot's verdicts [n]: what to plan with.
+    """Return the spread of a pilot's verdicts [n], for planning.
 
     The correlation is the intraclass one of the analysis of variance, (MSB - MSW) / (MSB + (m - 1) MSW),
     with m the verdicts of a prompt corrected for unequal numbers (Donner 1986), and 0 where it is negative.

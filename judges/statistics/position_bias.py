@@ -25,7 +25,7 @@ from rewards.intervals import Resampling
 
 @dataclass(frozen=True, slots=True)
 class OrderCounts:
-    """What comparisons asked in both orders came to; each is counted once."""
+    """Outcomes of comparisons asked in both orders; each is counted once."""
 
     comparisons: int
     first_wins: int
@@ -53,12 +53,12 @@ class OrderCounts:
 
 @dataclass(frozen=True, slots=True)
 class PolicyReadout:
-    """What one tie policy makes of the comparisons; None where it leaves nothing to say it of."""
+    """Figures under one tie policy; None if no comparison is left."""
 
     win_rate: WinRate | None
     """Of the first side of the comparisons."""
     shown_first: WinRate | None
-    """Of whichever side was shown first: 0.5 is no bias of position, 1 is nothing else."""
+    """Win rate of the side shown first: 0.5 is no position bias, 1 is all bias."""
     consistency: WinRate | None
     """Of the agreement of both orders, from 0 to 1."""
     left_out: int

@@ -1,4 +1,4 @@
-"""Who agrees with whom: each two raters, and each with the majority of the others."""
+"""Agreement of raters: each pair, and each with the majority of the others."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass

@@ -9,7 +9,7 @@ from rewards.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """How many of how many, and between what ends the share that they are drawn from may lie."""
+    """A count, its total, and the confidence interval of the share."""
 
     count: int
     n: int

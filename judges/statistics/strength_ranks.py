@@ -1,4 +1,4 @@
-"""Which strengths differ after Holm's correction, and the ranks that leaves open to each system."""
+"""Significant differences of strengths after Holm's correction, and each system's range of ranks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ class StrengthRanks(Tabular):
     alpha: float
 
     def summary(self) -> str:
-        """Return how many systems there are and how many pairs differ."""
+        """Return the numbers of systems and of significantly different pairs."""
         different = sum(pair.differs for pair in self.pairs)
         size = f"{counted(len(self.places), 'system')}, {counted(len(self.pairs), 'pair')}"
         return f"{size}, of which {different} differ at {self.alpha:g}"
@@ -78,7 +78,7 @@ class StrengthRanks(Tabular):
 def rank_strengths(
     systems: Sequence[Label], strengths: ArrayLike, covariance: ArrayLike, prompts: int, alpha: float = 0.05
 ) -> StrengthRanks:
-    """Rank systems and test each pair, so that any false difference is claimed with a chance of alpha.
+    """Rank systems and test each pair, with a family-wise error rate of alpha.
 
     Args:
         systems: Names.

@@ -23,7 +23,7 @@ _BOLD = re.compile(r"\*\*(?=\S)[^*\n]+\*\*|__(?=\S)[^_\n]+__")
 
 
 class Style(NamedTuple):
-    """What a text looks like; Markdown inside fenced code does not count."""
+    """Style counts of a text; Markdown inside fenced code does not count."""
 
     characters: int
     words: int
@@ -66,7 +66,7 @@ def count_differences(first: ArrayLike, second: ArrayLike) -> dict[str, Floats]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StyleControlled(Tabular):
-    """Bradley-Terry strengths at equal style, with what style is worth to the judge.
+    """Bradley-Terry strengths at equal style, with the effects of style on the judge.
 
     Intervals are Student's with the sandwich covariance over prompts; NaN where there is one prompt only.
     """
@@ -105,7 +105,7 @@ class StyleControlled(Tabular):
     covariate_prior: float | None
 
     def summary(self) -> str:
-        """Return how many systems and verdicts there are, and what each covariate is worth."""
+        """Return the numbers of systems and verdicts, and the effect of each covariate."""
         size = f"{counted(self.n, 'verdict')} of {counted(self.prompts, 'prompt')}"
         rows = zip(
             self.covariates, self.coefficients, self.coefficient_low, self.coefficient_high, strict=True
@@ -150,7 +150,7 @@ def style_controlled(
         second: [n], the systems named second.
         outcome: [n] in [0, 1], 1 where first wins, 0.5 for a tie, NaN for no verdict.
         covariates: Name to [n], how the first answer differs from the second, as of `style_differences`.
-        prompts: [n], what each verdict is about; None: all verdicts are independent.
+        prompts: [n], the prompt of each verdict; None: all verdicts are independent.
         level: Coverage of the intervals.
         prior: None, or the standard deviation (natural log) of a normal prior on each strength.
         covariate_prior: None, or that of a normal prior on each coefficient.

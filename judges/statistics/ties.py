@@ -1,4 +1,4 @@
-"""What a tie says: half a win each, or an outcome of its own after Davidson or Rao and Kupper."""
+"""Tie models: half a win each, or an outcome of its own after Davidson or Rao and Kupper."""
 
 from typing import NamedTuple, Protocol
 

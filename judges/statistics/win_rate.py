@@ -81,8 +81,8 @@ def win_rate(
         preferences: 1 a win, 0.5 a tie, 0 a loss, a probability between; NaN is a missing verdict.
         prompts: One label a verdict. Verdicts that share one are drawn together, whatever their order of
             sides, judge or repeat. None takes every verdict for independent.
-        level: How often intervals so made hold the true win rate.
-        seed: Of the draws of prompts.
+        level: Coverage of the interval.
+        seed: Seed of the draws of prompts.
         resamples: Draws of prompts; `judges.statistics.bootstrap.mean_interval` says what is done with them.
 
     Raises:

@@ -1,1 +1,1 @@
-"""Verdicts in files and tables: ours and those of other tools, members of juries, rows to train on."""
+"""Verdicts in files and tables: our format and other tools', members of juries, training rows."""

@@ -1,4 +1,4 @@
-"""What the readers of other tools' annotations share: a verdict from few facts, and texts out of prompts."""
+"""Shared parts of the readers of other tools' annotations: making verdicts, and texts out of prompts."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -79,11 +79,11 @@ def annotated(
         comparison: As the verdict is told.
         value: 1 where `first` won, 0.5 for a tie, 0 where `second` won; between for a probability; None where
             there is no verdict, which is api_failed where the reply says so and else parse_failed.
-        judge: Who judged.
-        swapped: Whether the judge saw `second` first; None where nobody knows.
+        judge: The judge's name.
+        swapped: Whether the judge saw `second` first; None if unknown.
         preference: The judge's probability, where it gave one.
-        reply: The judge's words; what is no text is left.
-        detail: More to say.
+        reply: The judge's reply; ignored if it is no text.
+        detail: Details of the reason.
     """
     if swapped is None:
         comparison = in_order(comparison, known=False)

@@ -12,7 +12,7 @@ from rewards.errors import ConfigError
 
 @dataclass(frozen=True)
 class HumanCheck:
-    """What people's verdicts make of a judge's win rate."""
+    """A judge's win rate, corrected by people's verdicts."""
 
     corrected: HumanCorrectedWinRate | None
     note: str
@@ -28,7 +28,7 @@ class HumanCheck:
 def human_check(
     group: VerdictGroup, people: VerdictTable, level: float = 0.95, width: float = 0.03
 ) -> HumanCheck | None:
-    """Return what people's verdicts make of a group's win rate; None where they are on other systems.
+    """Return a group's win rate corrected by people's verdicts; None if those are on other systems.
 
     A comparison that several people judged, or one in both orders, counts with their mean.
 

@@ -1,4 +1,4 @@
-"""A jury's verdicts parted into those of its members, and the majority of them."""
+"""A jury's verdicts split into those of its members, and their majority."""
 
 import json
 from collections import Counter
@@ -15,7 +15,7 @@ JURY = "jury:"
 
 
 def majority(verdicts: Sequence[Verdict], quorum: int = 1) -> Winner | None:
-    """Return what more than half of the votes say, `tie` where nothing does, None below the quorum."""
+    """Return the strict majority of the votes, `tie` without one, None below the quorum."""
     votes = Counter(verdict.winner for verdict in verdicts if verdict.winner)
     if votes.total() < quorum:
         return None

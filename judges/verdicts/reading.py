@@ -1,4 +1,4 @@
-"""Verdicts <-> rows of files, of our own and of other tools' annotations."""
+"""Verdicts to rows of files and back, in our format and from other tools' annotations."""
 
 import itertools
 from collections.abc import Iterator, Mapping

@@ -71,7 +71,7 @@ class VerdictTable:
         return np.where(np.isnan(self.preference), self.outcome, self.preference)
 
     def missing(self) -> dict[str, int]:
-        """Return how many verdicts there are not, by reason."""
+        """Return the number of missing verdicts, by reason."""
         counts = np.bincount(self.reason[self.reason >= 0], minlength=len(REASONS))
         return {reason: int(count) for reason, count in zip(REASONS, counts, strict=True) if count}
 

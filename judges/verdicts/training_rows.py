@@ -1,4 +1,4 @@
-"""Verdicts as preferences and rankings to train on, with the count of what was left out and why."""
+"""Verdicts as preferences and rankings for training, with counts of those left out, by reason."""
 
 import math
 from collections import Counter, defaultdict

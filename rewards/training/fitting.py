@@ -188,7 +188,7 @@ def result_of(
 def last_complete(checkpoints: Path) -> str | None:
     """Return the newest complete checkpoint, and remove incomplete ones.
 
-    A checkpoint's `trainer_state.json` is written last; if it is missing or truncated, so is the checkpoint.
+    A checkpoint's `trainer_state.json` is written last; without a whole one it is incomplete.
     """
     complete: list[tuple[int, Path]] = []
     for folder in checkpoints.glob("checkpoint-*"):
