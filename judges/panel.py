@@ -71,6 +71,9 @@ class Panel:
 
     Each method reads the comparisons anew, some of them several times: give a list, or an iterable that
     begins again, and no iterator. Only a few comparisons are held in memory at a time.
+
+    Raises:
+        ConfigError: There is not one judge for each axis and repetition.
     """
 
     session: Session
@@ -87,6 +90,15 @@ class Panel:
     axes: Sequence[str] = ()
     """Qualities judged, as given to `load_judges`."""
     repeats: int = 1
+
+    def __post_init__(self) -> None:
+        needed = len(rounds(self.axes, self.repeats))
+        if len(self.judges) != needed:
+            raise ConfigError(
+                f"axes={list(self.axes)} and repeats={self.repeats} need {needed} judges, "
+                f"one for each axis and repetition, got {len(self.judges)}; "
+                "give the axes and repeats that load_judges was given"
+            )
 
     def shown(self, comparisons: Iterable[Comparison]) -> Iterator[Comparison]:
         """Yield each comparison that is asked, in each of its orders, as a judge sees it."""

@@ -45,6 +45,15 @@ def test_axes_and_repeats_are_judges_of_their_own(session):
     assert told == [(axis, repeat, "first") for axis in ("helpful", "honest") for repeat in (0, 1)]
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"axes": ["helpful"]}, {"axes": ["helpful", "honest"], "repeats": 2}]
+)
+def test_judges_that_fit_no_axes_and_repeats_are_refused_before_anything_is_asked(session, options):
+    judges = load_judges("openai:m", session, ["helpful", "honest"])
+    with pytest.raises(ConfigError, match="one for each axis and repetition, got 2"):
+        Panel(session, judges, **options)
+
+
 def test_copies_are_asked_about_on_request(session):
     panel = Panel(session, load_judges("openai:m", session), "given", ask_identical=True)
     assert [one.winner for one in panel.verdicts(PAIRS)] == ["first", "first"]
