@@ -8,7 +8,7 @@ from evalkit.cli import main
 from judges.human.answers import PairwiseAnswer
 from judges.human.labels import Label
 from judges.human.study import Study
-from tests.judges.human.test_study_numbers import judged, pair
+from tests.judges.human.figures.test_study_numbers import judged, pair
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from rewards.config import LoraConfig, TrainingConfig
 from rewards.errors import ConfigError, DataError
 from rewards.records import Generation, Preference
 from rewards.scorer import load_scorer
-from tests.evalkit.policies.ppo_models import policy_folder
+from tests.evalkit.policies.ppo.ppo_models import policy_folder
 
 PROMPTS = ["ab", "ba b", "b", "aab", "bbb a", "a b a", "bab", "b a", "a", "bb", "bba", "abba"]
 QUICK = {"learning_rate": 1e-2, "batch_prompts": 6, "epochs": 3, "tensorboard": False}

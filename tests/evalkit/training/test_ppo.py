@@ -22,7 +22,7 @@ from rewards.errors import DataError
 from rewards.records import Generation, Score, Span
 from rewards.scorer import load_scorer
 from rewards.solutions.steps import split_steps
-from tests.evalkit.policies.ppo_models import CHAT, OTHER, byte_tokenizer, policy_folder, reward_folder
+from tests.evalkit.policies.ppo.ppo_models import CHAT, OTHER, byte_tokenizer, policy_folder, reward_folder
 from tests.evalkit.training.training_kills import digest, killed_at
 
 PROMPTS = ["ab", "ba b", "b", "aab", "bbb a", "a b a", "bab", "b a", "a", "bb", "bba", "abba"]

@@ -22,7 +22,7 @@ from rewards.errors import TrainingError
 from rewards.models.head import prepare_for_packing
 from rewards.models.outcome import SequenceModel
 from rewards.models.sidecar import Scale
-from tests.evalkit.policies.ppo_models import byte_tokenizer, small_model
+from tests.evalkit.policies.ppo.ppo_models import byte_tokenizer, small_model
 
 PROMPTS = ["ab", "ba b", "b"]
 COUNT = 6

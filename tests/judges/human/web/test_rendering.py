@@ -11,7 +11,7 @@ from judges.human.web import mathematics
 from judges.human.web.markdown import MOST_FORMULAS
 from judges.human.web.mathematics import LONGEST_FORMULA, mathml
 from judges.human.web.rendering import LONGEST_RENDERED, as_written, render, render_alike, unseen, visible
-from tests.judges.human.html_check import read_html
+from tests.judges.human.web.html_check import read_html
 
 FORMULA_TAGS = {
     "math", "menclose", "mfrac", "mi", "mmultiscripts", "mn", "mo", "mover", "mpadded", "mphantom", "mroot",

@@ -28,7 +28,7 @@ from evalkit.policies.policy import SamplingConfig, load_policy
 from rewards.errors import ConfigError, DataError, ModelError, SpecError
 from rewards.records import Message
 
-STORIES = Path(__file__).parents[3] / ".." / "shared" / "data" / "stories260k"
+STORIES = Path(__file__).parents[4] / ".." / "shared" / "data" / "stories260k"
 PROMPTS = ["Once upon a time", "Lily and Tom went to the park. They", "The dog", "", "Mom said: \u20ac5?"]
 WORDS = 17
 PAD, BOS, EOS = 0, 1, 2

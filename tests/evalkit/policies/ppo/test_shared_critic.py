@@ -19,7 +19,7 @@ from evalkit.policies.ppo.targets import Targets
 from evalkit.policies.rollout.rollout import Rollout
 from evalkit.policies.rollout.token_credit import Written
 from rewards.models.head import prepare_for_packing
-from tests.evalkit.policies.ppo_models import byte_tokenizer, policy_folder, small_model
+from tests.evalkit.policies.ppo.ppo_models import byte_tokenizer, policy_folder, small_model
 
 PROMPTS = ["ab", "ba b", "b"]
 

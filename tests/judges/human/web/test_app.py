@@ -12,7 +12,7 @@ from judges.human.labels import Posted
 from judges.human.study import Study
 from judges.human.web.page import environment
 from judges.human.web.reach import Reach
-from tests.judges.human.human_site import ADMIN_TOKEN, PAGE, Person, pair, raw, served, site
+from tests.judges.human.web.human_site import ADMIN_TOKEN, PAGE, Person, pair, raw, served, site
 
 HOSTILE = [
     "<script>alert(1)</script>",

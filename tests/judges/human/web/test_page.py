@@ -10,7 +10,7 @@ from judges.human.study import Study
 from judges.human.tasks import SCREENS, Task
 from judges.human.web.page import STATIC, TEMPLATES, environment, page_context, rest_context
 from rewards.records import Message
-from tests.judges.human.html_check import Found, read_html
+from tests.judges.human.web.html_check import Found, read_html
 
 SECRETS = {"id": "id-7f3a", "extra": {"first_system": "GPT-secret", "note": "leaked"}, "priority": 0.123}
 CONTROLS = ("button", "input", "textarea", "select")

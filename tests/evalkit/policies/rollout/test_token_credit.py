@@ -14,9 +14,9 @@ from evalkit.policies.rollout.token_credit import TokenCredit, Written, token_of
 from rewards.errors import ScoringError
 from rewards.records import Generation, Score, Span
 from rewards.scorers.rules import Constant
-from tests.evalkit.policies.ppo_models import EOS, byte_tokenizer
+from tests.evalkit.policies.ppo.ppo_models import EOS, byte_tokenizer
 
-STORIES = Path(__file__).parents[3] / ".." / "shared" / "data" / "stories260k"
+STORIES = Path(__file__).parents[4] / ".." / "shared" / "data" / "stories260k"
 SPECIAL = ("<s>", "</s>", "<pad>", "<unk>")
 LETTERS = "ab é漢🙂\n"
 

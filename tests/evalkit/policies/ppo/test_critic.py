@@ -11,7 +11,7 @@ from evalkit.policies.rollout.token_credit import Written
 from rewards.errors import ConfigError, DataError, ModelError
 from rewards.records import Generation, Message
 from rewards.scorer import load_scorer
-from tests.evalkit.policies.ppo_models import (
+from tests.evalkit.policies.ppo.ppo_models import (
     CHAT,
     EOS,
     OTHER,

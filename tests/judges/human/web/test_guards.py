@@ -12,7 +12,7 @@ from judges.human.web.guards import HEADERS, LARGEST_BODY
 from judges.human.web.posting import DEEPEST, PostError, nonce_of, posted_of, read_post
 from judges.human.web.reach import Reach, checked_address
 from rewards.errors import ConfigError
-from tests.judges.human.human_site import ADMIN_TOKEN, BASE, pair, raw, served, site
+from tests.judges.human.web.human_site import ADMIN_TOKEN, BASE, pair, raw, served, site
 
 FOREIGN = "https://evil.example"
 

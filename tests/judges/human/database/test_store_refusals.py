@@ -316,7 +316,7 @@ def test_a_mistake_in_this_package_is_not_told_as_the_database_s(url: str) -> No
 
 
 def test_the_script_that_starts_a_server_says_how_it_is_used() -> None:
-    script = Path(__file__).parents[3] / ".ci" / "postgres"
+    script = Path(__file__).parents[4] / ".ci" / "postgres"
     for wrong in (["stop", "postgresql+psycopg://postgres@127.0.0.1:1/postgres"], ["stop"], ["begin"]):
         ran = subprocess.run([script, *wrong], capture_output=True, text=True, check=False)
         assert ran.returncode == 2
