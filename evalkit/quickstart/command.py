@@ -32,7 +32,7 @@ def run(config: Quickstart) -> None:
     done = PAGE if config.overwrite else "never"
     began = time.perf_counter()
     with (
-        runs.run(config, done=done) as folder,
+        runs.run(config, done=done, preliminary=(LOG,)) as folder,
         _one_thread(),
         (folder / LOG).open("a", encoding="utf-8") as log,
     ):

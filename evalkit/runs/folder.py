@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
@@ -44,7 +44,7 @@ def run(
 
     Configuration, versions, commit and seed are recorded in `run.json`. The block writes `done` last: a
     folder that holds it is finished. If the block ends otherwise, the folder stays for the same command to
-    resume; if the run made nothing yet, it is removed, so that a mistake leaves no trace.
+    resume; if the run made nothing yet, it is as it was before, so that a mistake leaves no trace.
 
     Args:
         config: The command's configuration, a frozen dataclass.
@@ -58,12 +58,14 @@ def run(
         OutputExistsError: The folder holds a finished run, another configuration's run, or something else, or
             another process is in it.
     """
+    given_empty = _is_empty_folder(Path(config.out))
     folder = _opened(Path(config.out), config, config.overwrite, done, inputs, neutral)
     with locked_folder(folder):
         try:
             yield folder
         except BaseException:  # an interrupt too; what was made is kept
-            _forget(folder, preliminary)
+            with suppress(OSError):  # what ended the run is what is reported
+                _forget(folder, preliminary, keep_folder=given_empty)
             raise
 
 
@@ -154,8 +156,21 @@ def _begun(record: Path) -> str:
         ) from None
 
 
-def _forget(folder: Path, preliminary: Sequence[str]) -> None:
-    """Remove the folder of a run that ended before it made anything; empty subfolders do not count."""
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
+
+
+def _forget(folder: Path, preliminary: Sequence[str], keep_folder: bool) -> None:
+    """Remove the folder of a run that ended before it made anything; empty subfolders do not count.
+
+    A folder that was there and empty before the run stays so.
+    """
     files = [path for path in folder.rglob("*") if not path.is_dir() and not _left_by_a_kill(path)]
     if {path.relative_to(folder).as_posix() for path in files} <= {RECORD, *preliminary}:
-        shutil.rmtree(folder)
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        if not keep_folder:
+            folder.rmdir()

@@ -161,6 +161,20 @@ def test_what_was_made_is_kept_however_a_run_ends(out, error, made):
         assert (folder / made).exists()
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_folder_that_was_there_and_empty_stays_so(tmp_path, linked):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    out = tmp_path / "link" if linked else folder
+    if linked:
+        out.symlink_to(folder, target_is_directory=True)
+    with pytest.raises(DataError, match="broken"), run(Settings(str(out)), done="done"):
+        raise DataError("broken")
+    assert folder.is_dir()
+    assert out.exists()
+    assert [*folder.iterdir()] == []
+
+
 def test_a_run_that_made_nothing_and_ends_well_stays(out):
     with run(Settings(out), done="done") as folder:
         pass
