@@ -11,7 +11,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("rewards", "judges", "evalkit")
-DOORS = (*PACKAGES, "rewards.training")
+DOORS = (
+    *PACKAGES,
+    "rewards.data",
+    "rewards.evaluation",
+    "rewards.training",
+    "evalkit.overoptimization",
+    "evalkit.policies",
+)
 HEAVY = (
     "torch",
     "transformers",

@@ -27,3 +27,4 @@ __getattr__ = names_on_demand(
         "evalkit.overoptimization.fits": ("ScalingFit", "fit_best_of_n", "fit_rl"),
     },
 )
+__dir__ = __all__.copy  # what a notebook completes

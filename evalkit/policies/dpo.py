@@ -203,7 +203,7 @@ def fit_dpo(
     train: Data[Preference],
     held_out: Data[Preference] | None,
     config: TrainingConfig,
-    out: Path,
+    out: str | Path,
     *,
     dpo: DpoConfig = DEFAULT_DPO,
     reference: Reference | None = None,
@@ -231,6 +231,7 @@ def fit_dpo(
         ModelError: The reference is the policy itself, or gives no log-probabilities.
         ConfigError: Settings that contradict each other.
     """
+    out = Path(out)
     if reference is not None and reference.model.inner is model.inner:
         raise ModelError(
             "the reference is the policy itself, and would change with it; load it a second time"

@@ -113,7 +113,7 @@ def fit_sft(
     train: Data[Sequence[Generation]],
     held_out: Data[Sequence[Generation]] | None,
     config: TrainingConfig,
-    out: Path,
+    out: str | Path,
     *,
     reference: Reference | None = None,
     probe: ProbeConfig | Probe | None = None,
@@ -136,6 +136,7 @@ def fit_sft(
             also trained on.
         ConfigError: Settings that contradict each other.
     """
+    out = Path(out)
     about = {"method": "sft", **start_facts(model, train)}
     if isinstance(probe, ProbeConfig) and probe.data:
         reference = reference or frozen_copy(model)

@@ -6,9 +6,9 @@ from rewards.lazy import names_on_demand
 
 if TYPE_CHECKING:
     from rewards.evaluation.preferences import evaluate
-    from rewards.evaluation.report_card import ReportCard, report_card
+    from rewards.evaluation.report_card import ReportCard
 
-__all__ = ["ReportCard", "evaluate", "report_card"]
+__all__ = ["ReportCard", "evaluate"]
 
 __getattr__ = names_on_demand(
     __name__,
@@ -17,3 +17,4 @@ __getattr__ = names_on_demand(
         "rewards.evaluation.report_card": ("ReportCard",),
     },
 )
+__dir__ = __all__.copy  # what a notebook completes

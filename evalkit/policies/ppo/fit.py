@@ -99,7 +99,7 @@ def fit_ppo(
     train: Sequence[Prompt | PromptRecord],
     held_out: Sequence[Prompt | PromptRecord] | None,
     config: PpoConfig,
-    out: Path,
+    out: str | Path,
     *,
     scorer: Scorer,
     options: PpoOptions = DEFAULT_OPTIONS,
@@ -123,6 +123,7 @@ def fit_ppo(
         ScoringError: The scorer fails on a response.
         TrainingError: KL passes its limit, or an update has no finite result; what was done is kept.
     """
+    out = Path(out)
     settings, name, tokenizer = resolve_recipe(config), options.scorer_name, encoder.tokenizer
     _check_empty_reward(scorer, settings, name)
     prompts, beside = _prompts(train, held_out, options.probe, settings.seed)

@@ -65,11 +65,19 @@ def read_prompts(source: str, rename: Mapping[str, str], limit: int = 0) -> list
 
 
 def as_records(prompts: Sequence[Prompt | PromptRecord]) -> list[PromptRecord]:
-    """Return prompts as records; those without a place are named by their number."""
-    return [
+    """Return prompts as records; those without a place are named by their number.
+
+    Raises:
+        DataError: A prompt is neither a text nor messages.
+    """
+    records = [
         prompt if isinstance(prompt, PromptRecord) else PromptRecord(prompt, f"prompt {number}", {})
         for number, prompt in enumerate(prompts, 1)
     ]
+    for record in records:
+        if not isinstance(record.prompt, str | tuple):
+            raise DataError(f"{record.where}: expected a text or a tuple of Message, got {record.prompt!r}")
+    return records
 
 
 def hold_out_prompts(

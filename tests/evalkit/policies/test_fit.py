@@ -92,6 +92,7 @@ def test_a_finished_run_of_ppo_is_not_trained_again(start, tmp_path):
     [
         ({}, {}, [], DataError, "there are no prompts"),
         ({}, {}, ["ab", ""], DataError, "prompt 2: the prompt has no tokens"),
+        ({}, {}, ["ab", ["a", "b"]], DataError, "prompt 2: expected a text or a tuple of Message, got"),
         ({"recipe": "ppo-max"}, {}, PROMPTS, ConfigError, "on 0 texts"),
         ({}, {"ptx": [Generation("", "ab")]}, PROMPTS, ConfigError, "on 1 texts"),
         ({"ptx_coefficient": 0.1}, {"ptx": [Generation("a", "b" * 99)]}, PROMPTS, DataError, "text 1: has"),
