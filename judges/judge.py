@@ -179,7 +179,7 @@ class BothOrders(NamedTuple):
 
 def ask_both_orders(judge: Judge, comparisons: Sequence[Comparison]) -> list[BothOrders]:
     """Ask a judge about each comparison twice, with either side shown first."""
-    verdicts = judge.compare([*comparisons, *(one.swap() for one in comparisons)])
+    verdicts = judge.compare([*comparisons, *(comparison.swap() for comparison in comparisons)])
     half = len(comparisons)
     return [
         BothOrders(given, swapped.swap())
@@ -189,9 +189,12 @@ def ask_both_orders(judge: Judge, comparisons: Sequence[Comparison]) -> list[Bot
 
 def ask_one_order(judge: Judge, comparisons: Sequence[Comparison], seed: int) -> list[Verdict]:
     """Ask a judge about each comparison once; the seed and the comparison's texts choose its order."""
-    turned = [shows_second_first(one, seed) for one in comparisons]
+    turned = [shows_second_first(comparison, seed) for comparison in comparisons]
     verdicts = judge.compare(
-        [one.swap() if turn else one for one, turn in zip(comparisons, turned, strict=True)]
+        [
+            comparison.swap() if turn else comparison
+            for comparison, turn in zip(comparisons, turned, strict=True)
+        ]
     )
     return [verdict.swap() if turn else verdict for verdict, turn in zip(verdicts, turned, strict=True)]
 

@@ -58,15 +58,15 @@ class Jury:
         return [self._verdict(comparison, verdicts) for comparison, *verdicts in by_comparison]
 
     def _verdict(self, comparison: Comparison, verdicts: Sequence[Verdict]) -> Verdict:
-        asked = {(verdict.axis, verdict.repeat) for verdict in verdicts}
-        if len(asked) > 1:
-            told = ", ".join(f"axis {axis or 'overall'} repeat {repeat}" for axis, repeat in sorted(asked))
-            raise ConfigError(f"{self.name}: its members are asked different things: {told}")
-        ((axis, repeat),) = asked
+        kinds = {(verdict.axis, verdict.repeat) for verdict in verdicts}
+        if len(kinds) > 1:
+            rounds = ", ".join(f"axis {axis or 'overall'} repeat {repeat}" for axis, repeat in sorted(kinds))
+            raise ConfigError(f"{self.name}: its members are asked different things: {rounds}")
+        ((axis, repeat),) = kinds
         winner = majority(verdicts, self.quorum)
-        given = [verdict.preference for verdict in verdicts if verdict.winner]
-        known = [preference for preference in given if preference is not None]
-        whole = winner is not None and len(known) == len(given)
+        preferences = [verdict.preference for verdict in verdicts if verdict.winner]
+        known = [preference for preference in preferences if preference is not None]
+        whole = winner is not None and len(known) == len(preferences)
         return Verdict(
             comparison,
             winner,

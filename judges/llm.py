@@ -48,7 +48,7 @@ class PairwiseJudge:
         Raises:
             DataError: A reference is to be shown and a comparison has none.
         """
-        questions = [question for one in comparisons for question in self.questions(one)]
+        questions = [question for comparison in comparisons for question in self.questions(comparison)]
         attempts = self.asker.answers(questions)
         return [self._verdict(*pair) for pair in zip(comparisons, attempts, strict=True)]
 

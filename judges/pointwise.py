@@ -90,7 +90,9 @@ class PointwiseJudge:
         Raises:
             DataError: A reference is to be shown and a comparison has none.
         """
-        attempts = self.asker.answers([question for one in comparisons for question in self.questions(one)])
+        attempts = self.asker.answers(
+            [question for comparison in comparisons for question in self.questions(comparison)]
+        )
         return [
             self._verdict(*triple) for triple in zip(comparisons, attempts[::2], attempts[1::2], strict=True)
         ]

@@ -92,8 +92,8 @@ def fingerprint_files(*names: str) -> str:
         path = Path(name)
         files = sorted(path.rglob("*")) if name and path.is_dir() else [path]
         states = [(file, file.stat()) for file in files if file.is_file()]
-        told = [f"{file}\x1f{state.st_size}\x1f{state.st_mtime_ns}" for file, state in states]
-        digest.update("\x1e".join(told or [name]).encode("utf-8", "surrogatepass") + b"\x1d")
+        lines = [f"{file}\x1f{state.st_size}\x1f{state.st_mtime_ns}" for file, state in states]
+        digest.update("\x1e".join(lines or [name]).encode("utf-8", "surrogatepass") + b"\x1d")
     return f"files:{digest.hexdigest()[:32]}"
 
 

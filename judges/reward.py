@@ -171,8 +171,8 @@ def load_reward_judge(spec: Spec, session: Session | None = None) -> Judge:
 def _judge_name(spec: Spec) -> str:
     """Return the specification without the axis, which verdicts hold themselves."""
     body, _, query = spec.text.partition("?")
-    told = [pair for pair in query.split("&") if pair and pair.partition("=")[0] != "axis"]
-    return f"{body}{'?' if told else ''}{'&'.join(told)}"
+    options = [pair for pair in query.split("&") if pair and pair.partition("=")[0] != "axis"]
+    return f"{body}{'?' if options else ''}{'&'.join(options)}"
 
 
 def _reads_a_column(scorer: Scorer) -> bool:

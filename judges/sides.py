@@ -36,12 +36,14 @@ class Side:
             DataError: A row has several responses, or is broken.
         """
         for row in read_rows(self.source, rename=self.rename):
-            found = generations(row)
-            if len(found) != 1:
+            responses = generations(row)
+            if len(responses) != 1:
                 raise row.expected(
-                    "responses", "one response to a row; `evalkit select` chooses one of several", len(found)
+                    "responses",
+                    "one response to a row; `evalkit select` chooses one of several",
+                    len(responses),
                 )
-            yield row, found[0]
+            yield row, responses[0]
 
 
 @dataclass(frozen=True)

@@ -194,15 +194,15 @@ def aspect_losses(
     target = _labels(labels, outputs)
     if outputs.shape != target.shape:
         raise ValueError(f"outputs and labels are both [..., K]; got {[*outputs.shape]}, {[*target.shape]}")
-    there = ~target.isnan()
-    known, found = torch.where(there, target, 0.0), torch.where(there, outputs, 0.0)
+    present = ~target.isnan()
+    known, predicted = torch.where(present, target, 0.0), torch.where(present, outputs, 0.0)
     if objective == "regression":
-        return (found - known) ** 2 * there, there
+        return (predicted - known) ** 2 * present, present
     if objective != "error":
         raise ValueError(f"objective is regression or error, got {objective!r}")
     if bool(((known < 0) | (known > 1)).any()):
         raise ValueError("a label of objective error is in [0, 1]: 1 without a fault, 0 with one")
-    return binary_cross_entropy_with_logits(found, known, reduction="none") * there, there
+    return binary_cross_entropy_with_logits(predicted, known, reduction="none") * present, present
 
 
 def _labels(labels: Tensor | Sequence[object], like: Tensor) -> Tensor:

@@ -114,10 +114,10 @@ class Asker:
         if not self.finished:
             self.ask(questions)
         keys = [question.key for question in questions]
-        found = self.session.ledger.answers(keys)
-        found |= self.session.ledger.failures([key for key in keys if key not in found])
+        attempts = self.session.ledger.answers(keys)
+        attempts |= self.session.ledger.failures([key for key in keys if key not in attempts])
         why = NOT_ASKED if self.finished and not self._purse.empty else BUDGET
-        return [found.get(key) or Attempt(key, "skipped", detail=why) for key in keys]
+        return [attempts.get(key) or Attempt(key, "skipped", detail=why) for key in keys]
 
     def _hand_over(self, questions: Sequence[Question], run: "_Run") -> list[Question]:
         """Submit unanswered questions; return those that another process is asking, to be checked again."""
@@ -142,7 +142,9 @@ class Asker:
         self._health.vouched |= bool(answered)
         self.tally.from_ledger += len(answered)
         rest = [key for key in waiting if key not in answered]
-        failed = [key for key, one in self.session.ledger.failures(rest).items() if one.state != "skipped"]
+        failed = [
+            key for key, attempt in self.session.ledger.failures(rest).items() if attempt.state != "skipped"
+        ]
         if self.session.config.retry_failed:
             given_up = self._retried.intersection(failed)
             self._retried.update(failed)

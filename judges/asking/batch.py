@@ -119,14 +119,14 @@ class _Run:
 
     def _recover(self, batch: Batch) -> None:
         """Find a batch that was submitted by a run killed before it could record the batch's name."""
-        found = self.client.find(batch.name, datetime.fromisoformat(batch.time).timestamp())
-        if found:
+        name = self.client.find(batch.name, datetime.fromisoformat(batch.time).timestamp())
+        if name:
             try:
-                self.ledger.add_batch(found, batch.endpoint, batch.judge, batch.keys)
-                self.tell(f"batch {found}: found again, {len(batch.keys):,} questions")
+                self.ledger.add_batch(name, batch.endpoint, batch.judge, batch.keys)
+                self.tell(f"batch {name}: found again, {len(batch.keys):,} questions")
             except ConfigError:  # the run ended after it had said so, and before it closed the other
                 pass
-        self.ledger.close_batch(batch.name, found or "not handed over")
+        self.ledger.close_batch(batch.name, name or "not handed over")
 
     def _look(self) -> None:
         """Collect the batches that have ended."""

@@ -136,9 +136,9 @@ class BatchClient:
             except openai.APIError as error:
                 raise BatchRefusedError(str(self._error(error))) from None
             time.sleep(self._backoff.delay(mark, number))
-            found = self.find(mark, began)
-            if found:
-                return found
+            name = self.find(mark, began)
+            if name:
+                return name
         raise self.endpoint.error(f"no batch could be handed over: {detail}", "try again later")
 
     def find(self, mark: str, since: float) -> str:
@@ -206,8 +206,8 @@ class BatchClient:
             remedy = "ask it without --batch, or with the key that handed the batch over"
             return _MissingError(str(self.endpoint.error("it has no such batches", remedy)))
         cause = error.__cause__ if isinstance(error, openai.APIConnectionError) else None
-        told = f"the Batch API failed: {self._line(str(cause or error))}"
-        return self.endpoint.error(told, "nothing is lost: the same command goes on")
+        problem = f"the Batch API failed: {self._line(str(cause or error))}"
+        return self.endpoint.error(problem, "nothing is lost: the same command goes on")
 
     def _line(self, text: str) -> str:
         return self.endpoint.line(text, self._key)

@@ -63,8 +63,12 @@ class BatchReplies:
             outcomes = self.client.outcomes(file)
             while some := list(islice(outcomes, CHUNK)):
                 unread += some.count(None)
-                asked = [one for one in some if one and one.key in remaining and one.state != "unasked"]
-                first = {one.key: one for one in reversed(asked)}
+                asked = [
+                    outcome
+                    for outcome in some
+                    if outcome and outcome.key in remaining and outcome.state != "unasked"
+                ]
+                first = {outcome.key: outcome for outcome in reversed(asked)}
                 remaining.difference_update(first)
                 self._record(first, batch, state.time)
         for key in remaining:
@@ -79,14 +83,14 @@ class BatchReplies:
     def _record(self, outcomes: dict[str, BatchOutcome], batch: Batch, ended: str) -> None:
         """Record outcomes, but for what a run recorded that was killed before it closed the batch."""
         answered = self.ledger.answers(outcomes)
-        found: dict[bool, list[tuple[Question, Attempt]]] = {True: [], False: []}
+        pairs: dict[bool, list[tuple[Question, Attempt]]] = {True: [], False: []}
         for key, question in self.ledger.questions(outcomes).items():
             attempt = self._attempt(question, outcomes[key], ended)
             self._settle(key, attempt)
             if key not in answered:
-                found[attempt.state == "ok"].append((question, attempt))
-        self.report.answered += self.ledger.record(found[True], batch.name)
-        self.report.failed += self.ledger.record(found[False], batch.name)
+                pairs[attempt.state == "ok"].append((question, attempt))
+        self.report.answered += self.ledger.record(pairs[True], batch.name)
+        self.report.failed += self.ledger.record(pairs[False], batch.name)
 
     def _attempt(self, question: Question, outcome: BatchOutcome, ended: str) -> Attempt:
         if outcome.state != "answered":

@@ -89,10 +89,10 @@ class ChatClient:
             self._look_for_error(body)
             return reply_from_body(body, latency)
         except (ValueError, RecursionError) as error:
-            told = (
+            problem = (
                 str(error) if isinstance(error, DataError) else f"the endpoint sent no JSON but {text[:80]!r}"
             )
-            raise CallFailedError(self._line(told), charged=True) from None
+            raise CallFailedError(self._line(problem), charged=True) from None
 
     async def close(self) -> None:
         """Close the connections."""
@@ -108,14 +108,16 @@ class ChatClient:
                 return await pool.post("/chat/completions", body=body, cast_to=str)
         except (TimeoutError, openai.APITimeoutError) as error:
             connecting = type(error.__cause__).__name__ == "ConnectTimeout"
-            told = "no connection" if connecting else f"no whole reply within {self._timeout:g} s"
+            problem = "no connection" if connecting else f"no whole reply within {self._timeout:g} s"
             raise CallFailedError(
-                told, not connecting, reached=not connecting, charged=not connecting
+                problem, not connecting, reached=not connecting, charged=not connecting
             ) from None
         except openai.APIConnectionError as error:
             refused = type(error.__cause__).__name__ in ("ConnectError", "UnsupportedProtocol", "InvalidURL")
-            told = self._line(f"no connection ({error.__cause__ or error})" if refused else "connection cut")
-            raise CallFailedError(told, reached=not refused, charged=not refused) from None
+            problem = self._line(
+                f"no connection ({error.__cause__ or error})" if refused else "connection cut"
+            )
+            raise CallFailedError(problem, reached=not refused, charged=not refused) from None
         except openai.APIStatusError as error:
             headers = error.response.headers
             raise self._status(error.status_code, error.body or error.response.text, headers) from None
@@ -134,30 +136,30 @@ class ChatClient:
 
     def _status(self, status: int, body: object, headers: Mapping[str, str]) -> Exception:
         values = body if isinstance(body, Mapping) else {}
-        said = self._line(str(values.get("message") or values.get("detail") or body))
+        message = self._line(str(values.get("message") or values.get("detail") or body))
         codes = {str(values.get("code")), str(values.get("type"))}
-        told = f"{status}: {said}" if said else str(status)
+        problem = f"{status}: {message}" if message else str(status)
         if status == 402 or codes.intersection(_OF_THE_MONEY):
-            return self._error(f"the account is used up ({told})", "pay it up, or use another key")
+            return self._error(f"the account is used up ({problem})", "pay it up, or use another key")
         if status in _TOO_MUCH:
-            return CallFailedError(told, overloaded=True, retry_after=retry_after(headers))
+            return CallFailedError(problem, overloaded=True, retry_after=retry_after(headers))
         if status >= 500 or status in _TRY_AGAIN:
-            return CallFailedError(told, retry_after=retry_after(headers))
-        return self._refusal(status, codes, said, told)
+            return CallFailedError(problem, retry_after=retry_after(headers))
+        return self._refusal(status, codes, message, problem)
 
-    def _refusal(self, status: int, codes: set[str], said: str, told: str) -> Exception:
-        if codes.intersection(OF_THE_CONTENT) or (status == 403 and "moderation" in said.lower()):
-            return RejectedError(told, "refused", True)
-        if codes.intersection(_OF_THE_LENGTH) or status == 413 or "context length" in said.lower():
-            return RejectedError(told, "api_failed", True)
+    def _refusal(self, status: int, codes: set[str], message: str, problem: str) -> Exception:
+        if codes.intersection(OF_THE_CONTENT) or (status == 403 and "moderation" in message.lower()):
+            return RejectedError(problem, "refused", True)
+        if codes.intersection(_OF_THE_LENGTH) or status == 413 or "context length" in message.lower():
+            return RejectedError(problem, "api_failed", True)
         if status in (401, 403):
-            return self._error(f"the key is refused ({told})", _KEY)
+            return self._error(f"the key is refused ({problem})", _KEY)
         if status == 404 or "model_not_found" in codes:
             named = "name a model that the endpoint lists under /models; base URLs mostly end in /v1"
-            return self._error(f"no such model or address ({told})", named)
+            return self._error(f"no such model or address ({problem})", named)
         if codes.intersection(_OF_THE_SETTINGS) or status not in (400, 422):
-            return self.endpoint.refusal(told)
-        return RejectedError(told, "api_failed", False)
+            return self.endpoint.refusal(problem)
+        return RejectedError(problem, "api_failed", False)
 
     def _error(self, what: str, remedy: str) -> EndpointError:
         return self.endpoint.error(self._line(what), remedy)

@@ -77,67 +77,67 @@ class Plan:
     @property
     def calls(self) -> int:
         """Calls of all judges."""
-        return sum(one.calls for one in self.judges)
+        return sum(judge.calls for judge in self.judges)
 
     @property
     def seconds(self) -> float:
         """Time of live calls, the judges asked one after another."""
-        return math.fsum(one.seconds for one in self.judges)
+        return math.fsum(judge.seconds for judge in self.judges)
 
     def price(self) -> float | None:
         """Return the cost of all calls; None if a judge with calls has no price."""
-        prices = [self._price(one) for one in self.judges if one.calls]
+        prices = [self._price(judge) for judge in self.judges if judge.calls]
         known = [price for price in prices if price is not None]
         return math.fsum(known) if len(known) == len(prices) else None
 
     def reaches(self) -> int | None:
         """Return how many calls the budget pays for, the judges asked in turn; None where it is unknown."""
         left, calls = self.budget, 0
-        for one in self.judges:
-            price = self._price(one)
+        for judge in self.judges:
+            price = self._price(judge)
             if price is None:
-                if one.calls:
+                if judge.calls:
                     return None
             elif price <= left:
-                left, calls = left - price, calls + one.calls
+                left, calls = left - price, calls + judge.calls
             else:
-                return calls + int(one.calls * left / price)
+                return calls + int(judge.calls * left / price)
         return calls
 
     def lines(self) -> list[str]:
         """Return the plan as lines of text."""
-        told = [line for one in self.judges for line in self._judge_lines(one)]
+        lines = [line for judge in self.judges for line in self._judge_lines(judge)]
         if len(self.judges) > 1:
-            told.append(f"in all: {self.calls:,} calls, {_money(self.price(), self.currency)}")
+            lines.append(f"in all: {self.calls:,} calls, {_money(self.price(), self.currency)}")
         if math.isfinite(self.budget):
-            told.append(self._budget_line())
-        return told
+            lines.append(self._budget_line())
+        return lines
 
-    def _price(self, one: JudgePlan) -> float | None:
-        return one.batch_price if self.batch else one.price
+    def _price(self, judge: JudgePlan) -> float | None:
+        return judge.batch_price if self.batch else judge.price
 
-    def _judge_lines(self, one: JudgePlan) -> Iterator[str]:
+    def _judge_lines(self, plan: JudgePlan) -> Iterator[str]:
         failed = "failed before, asked again" if self.retry_failed else "failed before, not asked again"
         parts = [
-            (one.answered, "answered in the ledger"),
-            (one.failed, failed),
-            (one.waiting, "waiting in a batch" if self.batch else "asked again though they wait in a batch"),
-            (one.duplicates, "asked twice in this run"),
+            (plan.answered, "answered in the ledger"),
+            (plan.failed, failed),
+            (plan.waiting, "waiting in a batch" if self.batch else "asked again though they wait in a batch"),
+            (plan.duplicates, "asked twice in this run"),
         ]
         needless = "".join(f"; {count:,} {words}" for count, words in parts if count)
-        yield f"{one.judge}: {one.calls:,} calls for {one.questions:,} questions{needless}"
-        if not one.calls:
+        yield f"{plan.judge}: {plan.calls:,} calls for {plan.questions:,} questions{needless}"
+        if not plan.calls:
             return
-        basis = f"by {one.measured_on:,} answers in the ledger" if one.measured_on else "by a rule of thumb"
-        yield f"  tokens: about {one.tokens_sent:,} sent and {one.tokens_received:,} received, {basis}"
-        day = f", prices as of {one.as_of}" if one.as_of else ""
-        live, together = (_money(price, self.currency) for price in (one.price, one.batch_price))
+        basis = f"by {plan.measured_on:,} answers in the ledger" if plan.measured_on else "by a rule of thumb"
+        yield f"  tokens: about {plan.tokens_sent:,} sent and {plan.tokens_received:,} received, {basis}"
+        day = f", prices as of {plan.as_of}" if plan.as_of else ""
+        live, together = (_money(price, self.currency) for price in (plan.price, plan.batch_price))
         yield f"  price: {live} live, {together} by batch{day}"
         if self.batch:
             yield "  time: up to 24 hours by batch"
             return
-        latency = f"{one.latency:.1f} s a call, {'measured' if one.latency_measured else 'assumed'}"
-        yield f"  time: about {_duration(one.seconds)}, set by {one.limited_by}; {latency}"
+        latency = f"{plan.latency:.1f} s a call, {'measured' if plan.latency_measured else 'assumed'}"
+        yield f"  time: about {_duration(plan.seconds)}, set by {plan.limited_by}; {latency}"
 
     def _budget_line(self) -> str:
         reaches, left = self.reaches(), f"{self.budget:.4g} {self.currency}"

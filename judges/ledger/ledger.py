@@ -134,11 +134,11 @@ class Ledger:
 
     def questions(self, keys: Iterable[str]) -> dict[str, Question]:
         """Return the questions of keys, those that the ledger holds."""
-        found: dict[str, Question] = {}
+        questions: dict[str, Question] = {}
         for some in _chunks(dict.fromkeys(keys)):
             sql = f"SELECT key, text FROM questions WHERE key IN ({_places(some)})"
-            found.update((key, Question.from_text(unstored(text))) for key, text in self._rows(sql, some))
-        return found
+            questions.update((key, Question.from_text(unstored(text))) for key, text in self._rows(sql, some))
+        return questions
 
     def counts(self) -> Mapping[str, int]:
         """Return the number of attempts in each state, 0 for a state that has none."""
@@ -193,10 +193,10 @@ class Ledger:
         """
         sql = "INSERT INTO batch_ends (batch, status, time) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
         with self._writing() as connection:
-            found = connection.execute("SELECT id FROM batches WHERE name = ?", (name,)).fetchone()
-            if found is None:
+            row = connection.execute("SELECT id FROM batches WHERE name = ?", (name,)).fetchone()
+            if row is None:
                 raise ConfigError(f"ledger {self.path}: there is no batch {name!r}")
-            connection.execute(sql, (*found, status, _now()))
+            connection.execute(sql, (*row, status, _now()))
 
     def export_rows(self) -> Iterator[dict[str, object]]:
         """Yield every attempt with its question as a row for JSON lines, in the order of recording.
@@ -242,11 +242,11 @@ class Ledger:
             return connection.executemany(_ADD_ATTEMPT, attempts).rowcount
 
     def _look_up(self, view: str, keys: Iterable[str]) -> dict[str, Attempt]:
-        found: dict[str, Attempt] = {}
+        attempts: dict[str, Attempt] = {}
         for some in _chunks(dict.fromkeys(keys)):
             sql = f"SELECT key, {ATTEMPT_COLUMNS} FROM {view} WHERE key IN ({_places(some)})"
-            found.update((key, self._attempt(key, values)) for key, *values in self._rows(sql, some))
-        return found
+            attempts.update((key, self._attempt(key, values)) for key, *values in self._rows(sql, some))
+        return attempts
 
     def _attempt(self, key: str, values: Sequence[object]) -> Attempt:
         try:

@@ -139,13 +139,13 @@ def agreement(
     if labelled.shape != encoded.codes.shape[1:]:
         raise ConfigError(f"as many prompts as items, got {labelled.shape} and {encoded.codes.shape[1]}")
     used = _used(encoded, coefficient)
-    found = patterns(encoded.codes[:, used], labelled[used])
-    distinct = Ratings(found.codes.T, encoded.labels)
-    value = float(_values(distinct, found.counts[None, :], coefficient, metric)[0])
-    clusters = int(found.cluster_of.max()) + 1
+    columns = patterns(encoded.codes[:, used], labelled[used])
+    distinct = Ratings(columns.codes.T, encoded.labels)
+    value = float(_values(distinct, columns.counts[None, :], coefficient, metric)[0])
+    clusters = int(columns.cluster_of.max()) + 1
     drawn = np.empty(0)
     if clusters > 1 and not np.isnan(value):
-        blocks = found.resamples(resampling)
+        blocks = columns.resamples(resampling)
         drawn = np.concatenate([_values(distinct, weights, coefficient, metric) for weights in blocks])
     undefined = int(np.isnan(drawn).sum())
     enough = len(drawn) > 0 and undefined <= MOST_UNDEFINED * len(drawn)
@@ -191,9 +191,9 @@ def _value(rows: NDArray[np.object_], coefficient: str, metric: str) -> float:
         raise ConfigError(f"weights are None, 'linear' or 'quadratic', got {metric!r}")
     ratings = encode(rows)
     used = ratings.only(_used(ratings, coefficient))
-    found = patterns(used.codes)
-    distinct = Ratings(found.codes.T, ratings.labels)
-    return _defined(_values(distinct, found.counts[None, :], coefficient, metric), coefficient)
+    columns = patterns(used.codes)
+    distinct = Ratings(columns.codes.T, ratings.labels)
+    return _defined(_values(distinct, columns.counts[None, :], coefficient, metric), coefficient)
 
 
 def _defined(values: Floats, coefficient: str) -> float:

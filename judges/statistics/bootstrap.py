@@ -72,8 +72,8 @@ def codes_of(prompts: ArrayLike) -> Codes:
     if labels.dtype.kind in "iub":
         return np.unique(labels, return_inverse=True)[1].astype(np.int64)
     known: dict[object, int] = {}  # thrice as fast as sorting texts
-    found = (known.setdefault(label, len(known)) for label in labels.tolist())
-    codes = np.fromiter(found, np.int64, len(labels))
+    numbers = (known.setdefault(label, len(known)) for label in labels.tolist())
+    codes = np.fromiter(numbers, np.int64, len(labels))
     if any(label is None or label != label for label in known):  # NaN alone differs from itself
         raise ConfigError("prompts hold a missing label, None or NaN; name the prompt of every row")
     return codes

@@ -201,8 +201,8 @@ def _verdicts(preferences: ArrayLike, name: str) -> Floats:
     values = np.asarray(preferences, dtype=np.float64)
     wrong = ~(np.isnan(values) | ((values >= 0) & (values <= 1)))
     if values.ndim != 1 or wrong.any():
-        found = values[wrong][0] if wrong.any() else f"an array of shape {values.shape}"
-        raise ConfigError(f"{name} are verdicts [n] in [0, 1] or NaN, got {found}")
+        got = values[wrong][0] if wrong.any() else f"an array of shape {values.shape}"
+        raise ConfigError(f"{name} are verdicts [n] in [0, 1] or NaN, got {got}")
     return values
 
 

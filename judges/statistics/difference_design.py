@@ -111,10 +111,10 @@ def fit_design(design: DifferenceDesign, penalty: float) -> LogisticFit:
 
 
 def _finite(name: str, values: ArrayLike, used: NDArray[np.bool_]) -> Floats:
-    found = np.asarray(values, dtype=np.float64)
-    if found.shape != used.shape:
-        raise ConfigError(f"{name} has the shape {found.shape}, the preferences {used.shape}")
-    wrong = np.flatnonzero(used & ~np.isfinite(found))
+    column = np.asarray(values, dtype=np.float64)
+    if column.shape != used.shape:
+        raise ConfigError(f"{name} has the shape {column.shape}, the preferences {used.shape}")
+    wrong = np.flatnonzero(used & ~np.isfinite(column))
     if wrong.size:
-        raise ConfigError(f"{name} is a number for each verdict, got {found[wrong[0]]} in row {wrong[0]}")
-    return found[used]
+        raise ConfigError(f"{name} is a number for each verdict, got {column[wrong[0]]} in row {wrong[0]}")
+    return column[used]

@@ -212,12 +212,12 @@ def _share_below(differences: Floats) -> float:
 
 
 def _warnings(design: DifferenceDesign, fit: LogisticFit, near_equal: WinRate | None) -> tuple[str, ...]:
-    found = []
+    warnings = []
     for name in design.scales:
         below = _share_below(design.differences[name])
         if not TAIL <= below <= 1 - TAIL:
             side = "above" if below > 0.5 else "below"
-            found.append(
+            warnings.append(
                 f"equal {name} lies at the edge of the data: only {min(below, 1 - below):.1%} of the "
                 f"differences are {side} it, so the controlled win rate extrapolates"
             )
@@ -225,14 +225,14 @@ def _warnings(design: DifferenceDesign, fit: LogisticFit, near_equal: WinRate | 
     if near_equal is not None and near_equal.standard_error:
         gap = abs(float(fit.fitted[near].mean()) - near_equal.mean)
         if gap > max(DOUBTFUL * near_equal.standard_error, NEGLIGIBLE):
-            found.append(
+            warnings.append(
                 f"first wins {near_equal.mean:.1%} of {near_equal.n} verdicts on responses of nearly equal "
                 f"length, where the fit says {fit.fitted[near].mean():.1%}: length has another shape of "
                 "effect, or those prompts are unlike the rest (difficulty or a covariate may tell)"
             )
     if design.prompts < FEW_PROMPTS:
-        found.append(f"the interval rests on {design.prompts} prompts; below {FEW_PROMPTS} it is rough")
-    return tuple(found)
+        warnings.append(f"the interval rests on {design.prompts} prompts; below {FEW_PROMPTS} it is rough")
+    return tuple(warnings)
 
 
 def prompt_difficulty(

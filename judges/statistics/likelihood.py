@@ -137,7 +137,7 @@ def bootstrap(likelihood: Likelihood, values: Floats, resamples: int, seed: int)
     shares = pairs.multiplicity / pairs.prompts
     by_pair = pairs.by_prompt.T.tocsr()
     block = max(1, BLOCK // max(len(shares), by_pair.shape[0], len(values) ** 2))
-    found = np.full((resamples, len(values)), np.nan)
+    estimates = np.full((resamples, len(values)), np.nan)
     identified: dict[bytes, bool] = {}
     for start in range(0, resamples, block):
         drawn = generator.multinomial(pairs.prompts, shares, min(block, resamples - start))
@@ -150,5 +150,5 @@ def bootstrap(likelihood: Likelihood, values: Floats, resamples: int, seed: int)
                 identified[graph] = is_identified(pairs, one, likelihood.precision > 0, model.parameters > 0)
         usable = np.flatnonzero([identified[graph] for graph in graphs])
         if len(usable):
-            found[start + usable] = maximise(likelihood, counts[usable], values)
-    return found
+            estimates[start + usable] = maximise(likelihood, counts[usable], values)
+    return estimates

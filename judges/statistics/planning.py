@@ -128,17 +128,18 @@ def measured_spread(values: ArrayLike, prompts: ArrayLike) -> Spread:
     Raises:
         ConfigError: Values outside [0, 1]; fewer than two prompts, no prompt with two verdicts, no variation.
     """
-    told, codes = unit_values("values", values), codes_of(prompts)
-    if codes.shape != told.shape:
-        raise ConfigError(f"one prompt a value, got {len(codes)} prompts and {len(told)} values")
-    told, codes = told[~np.isnan(told)], np.unique(codes[~np.isnan(told)], return_inverse=True)[1]
+    verdicts, codes = unit_values("values", values), codes_of(prompts)
+    if codes.shape != verdicts.shape:
+        raise ConfigError(f"one prompt a value, got {len(codes)} prompts and {len(verdicts)} values")
+    present = ~np.isnan(verdicts)
+    verdicts, codes = verdicts[present], np.unique(codes[present], return_inverse=True)[1]
     sizes = np.bincount(codes)
-    n, k = len(told), len(sizes)
+    n, k = len(verdicts), len(sizes)
     if k < 2 or n == k:
         raise ConfigError(f"needs two prompts, and one with two verdicts; got {n} verdicts on {k} prompts")
-    means = np.bincount(codes, weights=told) / sizes
-    between = float(sizes @ (means - told.mean()) ** 2) / (k - 1)
-    within = float(((told - means[codes]) ** 2).sum()) / (n - k)
+    means = np.bincount(codes, weights=verdicts) / sizes
+    between = float(sizes @ (means - verdicts.mean()) ** 2) / (k - 1)
+    within = float(((verdicts - means[codes]) ** 2).sum()) / (n - k)
     if between + within < 1e-12:
         raise ConfigError(f"all {n} verdicts are alike: nothing says how they vary")
     size = (n - float((sizes**2).sum()) / n) / (k - 1)

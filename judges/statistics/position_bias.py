@@ -191,14 +191,14 @@ def shown_first_rate(
     Raises:
         ConfigError: Values outside [0, 1], arrays of different lengths, or no verdict at all.
     """
-    told, turned = unit_values("values", values), np.asarray(swapped)
-    if turned.dtype != np.bool_ or turned.shape != told.shape:
+    outcomes, turned = unit_values("values", values), np.asarray(swapped)
+    if turned.dtype != np.bool_ or turned.shape != outcomes.shape:
         raise ConfigError(
-            f"swapped is True or False for each of {len(told)} values, got {turned.dtype} "
+            f"swapped is True or False for each of {len(outcomes)} values, got {turned.dtype} "
             f"of shape {turned.shape}"
         )
     settings = resampling or Resampling()
-    position = np.where(turned, 1 - told, told)
+    position = np.where(turned, 1 - outcomes, outcomes)
     return win_rate(position, prompts, settings.level, settings.seed, settings.resamples)
 
 

@@ -34,8 +34,10 @@ def pairwise_agreement(
     raters who share no item are left out.
     """
     pairs = combinations(ratings, 2)
-    found = [_compare(a, ratings[a], b, ratings[b], prompts, resampling or Resampling()) for a, b in pairs]
-    return tuple(one for one in found if one is not None)
+    agreements = [
+        _compare(a, ratings[a], b, ratings[b], prompts, resampling or Resampling()) for a, b in pairs
+    ]
+    return tuple(one for one in agreements if one is not None)
 
 
 def agreement_with_rest(
@@ -53,11 +55,11 @@ def agreement_with_rest(
     """
     if len(ratings) < 2:
         raise ConfigError(f"agreement with the rest needs two raters or more, got {len(ratings)}")
-    found = []
+    agreements = []
     for name, labels in ratings.items():
         rest = majority([list(others) for other, others in ratings.items() if other != name])
-        found.append(_compare(name, labels, REST, rest, prompts, resampling or Resampling()))
-    return tuple(one for one in found if one is not None)
+        agreements.append(_compare(name, labels, REST, rest, prompts, resampling or Resampling()))
+    return tuple(one for one in agreements if one is not None)
 
 
 def _compare(

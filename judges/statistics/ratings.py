@@ -70,14 +70,14 @@ def encode(ratings: Table) -> Ratings:
     for place, label in np.ndenumerate(table):
         if not is_missing(label):
             codes[place] = labels.setdefault(cast(Hashable, label), len(labels))
-    found = tuple(labels)
-    if not all(isinstance(label, Real) for label in found):
-        return Ratings(codes, found)
-    order = sorted(range(len(found)), key=lambda place: cast(float, found[place]))
-    place_of = np.empty(len(found) + 1, dtype=np.int64)
-    place_of[order] = np.arange(len(found))
+    distinct = tuple(labels)
+    if not all(isinstance(label, Real) for label in distinct):
+        return Ratings(codes, distinct)
+    order = sorted(range(len(distinct)), key=lambda place: cast(float, distinct[place]))
+    place_of = np.empty(len(distinct) + 1, dtype=np.int64)
+    place_of[order] = np.arange(len(distinct))
     place_of[-1] = -1  # where the code of a missing rating points
-    return Ratings(place_of[codes], tuple(found[place] for place in order))
+    return Ratings(place_of[codes], tuple(distinct[place] for place in order))
 
 
 def majority(ratings: Table) -> list[Hashable | None]:

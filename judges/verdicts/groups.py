@@ -84,10 +84,10 @@ def groups_of(table: VerdictTable, baseline: str = "") -> list[VerdictGroup]:
         if table.systems[first] == baseline:
             first, second = second, first
         names = (table.systems[first] or "first", table.systems[second] or "second")
-        told = verdicts_on(table, table.systems[first], table.systems[second])
-        for axis in np.unique(told.axis):
-            for judge in np.unique(told.judge[told.axis == axis]):
-                chosen = told.select((told.axis == axis) & (told.judge == judge))
+        verdicts = verdicts_on(table, table.systems[first], table.systems[second])
+        for axis in np.unique(verdicts.axis):
+            for judge in np.unique(verdicts.judge[verdicts.axis == axis]):
+                chosen = verdicts.select((verdicts.axis == axis) & (verdicts.judge == judge))
                 groups.append(VerdictGroup(*names, table.judges[judge], table.axes[axis], chosen))
     return groups
 
@@ -185,6 +185,6 @@ def _occurrence(keys: Integers, chosen: NDArray[np.bool_]) -> Integers:
     sorted_keys = keys[order]
     starts = np.flatnonzero(np.r_[True, sorted_keys[1:] != sorted_keys[:-1]]) if len(order) else order
     lengths = np.diff(np.r_[starts, len(order)])
-    found = np.zeros(len(keys), dtype=np.int64)
-    found[order] = np.arange(len(order)) - np.repeat(starts, lengths)
-    return found
+    occurrence = np.zeros(len(keys), dtype=np.int64)
+    occurrence[order] = np.arange(len(order)) - np.repeat(starts, lengths)
+    return occurrence

@@ -38,15 +38,15 @@ def human_check(
         level: Level of the interval.
         width: Half-width of the interval for which the human verdicts still needed are computed.
     """
-    told = _of_people(group, people)
-    if told is None:
+    human_verdicts = _of_people(group, people)
+    if human_verdicts is None:
         return None
-    keys, labels = comparison_keys(group.table, told)
+    keys, labels = comparison_keys(group.table, human_verdicts)
     judge = means_by_key(keys, group.table.value)
-    human = means_by_key(labels, told.value)
+    human = means_by_key(labels, human_verdicts.value)
     shared = sorted(judge.keys() & human.keys())
     alone = len(human) - len(shared)
-    prompts = dict(zip(labels.tolist(), told.prompts.tolist(), strict=True))
+    prompts = dict(zip(labels.tolist(), human_verdicts.prompts.tolist(), strict=True))
     try:
         corrected = human_corrected_win_rate(
             group.table.value,
@@ -68,10 +68,10 @@ def _of_people(group: VerdictGroup, people: VerdictTable) -> VerdictTable | None
     first, second = (table.systems[column[0]] for column in (table.first_system, table.second_system))
     if not {first, second} <= set(people.systems):
         return None
-    told = verdicts_on(people, first, second)
+    verdicts = verdicts_on(people, first, second)
     if group.axis in people.axes:
-        told = told.select(told.axis == people.axes.index(group.axis))
-    return told if len(told) else None
+        verdicts = verdicts.select(verdicts.axis == people.axes.index(group.axis))
+    return verdicts if len(verdicts) else None
 
 
 def comparison_keys(judged: VerdictTable, told: VerdictTable) -> tuple[Integers, Integers]:

@@ -31,9 +31,9 @@ def member_verdicts(verdict: Verdict) -> list[Verdict]:
     Raises:
         DataError: The verdict is no jury's.
     """
-    told = verdict.swap() if verdict.swapped else verdict
+    unswapped = verdict.swap() if verdict.swapped else verdict
     try:
-        members = [_member(told, vote) for vote in json.loads(verdict.reply)]
+        members = [_member(unswapped, vote) for vote in json.loads(verdict.reply)]
     except (ValueError, KeyError, TypeError):
         raise DataError(f"the verdict of {verdict.judge!r} holds no members' votes") from None
     return [member.swap() for member in members] if verdict.swapped else members

@@ -75,10 +75,10 @@ def recognise(row: Row) -> Format:
     Raises:
         DataError: It has the columns of none; the message lists the known ones.
     """
-    for one in (OURS, *FORMATS):
-        if one.columns <= row.values.keys():
-            return one
-    known = "; ".join(f"{one.name}: {', '.join(sorted(one.columns))}" for one in (OURS, *FORMATS))
+    for form in (OURS, *FORMATS):
+        if form.columns <= row.values.keys():
+            return form
+    known = "; ".join(f"{form.name}: {', '.join(sorted(form.columns))}" for form in (OURS, *FORMATS))
     there = ", ".join(row.values)
     raise DataError(f"{row.where}: not a file of verdicts: its columns are {there}; known are {known}")
 

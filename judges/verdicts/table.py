@@ -223,17 +223,17 @@ class _Columns:
         self._small["reason"].append(REASONS.index(verdict.reason) if verdict.winner is None else -1)
         real["outcome"].append(_number(verdict.outcome()))
         real["preference"].append(_number(verdict.preference))
-        told = bool(comparison.first or comparison.second)
-        self._small["identical"].append(told and comparison.first == comparison.second)
+        has_text = bool(comparison.first or comparison.second)
+        self._small["identical"].append(has_text and comparison.first == comparison.second)
         for side, text in (("first", comparison.first), ("second", comparison.second)):
-            length = extra.get(f"{side}_characters", len(text) if told else None)
+            length = extra.get(f"{side}_characters", len(text) if has_text else None)
             real[f"{side}_characters"].append(_number(length))
             if self._measure:
-                self._add_measures(f"{side}_measures", self._measure(text), told)
+                self._add_measures(f"{side}_measures", self._measure(text), has_text)
 
-    def _add_measures(self, name: str, numbers: Sequence[float], told: bool) -> None:
+    def _add_measures(self, name: str, numbers: Sequence[float], has_text: bool) -> None:
         self._width = len(numbers) if self._width is None else self._width
-        self._measures[name].extend(numbers if told else [np.nan] * self._width)
+        self._measures[name].extend(numbers if has_text else [np.nan] * self._width)
 
     def _code(self, names: str, name: str) -> int:
         codes = self._codes[names]

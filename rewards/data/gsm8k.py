@@ -110,15 +110,15 @@ def worked_problem(row: Row, calculations: bool = True) -> dict[str, object]:
         DataError: A column is missing or not of its type, or the solution does not end in `#### ANSWER`.
     """
     question, solution = _text(row, "question"), _text(row, "answer")
-    found = _REFERENCE.search(solution)
-    if found is None:
+    match = _REFERENCE.search(solution)
+    if match is None:
         raise row.expected("answer", "a solution whose last line is '#### ANSWER'", solution[-60:])
     text = solution if calculations else _CALCULATION.sub("", solution)
     return {
         "id": id_of(row),
         "prompt": question + "\n",
         "question": question,
-        "answer": found[1],
+        "answer": match[1],
         "response": text,
         "steps": list(split_steps(text, "\n")),
     }

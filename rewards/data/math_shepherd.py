@@ -77,20 +77,20 @@ def _text(row: Row, field: str) -> str:
 
 def _marked(row: Row, text: str, label: str) -> list[_Marked]:
     """Return the stretches of `input` up to each tag, checked against `label`."""
-    found, start, place = [], 0, 0
+    stretches, start, place = [], 0, 0
     *parts, rest = text.split(TAG)
     for part in parts:
         mark = label[place + len(part) : place + len(part) + 1]
         if not label.startswith(part, place) or mark not in MARKS:
             raise row.expected("label", f"{(part[-30:] + TAG)!r} of field 'input' with + or -", label[place:])
-        found.append(_Marked(start, start + len(part), mark))
+        stretches.append(_Marked(start, start + len(part), mark))
         start += len(part) + len(TAG)
         place += len(part) + 1
     if rest.strip():
         raise row.expected("input", f"nothing behind the last {TAG!r}", rest)
     if label[place:].strip():
         raise row.expected("label", "nothing behind the last mark", label[place:])
-    return found
+    return stretches
 
 
 def _question_end(row: Row, text: str, marked: list[_Marked]) -> int:

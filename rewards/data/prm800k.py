@@ -116,8 +116,8 @@ def prm800k_steps(
                 continue
             label = None if wrong_before else _label(completion.rating, neutral)
             labels = [*(None for _ in before), label]
-            told = {**extra, "part": "alternative"}
-            yield _record(row, problem, [*before, completion], labels, f"{name}:{place}:{index}", told)
+            columns = {**extra, "part": "alternative"}
+            yield _record(row, problem, [*before, completion], labels, f"{name}:{place}:{index}", columns)
 
 
 def count_ratings(rows: Iterable[Row]) -> RatingCounts:
@@ -147,12 +147,14 @@ def _step(row: Row, place: int, step: object) -> RatedStep:
     completions = step.get("completions") or [] if isinstance(step, dict) else None
     if not isinstance(step, dict) or not isinstance(completions, list):
         raise row.expected("label", f"{{completions: [...], chosen_completion, ...}} at step {place}", step)
-    found = tuple(_completion(row, place, completion) for completion in completions)
+    completed = tuple(_completion(row, place, completion) for completion in completions)
     chosen, human = step.get("chosen_completion"), step.get("human_completion")
-    if chosen is not None and (type(chosen) is not int or not 0 <= chosen < len(found)):
-        what = f"null or the index of one of {len(found)} completions as chosen_completion of step {place}"
+    if chosen is not None and (type(chosen) is not int or not 0 <= chosen < len(completed)):
+        what = (
+            f"null or the index of one of {len(completed)} completions as chosen_completion of step {place}"
+        )
         raise row.expected("label", what, chosen)
-    return RatedStep(found, chosen, None if human is None else _completion(row, place, human))
+    return RatedStep(completed, chosen, None if human is None else _completion(row, place, human))
 
 
 def _completion(row: Row, place: int, completion: object) -> RatedCompletion:
@@ -206,12 +208,12 @@ def _extra(row: Row, question: dict[str, object]) -> dict[str, object]:
         if name not in ("problem", "ground_truth_answer") and value is not None
     }
     columns = {name: row.values[name] for name in row.values if name not in ("id", "question", "label")}
-    told: dict[str, object] = {"answer": question.get("ground_truth_answer")}
+    facts: dict[str, object] = {"answer": question.get("ground_truth_answer")}
     if columns.get("generation") is not None or "pre_generated_steps" in others:
-        told["phase"] = 2
+        facts["phase"] = 2
     elif "generation" in columns:
-        told["phase"] = 1
-    return {**columns, **others, **outcome, **told}
+        facts["phase"] = 1
+    return {**columns, **others, **outcome, **facts}
 
 
 def _record(

@@ -106,10 +106,12 @@ def qa_feedback_preferences(row: Row, left_out: Counter[str] | None = None) -> I
         DataError: A column is missing or not of its type, or a preference is not 0, 1 or 2.
     """
     prompt, name = qa_prompt(row), id_of(row)
-    told = row.list_in("preference")
-    if len(told) != len(PAIRS) or any(isinstance(entry, bool) or entry not in (0, 1, 2) for entry in told):
-        raise row.expected("preference", f"{len(PAIRS)} entries of 0, 1 or 2", told)
-    for (first, second), better in zip(PAIRS, told, strict=True):
+    entries = row.list_in("preference")
+    if len(entries) != len(PAIRS) or any(
+        isinstance(entry, bool) or entry not in (0, 1, 2) for entry in entries
+    ):
+        raise row.expected("preference", f"{len(PAIRS)} entries of 0, 1 or 2", entries)
+    for (first, second), better in zip(PAIRS, entries, strict=True):
         if better == 0:
             if left_out is not None:
                 left_out["tie"] += 1

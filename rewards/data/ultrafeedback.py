@@ -83,7 +83,11 @@ def _aspects(row: Row, annotations: object) -> dict[str, float | None]:
         return {}
     if not isinstance(annotations, dict):
         raise row.expected("completions", "an object of aspects in 'annotations'", annotations)
-    return {aspect: _rating(row, aspect, said) for aspect, said in annotations.items() if said is not None}
+    return {
+        aspect: _rating(row, aspect, annotation)
+        for aspect, annotation in annotations.items()
+        if annotation is not None
+    }
 
 
 def _rating(row: Row, aspect: str, annotation: object) -> float | None:

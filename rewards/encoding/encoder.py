@@ -103,7 +103,7 @@ class Encoder:
                 kept = self._one_bos(list(ids))
                 spans = np.array(offsets[len(ids) - len(kept) :], dtype=np.int64).reshape(-1, 2)
                 located[number] = Located(kept, spans - begins[number])
-        return [found for found in located if found is not None]
+        return [row for row in located if row is not None]
 
     def _begins(
         self, prompts: Sequence[Prompt], responses: Sequence[str], texts: Sequence[str], names: Sequence[str]

@@ -174,8 +174,8 @@ def _goes_on(response: str, start: int, match: re.Match[str]) -> bool:
 
 def _after_space(response: str, place: int) -> int:
     """Return the first index from a given index on that is no white space."""
-    found = _SPACE.match(response, place)
-    return found.end() if found else place
+    match = _SPACE.match(response, place)
+    return match.end() if match else place
 
 
 def _is_ellipsis(mark: str) -> bool:

@@ -60,11 +60,11 @@ class SpanEncoder:
             DataError: A chat template changes the response, so that offsets into it are lost.
         """
         located = self.encoder.locate(prompts, responses, names)
-        found: list[Pieces | None] = []
+        encoded: list[Pieces | None] = []
         for row, response in zip(located, responses, strict=True):
             cuts = {density: cut(response, density) for density in dict.fromkeys(self.densities)}
             if not any(cuts.values()):
-                found.append(None)
+                encoded.append(None)
                 continue
             at = {
                 density: end_tokens(row.offsets, [end for _, end in pieces]) if pieces else NOWHERE
@@ -74,5 +74,5 @@ class SpanEncoder:
             reads = tuple(tuple(np.searchsorted(places, at[density]).tolist()) for density in self.densities)
             tokens = tuple(row.tokens[: int(places[-1]) + 1])
             spans = tuple(cuts[density] for density in self.densities)
-            found.append(Pieces(tokens, tuple(places.tolist()), spans, reads))
-        return found
+            encoded.append(Pieces(tokens, tuple(places.tolist()), spans, reads))
+        return encoded

@@ -60,28 +60,27 @@ class StepEncoder:
         steps = [terminated(solution, self.separator) for solution in solutions]
         located = self.encoder.locate(prompts, ["".join(parts) for parts in steps], names)
         return [
-            self._solution(found, parts, name)
-            for found, parts, name in zip(located, steps, names, strict=True)
+            self._solution(row, parts, name) for row, parts, name in zip(located, steps, names, strict=True)
         ]
 
-    def _solution(self, found: Located, steps: Sequence[str], name: str) -> EncodedSolution:
+    def _solution(self, row: Located, steps: Sequence[str], name: str) -> EncodedSolution:
         ends = np.cumsum([len(step) for step in steps])
         # Tokens that cover nothing, such as EOS, have no end of their own; the first to reach so far counts.
-        reached = np.maximum.accumulate(found.offsets[:, 1])
+        reached = np.maximum.accumulate(row.offsets[:, 1])
         places = np.searchsorted(reached, ends)
         inside = np.minimum(places, len(reached) - 1)
-        is_end = (found.offsets[inside] == np.column_stack([ends - len(self.separator), ends])).all(axis=1)
-        is_end &= np.array([found.tokens[place] == self.token for place in inside])
+        is_end = (row.offsets[inside] == np.column_stack([ends - len(self.separator), ends])).all(axis=1)
+        is_end &= np.array([row.tokens[place] == self.token for place in inside])
         if not is_end.all():
             step = int(np.argmin(is_end))
-            token = found.tokens[int(inside[step])]
+            token = row.tokens[int(inside[step])]
             text = self.encoder.tokenizer.convert_ids_to_tokens(token)
             raise DataError(
                 f"{name}: the separator {self.separator!r} behind step {step + 1} is not its own token "
                 f"{self.token} but part of {text!r} ({token}); take a separator that stays apart from the "
                 "text, or make it a token with --process.add_token"
             )
-        return EncodedSolution(tuple(found.tokens[: int(places[-1]) + 1]), tuple(places.tolist()))
+        return EncodedSolution(tuple(row.tokens[: int(places[-1]) + 1]), tuple(places.tolist()))
 
 
 def separator_token(tokenizer: Any, separator: str) -> int:  # noqa: ANN401  # Transformers has no public type
@@ -93,7 +92,7 @@ def separator_token(tokenizer: Any, separator: str) -> int:  # noqa: ANN401  # T
     """
     require_offsets(tokenizer)
     texts = [before + separator + after for before in BEFORE for after in AFTER]
-    found: dict[tuple[int, ...], str] = {}
+    contexts: dict[tuple[int, ...], str] = {}
     encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
     pairs = [(before, after) for before in BEFORE for after in AFTER]
     for (before, _), text, ids, offsets in zip(
@@ -108,15 +107,15 @@ def separator_token(tokenizer: Any, separator: str) -> int:  # noqa: ANN401  # T
         if any(first < begin or last > end for _, first, last in over):
             pieces = ", ".join(repr(tokenizer.convert_ids_to_tokens(token)) for token, *_ in over)
             raise ModelError(_unstable(separator, f"in {text!r} it is part of the token {pieces}"))
-        found.setdefault(tuple(token for token, *_ in over), text)
-    for tokens, text in found.items():
+        contexts.setdefault(tuple(token for token, *_ in over), text)
+    for tokens, text in contexts.items():
         if len(tokens) != 1:
             names = " and ".join(repr(tokenizer.convert_ids_to_tokens(token)) for token in tokens) or "none"
             raise ModelError(_unstable(separator, f"in {text!r} it is {len(tokens)} tokens, {names}"))
-    if len(found) > 1:
-        said = "; ".join(f"{tokens[0]} in {text!r}" for tokens, text in found.items())
-        raise ModelError(_unstable(separator, f"its token is {said}"))
-    ((token,),) = found
+    if len(contexts) > 1:
+        variants = "; ".join(f"{tokens[0]} in {text!r}" for tokens, text in contexts.items())
+        raise ModelError(_unstable(separator, f"its token is {variants}"))
+    ((token,),) = contexts
     if token == tokenizer.unk_token_id:
         raise ModelError(_unstable(separator, "the tokenizer does not know it"))
     return int(token)

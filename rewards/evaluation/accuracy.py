@@ -92,11 +92,11 @@ class AccuracyCurve(Tabular):
     def columns(self) -> Columns:
         """Return the accuracy of each method at each N, one method after the other."""
         return {
-            "method": [one.name for one in self.methods for _ in self.n],
+            "method": [method.name for method in self.methods for _ in self.n],
             "n": [n for _ in self.methods for n in self.n],
-            "accuracy": [x for one in self.methods for x in one.accuracy.tolist()],
-            "low": [x for one in self.methods for x in one.low.tolist()],
-            "high": [x for one in self.methods for x in one.high.tolist()],
+            "accuracy": [x for method in self.methods for x in method.accuracy.tolist()],
+            "low": [x for method in self.methods for x in method.low.tolist()],
+            "high": [x for method in self.methods for x in method.high.tolist()],
         }
 
 
@@ -148,7 +148,7 @@ def accuracy_curve(
     places = {key: slice(i * len(sizes), (i + 1) * len(sizes)) for i, key in enumerate(by_prompt)}
     return AccuracyCurve(
         n=tuple(sizes),
-        mean=float(np.mean([one.correct.mean() for one in prompts])),
+        mean=float(np.mean([samples.correct.mean() for samples in prompts])),
         methods=tuple(
             Method(
                 *key,
@@ -173,11 +173,11 @@ def accuracy_curve(
         ),
         weights=weights if prompts[0].answers is not None else {},
         weightless={
-            name: sum(int((_vote_weights([one], name, how) == 0).sum()) for one in prompts)
+            name: sum(int((_vote_weights([samples], name, how) == 0).sum()) for samples in prompts)
             for name, how in weights.items()
         },
         prompts=len(prompts),
-        samples=sum(len(one.correct) for one in prompts),
+        samples=sum(len(samples.correct) for samples in prompts),
         subsets=subsets,
         resampling=resampling,
     )
@@ -218,8 +218,8 @@ def _votes(
     for alike in _of_equal_count(prompts):
         group = [prompts[index] for index in alike]
         shares = [_vote_weights(group, name, how) for name, how in weights.items()]
-        correct = np.stack([one.correct for one in group])
-        answers = np.stack([one.answers for one in group if one.answers is not None])
+        correct = np.stack([samples.correct for samples in group])
+        answers = np.stack([samples.answers for samples in group if samples.answers is not None])
         counted = vote_accuracy(
             answers, correct, np.stack([*shares, np.ones_like(correct)]), sizes, subsets, [*alike], seed
         )
@@ -228,17 +228,17 @@ def _votes(
 
 
 def _vote_weights(prompts: Sequence[PromptSamples], scorer: str, how: Weights) -> Floats:
-    scores = np.stack([one.scores[scorer] for one in prompts])
+    scores = np.stack([samples.scores[scorer] for samples in prompts])
     return scores if how == "as they are" else probabilities(scores)
 
 
 def _are_probabilities(prompts: Sequence[PromptSamples], scorer: str) -> bool:
-    return all(one.scores[scorer].min() >= 0 and one.scores[scorer].max() <= 1 for one in prompts)
+    return all(samples.scores[scorer].min() >= 0 and samples.scores[scorer].max() <= 1 for samples in prompts)
 
 
 def _of_equal_count(prompts: Sequence[PromptSamples]) -> list[NDArray[np.int64]]:
     """Return the indices of the prompts with each number of samples."""
-    counts = np.array([len(one.correct) for one in prompts])
+    counts = np.array([len(samples.correct) for samples in prompts])
     return [np.flatnonzero(counts == count) for count in np.unique(counts)]
 
 
@@ -275,16 +275,16 @@ def _checked(prompts: Sequence[PromptSamples], n: Sequence[int], subsets: int) -
         raise ConfigError(
             f"a curve needs prompts, sizes and 1 subset or more, got {len(prompts)}, {sizes}, {subsets}"
         )
-    fewest = min(len(one.correct) for one in prompts)
+    fewest = min(len(samples.correct) for samples in prompts)
     if sizes[0] < 1 or sizes[-1] > fewest:
         raise ConfigError(f"n is in [1, {fewest}], the fewest samples of a prompt; got {sizes}")
-    for place, one in enumerate(prompts):
-        count, scorers = len(one.correct), list(prompts[0].scores)
-        if list(one.scores) != scorers or (one.answers is None) != (prompts[0].answers is None):
+    for place, samples in enumerate(prompts):
+        count, scorers = len(samples.correct), list(prompts[0].scores)
+        if list(samples.scores) != scorers or (samples.answers is None) != (prompts[0].answers is None):
             raise ConfigError(f"prompt {place}: all prompts have the same scorers, and all or none answers")
-        parts = [*one.scores.values(), *([] if one.answers is None else [one.answers])]
+        parts = [*samples.scores.values(), *([] if samples.answers is None else [samples.answers])]
         if any(part.shape != (count,) for part in parts):
             raise ConfigError(f"prompt {place}: a score and an answer for each of its {count} samples")
-        if not all(np.isfinite(part).all() for part in parts) or not np.isin(one.correct, (0, 1)).all():
+        if not all(np.isfinite(part).all() for part in parts) or not np.isin(samples.correct, (0, 1)).all():
             raise ConfigError(f"prompt {place}: scores are finite and correctness is 0 or 1")
     return sizes

@@ -78,8 +78,12 @@ class AspectReport(Displayed):
         size = f"{counted(self.n, 'response')} to {counted(self.prompts, 'prompt')}"
         names = ("accuracy", "pearson", "spearman", "mean_squared_error", "r2")
         estimates = (self.accuracy, self.pearson, self.spearman, self.mean_squared_error, self.r2)
-        told = [f"{name}: {one}" for name, one in zip(names, estimates, strict=True) if one is not None]
-        return "\n".join([f"{self.aspect}, {size}", *told])
+        lines = [
+            f"{name}: {estimate}"
+            for name, estimate in zip(names, estimates, strict=True)
+            if estimate is not None
+        ]
+        return "\n".join([f"{self.aspect}, {size}", *lines])
 
 
 def report_aspect(
@@ -128,16 +132,14 @@ def correlate(first: ArrayLike, second: ArrayLike, prompts: ArrayLike) -> Correl
     Raises:
         ConfigError: There are no responses, the lengths differ, or a number is not finite.
     """
-    one, two, place = _column(first), _column(second), _places(prompts)
-    if not len(one) == len(two) == len(place):
-        raise ConfigError(
-            f"two columns of as many numbers as prompts; got {len(one)}, {len(two)}, {len(place)}"
-        )
+    x, y, place = _column(first), _column(second), _places(prompts)
+    if not len(x) == len(y) == len(place):
+        raise ConfigError(f"two columns of as many numbers as prompts; got {len(x)}, {len(y)}, {len(place)}")
     return Correlations(
-        _pearson(one, two),
-        _pearson(_ranks(one), _ranks(two)),
-        _pearson(_centred(one, place), _centred(two, place)),
-        _pearson(*(_centred(_ranks_within(column, place), place) for column in (one, two))),
+        _pearson(x, y),
+        _pearson(_ranks(x), _ranks(y)),
+        _pearson(_centred(x, place), _centred(y, place)),
+        _pearson(*(_centred(_ranks_within(column, place), place) for column in (x, y))),
     )
 
 
@@ -256,9 +258,9 @@ def _spread(n: Floats, total: Floats, squares: Floats) -> Floats | None:
 
 
 def _pearson(first: Floats, second: Floats) -> float | None:
-    one, two = (_centred(column, np.zeros(len(column), dtype=np.intp)) for column in (first, second))
-    sizes = float(np.linalg.norm(one) * np.linalg.norm(two))
-    return float(np.clip(one @ two / sizes, -1, 1)) if sizes > 0 else None
+    x, y = (_centred(column, np.zeros(len(column), dtype=np.intp)) for column in (first, second))
+    sizes = float(np.linalg.norm(x) * np.linalg.norm(y))
+    return float(np.clip(x @ y / sizes, -1, 1)) if sizes > 0 else None
 
 
 def _centred(values: Floats, place: Integers) -> Floats:

@@ -113,16 +113,16 @@ class ReportCard(Tabular):
 
     def columns(self) -> Columns:
         """Return the accuracy of the scorer and of each baseline, with the scorer's advantage over it."""
-        accuracies = [self.pairs.accuracy, *(one.accuracy for one in self.baselines)]
-        advantages = [None, *(one.advantage for one in self.baselines)]
+        accuracies = [self.pairs.accuracy, *(baseline.accuracy for baseline in self.baselines)]
+        advantages = [None, *(baseline.advantage for baseline in self.baselines)]
         return {
-            "name": ["scorer", *(one.name for one in self.baselines)],
-            "accuracy": [one.mean for one in accuracies],
-            "low": [one.low for one in accuracies],
-            "high": [one.high for one in accuracies],
-            "advantage": [None if one is None else one.mean for one in advantages],
-            "advantage_low": [None if one is None else one.low for one in advantages],
-            "advantage_high": [None if one is None else one.high for one in advantages],
+            "name": ["scorer", *(baseline.name for baseline in self.baselines)],
+            "accuracy": [estimate.mean for estimate in accuracies],
+            "low": [estimate.low for estimate in accuracies],
+            "high": [estimate.high for estimate in accuracies],
+            "advantage": [None if estimate is None else estimate.mean for estimate in advantages],
+            "advantage_low": [None if estimate is None else estimate.low for estimate in advantages],
+            "advantage_high": [None if estimate is None else estimate.high for estimate in advantages],
         }
 
 

@@ -36,11 +36,11 @@ def as_generations(data: GenerationsLike) -> list[Generation]:
         DataError: It is none of these, or a row is broken; the message names the row, counted from 1, the
             field, its value and what was expected.
     """
-    if isinstance(data, list) and all(isinstance(one, Generation) for one in data):
+    if isinstance(data, list) and all(isinstance(item, Generation) for item in data):
         return list(data)
     if isinstance(data, Generation):
         return [data]
-    return [one for row in _answers(data) for one in ([row] if isinstance(row, Generation) else _read(row))]
+    return [item for row in _answers(data) for item in ([row] if isinstance(row, Generation) else _read(row))]
 
 
 def _answers(data: object) -> Iterator[Generation | Row]:
@@ -82,9 +82,9 @@ def _plain(value: object) -> object:
     if isinstance(value, Message):
         return {"role": value.role, "content": value.content}
     if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     if type(value).__module__.split(".")[0] == "numpy":  # an array, or a number of its own
         plain: Any = value
         return _plain(plain.tolist())

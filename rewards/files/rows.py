@@ -123,8 +123,8 @@ class Row:
         if isinstance(item, dict):
             role, content = item.get("role"), item.get("content")
             # Parquet gives every message the keys of all messages; null ones are ignored.
-            said = {key for key, value in item.items() if value is not None}
-            if isinstance(role, str) and isinstance(content, str) and said == {"role", "content"}:
+            keys = {key for key, value in item.items() if value is not None}
+            if isinstance(role, str) and isinstance(content, str) and keys == {"role", "content"}:
                 return Message(role, content)
         raise self.expected(field, "messages of the form {role: text, content: text}", item)
 

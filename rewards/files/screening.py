@@ -144,27 +144,27 @@ class Screen:
                 yield record
 
     def _findings(self, record: Record) -> dict[str, str]:
-        found = {}
+        findings = {}
         responses = _content(record).responses
         bad = next((name for name, value in record.extra.items() if holds_no_number(value)), None)
         if bad is not None:
-            found["not_a_number"] = f"field {bad!r}: NaN or infinite"
+            findings["not_a_number"] = f"field {bad!r}: NaN or infinite"
         if isinstance(record, Preference | Ranking) and len(set(responses)) == 1:
-            found["identical"] = "all responses are the same text"
+            findings["identical"] = "all responses are the same text"
         if not all(response.strip() for response in responses):
-            found["empty"] = "a response is empty"
+            findings["empty"] = "a response is empty"
         if record.id and _hash(record.id) in self._ids:
-            found["duplicate_ids"] = f"id {record.id!r} was met before"
-        return found
+            findings["duplicate_ids"] = f"id {record.id!r} was met before"
+        return findings
 
-    def _judge(self, found: Mapping[str, str], where: str) -> bool:
-        self._found.update(found.keys())
+    def _judge(self, findings: Mapping[str, str], where: str) -> bool:
+        self._found.update(findings.keys())
         for check in CHECKS:
             rule = getattr(self._config, check)
-            if check not in found or rule == "keep":
+            if check not in findings or rule == "keep":
                 continue
             if rule == "error":
-                raise DataError(f"{where}: {found[check]} (screening.{check} may say drop)")
+                raise DataError(f"{where}: {findings[check]} (screening.{check} may say drop)")
             self._dropped[check] += 1
             return False
         self._kept += 1

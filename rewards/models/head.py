@@ -78,8 +78,10 @@ class HeadedModel(nn.Module):
             begins = np.cumsum(counts) - counts
             order = np.concatenate([part.rows for part in packs])
             places = np.concatenate([begins[row] + np.arange(counts[row]) for row in order])
-        found = torch.cat(parts)
-        return found.new_zeros(found.shape).index_copy(0, torch.from_numpy(places).to(found.device), found)
+        outputs = torch.cat(parts)
+        return outputs.new_zeros(outputs.shape).index_copy(
+            0, torch.from_numpy(places).to(outputs.device), outputs
+        )
 
     def packed_logits(
         self, rows: Pack, positions: Sequence[Integers] | None = None, mask: PackedMask | None = None

@@ -37,8 +37,8 @@ class TokenModel(HeadedModel):
 def _head(classifier: PreTrainedModel) -> str:
     """Return the name of a linear head; empty where more layers stand between body and head."""
     for name in ("score", "classifier"):
-        found = getattr(classifier, name, None)
-        found = getattr(found, "original_module", found)  # peft wraps a head that it saves
-        if isinstance(found, nn.Linear) and not hasattr(classifier, "head"):
+        head = getattr(classifier, name, None)
+        head = getattr(head, "original_module", head)  # peft wraps a head that it saves
+        if isinstance(head, nn.Linear) and not hasattr(classifier, "head"):
             return name
     return ""

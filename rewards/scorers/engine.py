@@ -67,30 +67,30 @@ class Engine:
         ]
         single = [row for row, _ in distinct]
         positions = None if places is None else [np.array(where, dtype=np.int64) for _, where in distinct]
-        found = self._compute(single, positions)
-        return [found[number] for number in asked]
+        outputs = self._compute(single, positions)
+        return [outputs[number] for number in asked]
 
     def _compute(
         self, rows: Sequence[Row], positions: Sequence[Integers] | None
     ) -> list[NDArray[np.float32]]:
-        found: list[NDArray[np.float32]] = [np.zeros((0, 0), np.float32)] * len(rows)
+        results: list[NDArray[np.float32]] = [np.zeros((0, 0), np.float32)] * len(rows)
         config = self.model.inner.config
         packed = [number for number, row in enumerate(rows) if self.packs and can_pack(config, len(row))]
         for part in pack([rows[number] for number in packed], self.config.batch_tokens):
             numbers = [packed[place] for place in part.rows.tolist()]
             where = None if positions is None else [positions[number] for number in numbers]
-            self._fill(found, numbers, where, self.model.packed_logits(part, where))
+            self._fill(results, numbers, where, self.model.packed_logits(part, where))
         taken = set(packed)
         plain = [number for number in range(len(rows)) if number not in taken]
         for numbers in self._by_length(rows, plain):
             where = None if positions is None else [positions[number] for number in numbers]
             outputs = self.model.padded_logits([rows[number] for number in numbers], where)
-            self._fill(found, numbers, where, outputs)
-        return found
+            self._fill(results, numbers, where, outputs)
+        return results
 
     def _fill(
         self,
-        found: list[NDArray[np.float32]],
+        results: list[NDArray[np.float32]],
         numbers: Sequence[int],
         where: Sequence[Integers] | None,
         outputs: torch.Tensor,
@@ -98,7 +98,7 @@ class Engine:
         counts = [1] * len(numbers) if where is None else [len(one) for one in where]
         parts = np.split(outputs.float().cpu().numpy(), np.cumsum(counts)[:-1])
         for number, part in zip(numbers, parts, strict=True):
-            found[number] = part
+            results[number] = part
 
     def _by_length(self, rows: Sequence[Row], numbers: Sequence[int]) -> Iterator[list[int]]:
         """Cut rows, longest first, into batches of at most `batch_tokens` padded tokens."""

@@ -70,10 +70,10 @@ class ProcessScorer(Engine):
             lost = len(solution.tokens) - len(row)
             rows.append(tuple(row))
             places.append(tuple(place - lost for place in solution.places))
-        found = []
+        log_odds = []
         for generation, logits in zip(generations, self.outputs(rows, places), strict=True):
             z = logits[:, RIGHT].astype(np.float64) - logits[:, 1 - RIGHT].astype(np.float64)
             if not np.isfinite(z).all():
                 raise ScoringError(f"{generation_name(generation)}: the model's logits are {logits.tolist()}")
-            found.append(z)
-        return found
+            log_odds.append(z)
+        return log_odds

@@ -180,11 +180,11 @@ def pareto_front(values: ArrayLike) -> Booleans:
     else:
         on_front = np.zeros(len(distinct), dtype=bool)
         front = np.empty_like(distinct)
-        found = 0
+        size = 0
         for number, point in enumerate(distinct):
-            if not (front[:found] >= point).all(axis=1).any():
-                front[found] = point
-                found += 1
+            if not (front[:size] >= point).all(axis=1).any():
+                front[size] = point
+                size += 1
                 on_front[number] = True
     return np.asarray(on_front[place.reshape(-1)], dtype=bool)
 

@@ -107,9 +107,9 @@ def is_right(text: str, reference: str, grader: str) -> bool:
         MissingExtraError: The grader needs a package that is not installed.
     """
     wanted = reference_answer(reference, grader)
-    found = final_answer(text, grader)
-    if grader != "math-verify" or found is None or found == wanted:
-        return found is not None and found == wanted
+    answer = final_answer(text, grader)
+    if grader != "math-verify" or answer is None or answer == wanted:
+        return answer is not None and answer == wanted
     return same_expression(marked_answer(reference) or reference.strip(), marked_answer(text) or "")
 
 
@@ -123,12 +123,12 @@ def reference_answer(reference: str, grader: str) -> str:
     """
     _check(grader)
     marked = marked_answer(reference)
-    found = _canonical(reference.strip() if marked is None else marked, grader)
-    if found is None:
+    answer = _canonical(reference.strip() if marked is None else marked, grader)
+    if answer is None:
         shown = repr(reference if len(reference) <= 60 else "..." + reference[-57:])
         what = {"exact": "a text that is not empty", "numeric": "one number"}.get(grader, "an expression")
         raise DataError(f"the {grader} grader expects {what} as the reference answer, got {shown}")
-    return found
+    return answer
 
 
 def reference_text(value: object, grader: str) -> str:
@@ -146,8 +146,8 @@ def reference_text(value: object, grader: str) -> str:
 
 def marked_answer(text: str) -> str | None:
     """Return the text after the last marker of `final_answer`; None without a marker, or without text."""
-    found = max(_marks(text), key=lambda mark: mark[0], default=(0, None))[1]
-    return found.strip() or None if found is not None else None
+    answer = max(_marks(text), key=lambda mark: mark[0], default=(0, None))[1]
+    return answer.strip() or None if answer is not None else None
 
 
 def read_number(text: str) -> Fraction | None:
@@ -188,10 +188,10 @@ def _check(grader: str) -> None:
 
 def _marks(text: str) -> list[tuple[int, str | None]]:
     """Return the positions of all markers and their answers, None where a box is never closed."""
-    found: list[tuple[int, str | None]] = [
+    marks: list[tuple[int, str | None]] = [
         (match.start(), match[1]) for mark in _MARKS for match in mark.finditer(text)
     ]
-    return found + list(_boxes(text))
+    return marks + list(_boxes(text))
 
 
 def _boxes(text: str) -> Iterator[tuple[int, str | None]]:

@@ -27,8 +27,8 @@ def math_verify_package() -> ModuleType:
 @lru_cache(maxsize=4096)
 def same_expression(reference: str, answer: str) -> bool:
     """Return whether math-verify calls an answer equal to a reference; it is not symmetric in them."""
-    gold, found = _parsed(reference), _parsed(answer)
-    return bool(math_verify_package().verify(gold, found, timeout_seconds=_limit()))
+    gold, parsed = _parsed(reference), _parsed(answer)
+    return bool(math_verify_package().verify(gold, parsed, timeout_seconds=_limit()))
 
 
 def expression_text(answer: str) -> str | None:

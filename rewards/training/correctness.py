@@ -130,7 +130,10 @@ def encode_graded(
     """
     data = as_labelled(data)
     solutions = [record.generation for record in data.records]
-    prompts, responses = [one.prompt for one in solutions], [one.response for one in solutions]
+    prompts, responses = (
+        [solution.prompt for solution in solutions],
+        [solution.response for solution in solutions],
+    )
     encoded = encoder.encode(prompts, responses) if solutions else []
     counts: Counter[str] = Counter()
     examples: list[TokenExample] = []
