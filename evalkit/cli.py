@@ -41,7 +41,7 @@ class Command:
     Attributes:
         config: Its configuration, a dataclass, whose docstring is the command's help.
         runner: `module:function` that takes the configuration; imported only when the command runs.
-        interrupted: What is said of an interrupted run: what is kept of it, and how to go on.
+        interrupted: Message of an interrupted run: what is kept, and how to resume.
     """
 
     config: type
@@ -129,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _command(arguments: list[str]) -> tuple[str, list[str]]:
-    """Split off the command's name; asked for help before there is one, print the table and exit.
+    """Split off the command's name; on `--help` without one, print the table and exit.
 
     Raises:
         ConfigError: There is no such command, or none is named.

@@ -1,4 +1,4 @@
-"""`evalkit compare`: policies held against the one they started from, by every reward and judge."""
+"""`evalkit compare`: compares policies with a baseline by every reward and judge."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,7 +40,7 @@ REPORT, TABLES, ROWS, FIGURE = "report.json", ("table.csv", "pairwise.csv"), "ro
 
 
 def run(config: Compare) -> None:
-    """Sample, score and judge what is not there yet, then write and print the tables.
+    """Sample, score and judge what is missing, then write and print the tables.
 
     Raises:
         EvalkitError: A policy, scorer, judge, the data or the output cannot be used; policies, scorers and
@@ -68,7 +68,7 @@ def run(config: Compare) -> None:
 
 
 def _check_inputs(config: Compare, asked: Sequence[PromptRecord]) -> None:
-    """Load everything once while samples are still to be made, so that no mistake shows after hours."""
+    """Load everything once before sampling, so that errors show early."""
     folder = Path(config.out)
     if (folder / REPORT).exists() and not config.overwrite:
         return  # refused in a moment
@@ -84,7 +84,7 @@ def _check_inputs(config: Compare, asked: Sequence[PromptRecord]) -> None:
 
 
 def _lasting(config: Compare) -> Compare:
-    """Return the configuration without what may change from one start to the next: how judges are asked."""
+    """Return the configuration without the options that may change on resume: those of asking judges."""
     names = {one.name for one in fields(AskingConfig)} - {"base_url", "ledger"}
     plain = AskingConfig()
     asking = {name: getattr(plain, name) for name in names}
@@ -146,7 +146,7 @@ def _write(folder: Path, found: ComparisonFindings, rows: Sequence[Mapping[str, 
 
 
 def _notes(judged: Mapping[str, Mapping[str, Judged]]) -> Iterator[str]:
-    """Say of missing verdicts how many there are, and give an example of each reason."""
+    """Return the counts of missing verdicts, with an example of each reason."""
     anything = False
     for judge, by_policy in judged.items():
         for policy, one in by_policy.items():

@@ -13,12 +13,12 @@ from rewards.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class Compare(AskingConfig, SampledPrompts, Resampled, Replacing):
-    """Compare policies that started from one: rewards, and win rates against the start with paired tests."""
+    """Compare policies with a baseline: rewards, and win rates against it with paired tests."""
 
     policies: dict[str, str]
     """Policies by the names of the table, such as {"DPO": "runs/dpo", "PPO": "runs/ppo"}."""
     baseline: str
-    """Model folder or Hub id of the policy that they started from; win rates are against it."""
+    """Model folder or Hub id of the baseline policy, such as their start; win rates are against it."""
     data: str
     """File, folder or Hub name of held-out prompts; scorers see the columns beside them."""
     out: str
@@ -28,16 +28,16 @@ class Compare(AskingConfig, SampledPrompts, Resampled, Replacing):
     judges: dict[str, str] = field(default_factory=dict)
     """Judges by the names of the table, such as {"RM judge": "reward:runs/rm2"}."""
     baseline_name: str = "SFT"
-    """What the table calls the baseline."""
+    """Name of the baseline in the table."""
     samples: int = 1
-    """Responses of each policy to a prompt; the j-th of one is held against the j-th of the other."""
+    """Responses of each policy to a prompt; the j-th of one is compared with the j-th of the other."""
     both_orders: bool = True
     """Ask a judge about each pair in both orders, and take verdicts that contradict each other for a tie;
     else in one seeded order. People are asked once."""
     level: float = 0.95
     """Level of the intervals; two policies differ significantly at one minus it."""
     seed: int = 0
-    """Seed of the samples, which all policies draw by the same random numbers, and of the resamples."""
+    """Seed of the samples, shared by all policies, and of the bootstrap."""
     ledger: str = ""
     """SQLite file that keeps every reply; empty takes OUT.ledger, beside the folder."""
     plan: bool = False

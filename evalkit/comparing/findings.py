@@ -1,4 +1,4 @@
-"""What a comparison of policies finds: rewards, win rates and lengths of each, and tests of every two."""
+"""Results of a comparison of policies: rewards, win rates, lengths and pairwise tests."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class ComparedPolicy:
     tokens: Floats
     characters: Floats
     unfinished: Floats
-    """1 where the response was cut by the most tokens allowed, else 0."""
+    """1 where the response was truncated at its most tokens, else 0."""
     rewards: Mapping[str, Floats]
     """By scorer."""
     wins: Mapping[str, Floats]
@@ -51,10 +51,10 @@ class Standing:
     missing: Mapping[str, Mapping[str, int]]
     """By judge, verdicts without a winner by reason."""
     tokens: Estimate
-    """Mean length of a response in tokens, the ending one among them."""
+    """Mean length of a response in tokens, EOS included."""
     characters: Estimate
     unfinished: Estimate
-    """Share of the responses that were cut by the most tokens allowed."""
+    """Share of truncated responses."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ class PolicyPair:
 
 @dataclass(frozen=True, eq=False)
 class ComparisonFindings:
-    """All that was found."""
+    """All results of a comparison."""
 
     standings: tuple[Standing, ...]
     """The policies in the order given, then the baseline."""
@@ -104,7 +104,7 @@ class ComparisonFindings:
         return None
 
     def significant(self, test: PairedDifference | None) -> bool:
-        """Say whether a difference is significant after the correction, at one minus the level."""
+        """Return whether a difference is significant after the correction, at one minus the level."""
         return test is not None and test.adjusted <= 1 - self.level
 
 
@@ -199,7 +199,7 @@ def _standing(policy: ComparedPolicy, prompts: Codes, resampling: Resampling, is
 def _mean(
     values: Floats, prompts: Codes, resampling: Resampling, scale: Literal["logit", "identity"] = "identity"
 ) -> Estimate:
-    """Return a mean with the same kind of interval as the win rates' and differences', by bootstrap-t."""
+    """Return a mean with a bootstrap-t interval, as for win rates and differences."""
     totals = prompt_totals(values, prompts)
     interval = mean_interval(totals, resampling, scale)
     low, high = (None, None) if interval is None else interval

@@ -1,4 +1,4 @@
-"""What a comparison of policies is made of: every policy's responses to the prompts, and their rewards."""
+"""Samples of a comparison: every policy's responses to the prompts, and their rewards."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,9 +34,9 @@ class Responses:
     name: str
     texts: tuple[tuple[str, ...], ...]
     tokens: tuple[tuple[int, ...], ...]
-    """Tokens sampled for each, the ending one among them."""
+    """Tokens sampled for each, EOS included."""
     reasons: tuple[tuple[str, ...], ...]
-    """Why each ended: `eos`, `stop` or `length`."""
+    """Finish reason of each: `eos`, `stop` or `length`."""
 
 
 def policies_of(config: Compare) -> dict[str, str]:
@@ -45,12 +45,12 @@ def policies_of(config: Compare) -> dict[str, str]:
 
 
 def samples_path(folder: Path, name: str) -> Path:
-    """Return where a policy's samples are."""
+    """Return the path of a policy's samples."""
     return folder / "samples" / f"{name}.jsonl"
 
 
 def check_policies(config: Compare, asked: Sequence[PromptRecord]) -> None:
-    """Load each policy whose samples are not there, and refuse prompts that it cannot continue.
+    """Load each policy without finished samples, and refuse prompts that it cannot continue.
 
     Raises:
         EvalkitError: A policy cannot be loaded, or a prompt is too long for it; the message names it.
@@ -64,7 +64,7 @@ def check_policies(config: Compare, asked: Sequence[PromptRecord]) -> None:
 
 
 def draw_responses(config: Compare, folder: Path) -> list[Responses]:
-    """Sample from each policy what is not there yet, and return all responses, the baseline's last.
+    """Draw the missing samples of each policy, and return all responses, the baseline's last.
 
     Raises:
         EvalkitError: As `evalkit generate` does; or the samples that are there are not those of the prompts.
@@ -94,7 +94,7 @@ def _read_responses(path: Path, name: str, samples: int) -> Responses:
 def reward_responses(
     config: Compare, everyone: Sequence[Responses], asked: Sequence[PromptRecord], folder: Path
 ) -> dict[str, dict[str, Floats]]:
-    """Score what is not scored yet; each scorer is loaded once, and only if there is something to do.
+    """Score the responses without rewards; each scorer is loaded once, and only if needed.
 
     Returns:
         For each scorer and policy the rewards [prompts * samples], by prompt and then by sample.
@@ -125,7 +125,7 @@ def reward_responses(
 def _score(
     scorer: Scorer, name: str, responses: Responses, asked: Sequence[PromptRecord], output: ResumableRows
 ) -> None:
-    """Write each prompt's rewards, in chunks that a restart does not move."""
+    """Write each prompt's rewards, in chunks with fixed boundaries."""
     step = max(1, CHUNK // len(responses.texts[0]))
     title = f"scoring {responses.name}"
     with progress(title, len(asked), done=output.rows_done, unit="prompts") as shown:
@@ -161,7 +161,7 @@ def _read_rewards(path: Path, samples: int) -> Floats:
 
 
 def check_same_prompts(everyone: Sequence[Responses], asked: Sequence[PromptRecord], source: str) -> None:
-    """Refuse samples of more or fewer prompts than there are.
+    """Refuse samples of another number of prompts.
 
     Raises:
         DataError: The data changed while they were made.

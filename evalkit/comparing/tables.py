@@ -1,4 +1,4 @@
-"""A comparison of policies as tables of a terminal, and as rows of csv files."""
+"""A comparison of policies as terminal tables and csv rows."""
 
 from collections.abc import Iterator
 

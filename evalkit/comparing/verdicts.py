@@ -1,4 +1,4 @@
-"""Judges' verdicts on each policy against the baseline, asked once, kept in the ledger and told by pair."""
+"""Judges' verdicts on each policy against the baseline, asked once and kept in the ledger."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,7 +40,7 @@ class SampledSide(Side):
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """What one judge says of one policy against the baseline."""
+    """One judge's verdicts on one policy against the baseline."""
 
     values: Floats
     """[prompts * samples], 1 where the policy's response is better, 0.5 for a tie, 0 where the baseline's is,
@@ -56,7 +56,7 @@ class Judged:
 def judge_policies(
     config: Compare, everyone: Sequence[Responses], asked: Sequence[PromptRecord], folder: Path
 ) -> dict[str, dict[str, Judged]]:
-    """Ask each judge what it was not asked yet; one budget and one ledger are for all.
+    """Ask each judge the missing questions; all share one budget and one ledger.
 
     Returns:
         For each judge and policy, the baseline aside, the verdicts; nothing of what was only planned.

@@ -26,7 +26,7 @@ COUNTS_NAMED = 4
 
 
 def run(config: Accuracy) -> None:
-    """Measure accuracy against N of every way to choose, and write the table, the figure and the result.
+    """Measure accuracy against N of every selection method, and write the table, the figure and the result.
 
     Raises:
         ConfigError: A size beyond a prompt's samples, or a score named twice.
@@ -106,7 +106,7 @@ def _notes(samples: Samples, curve: AccuracyCurve, answer: str) -> Iterator[str]
 def _write(
     folder: Path, curve: AccuracyCurve, config: Accuracy, samples: Samples, notes: Sequence[str]
 ) -> None:
-    """Write table and figure, and then the result, whose presence says that the run is finished."""
+    """Write table and figure, then the result, whose presence marks the run as finished."""
     write_csv(
         folder / TABLE, [*_mean_rows(curve), *(row for one in curve.methods for row in _rows(curve, one))]
     )

@@ -1,4 +1,4 @@
-"""Figure of accuracy against N: every way to choose with its band, named at the end of its line."""
+"""Figure of accuracy against N: every selection method with its confidence band and a direct label."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +31,7 @@ _LINES: dict[Kind, LineStyle] = {
 
 @rc_context(PLAIN_TEXT)
 def draw_accuracy(curve: AccuracyCurve, path: Path) -> None:
-    """Draw accuracy against N on a logarithmic axis, and below it what is gained over majority, paired.
+    """Draw accuracy against N on a logarithmic axis, and below it the paired gains over majority voting.
 
     A scorer's vote has its colour, dashed. Bands are drawn for best-of-N and majority alone, as more of them
     would hide each other; the table has all.
@@ -109,7 +109,7 @@ def _finish(
 
 
 def _colours(methods: Sequence[Method]) -> dict[str, str]:
-    """Give each scorer a colour, the same in its vote; majority is black and pass@N grey."""
+    """Return a colour for each scorer, shared with its vote; majority is black and pass@N grey."""
     scorers = list(dict.fromkeys(method.score for method in methods if method.score))
     own = {score: COLOURS[place % (len(COLOURS) - 2)] for place, score in enumerate(scorers)}
     plain = {"majority": _BLACK, "pass": _GREY}

@@ -1,4 +1,4 @@
-"""Scored and graded samples of `evalkit accuracy`, grouped by prompt: their numbers, without their texts."""
+"""Scored and graded samples of `evalkit accuracy`, grouped by prompt, without their texts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class Samples:
     silent: int
     """Samples that do not vote: their answer is null or empty."""
     mixed: int
-    """Answers that some samples of a prompt give rightly and others wrongly, as the grader has it."""
+    """Answers that the grader marks right in some samples of a prompt and wrong in others."""
 
 
 def read_samples(
@@ -102,7 +102,7 @@ def _mixed(group: _Gathered) -> int:
 
 
 def _column(row: Row, name: str, count: int | None) -> str | None:
-    """Return the column that holds `name`, where a row has a list of responses also with an s behind it."""
+    """Return the column of `name`; where a row has a list of responses also its plural."""
     names = (name,) if count is None else (f"{name}s", name)
     return next((found for found in names if found in row.values), None)
 

@@ -43,8 +43,8 @@ def draw_aspects(
         aspects: The reports.
         labels: [n] by aspect, NaN where a response has no label.
         scores: [n] by aspect.
-        title: Stands above.
-        path: A PNG, which appears whole.
+        title: Title of the figure.
+        path: PNG file, written atomically.
     """
     shown = aspects[:MOST_SCATTERS]
     rows = -(-len(shown) // ACROSS)

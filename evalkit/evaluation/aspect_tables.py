@@ -1,4 +1,4 @@
-"""A scorer's aspects against their labels as rows of a table, for files and for people."""
+"""A scorer's aspects against their labels as table rows, for csv files and the terminal."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""`evalkit aspect-card`: a scorer's aspects, each against its labels, and how they go together."""
+"""`evalkit aspect-card`: a scorer's aspects, each against its labels, and their correlations."""
 
 import math
 from collections import Counter, deque
@@ -34,7 +34,7 @@ FIGURES = ("aspects.png", "correlations.png")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Card:
-    """What a scorer's aspects came to on labelled responses, with the columns behind it."""
+    """Report card of a scorer's aspects on labelled responses, with the underlying columns."""
 
     responses: int
     prompts: int

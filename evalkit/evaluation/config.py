@@ -36,7 +36,7 @@ class Evaluate(Renaming, Resampled, Replacing):
 
 @dataclass(frozen=True)
 class AspectCard(Renaming, Resampled, Replacing):
-    """Report card of a scorer's aspects: each against its labels, and how they go together."""
+    """Report card of a scorer's aspects: each against its labels, and their correlations."""
 
     scorer: str
     """Scorer that gives aspects or spans."""
@@ -83,14 +83,14 @@ class ProcessEval(Renaming, Resampled, Replacing):
 
 @dataclass(frozen=True)
 class Accuracy(Renaming, Resampled, Replacing):
-    """Accuracy of the answer that is chosen from N samples, against N: by scores, by votes, by luck."""
+    """Accuracy of the answer chosen from N samples, against N: best-of-n, votes, pass@N."""
 
     data: str
     """Scored and graded rows {prompt, responses, SCOREs, CORRECTs}, or one row a response."""
     out: str
     """Folder for accuracy.csv, accuracy.json and accuracy.png."""
     score: list[str] | str = "score"
-    """Column of the score that chooses; a list, as [prm,orm], draws a curve for each."""
+    """Column of the score to select by; a list, as [prm,orm], draws a curve for each."""
     correct: str = "correct"
     """Column that says whether a response is right: true or false, or 1 or 0."""
     answer: str = "answer"
@@ -100,7 +100,7 @@ class Accuracy(Renaming, Resampled, Replacing):
     subsets: int = 64
     """Random subsets of each size in which votes are counted; best-of-N is exact."""
     seed: int = field(default=0, kw_only=True)
-    """Seed of the subsets and the resamples."""
+    """Seed of the subsets and the bootstrap."""
 
     def __post_init__(self) -> None:
         check_ranges(self, {"subsets": "1 or more", "bootstrap": "1 or more", "seed": "0 or more"})

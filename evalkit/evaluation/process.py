@@ -43,7 +43,7 @@ SolutionRow = Mapping[str, Any]
 
 
 def run(config: ProcessEval) -> None:
-    """Score labelled steps, print what they are worth, and write the report where `out` names a folder.
+    """Score labelled steps, print the metrics, and write the report where `out` names a folder.
 
     Raises:
         ConfigError: Prompts of the calibration data are in the data too, or a setting is not allowed.
@@ -74,7 +74,7 @@ def run(config: ProcessEval) -> None:
 
 
 def _refuse_shared_prompts(config: ProcessEval) -> None:
-    """Refuse a threshold that would be tested on what it was chosen on."""
+    """Refuse a threshold tuned on prompts of the test data."""
     seen = {_prompt_hash(one) for one in _records(config, config.calibration_data, Screen())}
     shared = seen & {_prompt_hash(one) for one in _records(config, config.data, Screen())}
     if shared:
@@ -220,7 +220,7 @@ def _notes(scorer: Scorer, screen: Screen) -> list[str]:
 
 
 def _write(folder: Path, config: ProcessEval, findings: ProcessFindings, lines: Sequence[str]) -> None:
-    """Draw the figure and write the report, whose presence says that the run is finished."""
+    """Draw the figure and write the report, whose presence marks the run as finished."""
     draw_process(findings, f"{config.scorer} on {config.data}", folder / FIGURE)
     report = {
         "scorer": config.scorer,

@@ -1,4 +1,4 @@
-"""What an evaluation of step scores found, from each solution's scores and labels."""
+"""Metrics of step scores, from each solution's scores and labels."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ class ScoredSolution:
     """The scores and labels of one solution's steps."""
 
     prompt: str
-    """Tells prompts apart."""
+    """Key of the prompt."""
     scores: tuple[float, ...]
     labels: tuple[float | None, ...]
     right_answer: bool | None
@@ -45,7 +45,7 @@ class ScoredSolution:
 
 @dataclass(frozen=True, slots=True)
 class ProcessFindings:
-    """What step scores are worth on labelled solutions."""
+    """Metrics of step scores on labelled solutions."""
 
     threshold: float
     """A step that scores below is marked as wrong."""
@@ -57,7 +57,7 @@ class ProcessFindings:
     """Over the solutions whose labels tell the first error."""
     intervals: FirstErrorIntervals
     untold: Mapping[str, int]
-    """Solutions that are left out there, by the reason why their labels do not tell it."""
+    """Solutions left out there, as their labels do not determine it, by reason."""
     soft: int
     """Solutions with a label between 0 and 1."""
     labelled_steps: int
@@ -91,14 +91,14 @@ def process_findings(
     bins: int,
     resampling: Resampling,
 ) -> ProcessFindings:
-    """Evaluate step scores: the first errors they find, and the single steps they tell apart.
+    """Evaluate step scores on first errors and on single steps.
 
     Args:
         solutions: With the scores and labels of their steps.
         threshold: A step that scores below is marked as wrong.
         chosen: How it was chosen, if it was.
         bins: Bins of the calibration error.
-        resampling: How intervals are made.
+        resampling: Settings of the confidence intervals.
     """
     told = [(one, truth) for one in solutions if (truth := one.truth) is not None]
     truths = np.array([truth for _, truth in told], dtype=np.int64)

@@ -13,9 +13,9 @@ def process_lines(findings: ProcessFindings, calibration_data: str, level: float
     """Return the lines, the accuracies and F1 first.
 
     Args:
-        findings: What was found.
+        findings: The metrics.
         calibration_data: The file on which the threshold was chosen; empty if it was given.
-        level: That of the intervals.
+        level: Confidence level of the intervals.
     """
     result = findings.first_error
     return [

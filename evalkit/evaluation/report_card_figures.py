@@ -1,4 +1,4 @@
-"""The reliability figure: how often the chosen response won, against how sure the score was."""
+"""The reliability diagram: accuracy on pairs against the scorer's confidence."""
 
 import os
 from pathlib import Path

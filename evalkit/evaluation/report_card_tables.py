@@ -1,4 +1,4 @@
-"""The report card of a scorer as tables for people."""
+"""The report card of a scorer as terminal tables."""
 
 from collections.abc import Iterable, Iterator
 
@@ -12,7 +12,7 @@ from rewards.intervals import Estimate
 
 
 def card_tables(card: ReportCard, scorer: str, notes: Iterable[str]) -> Iterator[RenderableType]:
-    """Yield a report card: accuracy with its interval beside the baselines, then what lies behind it."""
+    """Yield a report card: accuracy with its interval beside the baselines, then details."""
     yield Text(scorer, style="bold")
     yield _accuracy_table(card)
     for title, groups in (("by source", card.by_source), (f"by {card.margin}", card.by_margin)):

@@ -1,4 +1,4 @@
-"""One frozen configuration per command about verdicts: asking for them, and what they say."""
+"""One frozen configuration for each judging command."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,7 +11,7 @@ from rewards.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class Browsed(Resampled, Replacing):
-    """A page with intervals and a browser of comparisons."""
+    """Options of reports with a page: intervals and a browser of comparisons."""
 
     shown: int = 1000
     """Most comparisons in the page's browser; those on which verdicts disagree come first."""
@@ -22,7 +22,7 @@ class Browsed(Resampled, Replacing):
 
 @dataclass(frozen=True, kw_only=True)
 class VerdictReport(Browsed):
-    """A folder of tables, figures and a page, made of verdicts."""
+    """Options of reports on verdicts: tables, figures and a page in a folder."""
 
     verdicts: list[str] | str
     """Verdicts of `evalkit judge`, or annotations of AlpacaEval, Arena-Hard or MT-bench; several as [A,B]."""
@@ -35,7 +35,7 @@ class JudgeFiles(AskingConfig, Renaming, Limited, Replacing):
     """Ask a judge which of two systems answers better, prompt by prompt."""
 
     judge: str
-    """Who judges: openai:MODEL, reward:SCORER, jury:A,B,C, or people by human:DB."""
+    """Judge: openai:MODEL, reward:SCORER, jury:A,B,C, or people by human:DB."""
     first: str
     """File, folder or Hub name of the first system's rows {prompt, response}."""
     second: str
@@ -50,9 +50,9 @@ class JudgeFiles(AskingConfig, Renaming, Limited, Replacing):
     """Ask with either side shown first, in one seeded order, or with the first system always first;
     people are asked once, each with the sides in an order of their own."""
     repeats: int = 1
-    """Times that everything is asked; more than one tells how much a judge contradicts itself."""
+    """Times that everything is asked; more than one measures a judge's self-consistency."""
     axes: list[str] = field(default_factory=list)
-    """Qualities judged each by itself, such as [helpful,honest,harmless]; empty is overall."""
+    """Qualities to judge separately, such as [helpful,honest,harmless]; empty is overall."""
     identical: Literal["tie", "ask"] = "tie"
     """Identical responses are a tie that nobody is asked about, or are asked about too."""
     unmatched: Literal["refuse", "leave"] = "refuse"
@@ -60,7 +60,7 @@ class JudgeFiles(AskingConfig, Renaming, Limited, Replacing):
     seed: int = 0
     """Seed of a single order and of the intervals."""
     plan: bool = False
-    """Say what would be asked, what it would cost and how long it would take, and ask nothing."""
+    """Print the questions' number, cost and duration, and ask nothing."""
     batch: bool = False
     """Ask through the endpoint's batch interface: cheaper, within a day."""
     overwrite: bool = False
@@ -75,19 +75,19 @@ class JudgeFiles(AskingConfig, Renaming, Limited, Replacing):
 
 @dataclass(frozen=True, kw_only=True)
 class WinRates(VerdictReport):
-    """Tell from verdicts how often one system wins, and how far that can be trusted."""
+    """Win rates from verdicts, with confidence intervals, position bias and length control."""
 
     out: str
     """Folder for winrate.json, winrate.csv, the figures and index.html."""
     baseline: str = ""
-    """System that the others are held against; empty takes the second of each comparison."""
+    """Baseline system of all win rates; empty takes the second of each comparison."""
     ties: Literal["preference", "half", "disagree", "drop"] = "preference"
     """Every verdict counts, with the judge's probability where it gives one, or a tie as half a win; or one
     value a comparison, in which orders that disagree are a tie, or ties and disagreements are left out."""
     human: str = ""
     """Verdicts of people on some of the same comparisons, by which the judge's win rate is corrected."""
     width: float = 0.03
-    """Half-width of an interval for which the prompts and the human verdicts that it takes are told."""
+    """Half-width of the confidence interval for which the needed prompts and human verdicts are estimated."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -107,12 +107,12 @@ class Rank(VerdictReport):
     """Standard deviation of a normal prior on strengths, natural log, which ranks systems that never lose;
     1 is weak, 0 takes none."""
     style: list[Literal["length", "headers", "lists", "bold"]] = field(default_factory=list)
-    """Features of style at which systems are held equal, beside the plain strengths: length, headers, lists,
+    """Style features to control for, beside the plain strengths: length, headers, lists,
     bold."""
     elo: bool = False
     """Give Elo ratings beside the strengths."""
     seed: int = 0
-    """Seed of the resamples, and of the order for Elo."""
+    """Seed of the bootstrap, and of the order for Elo."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -125,10 +125,10 @@ class Rank(VerdictReport):
 
 @dataclass(frozen=True, kw_only=True)
 class Agree(VerdictReport):
-    """Tell how far judges, human or not, agree: percent, kappa and alpha, with intervals."""
+    """Inter-rater agreement of judges, human or not: percent, kappa and alpha, with intervals."""
 
     verdicts: list[str] | str
-    """Files of verdicts; the judges named in them are held against each other. Several as [A,B]."""
+    """Files of verdicts; the judges in them are compared with each other. Several as [A,B]."""
     out: str
     """Folder for agreement.csv, agreement.json, the figure and index.html."""
 
@@ -138,7 +138,7 @@ class ProbeJudge(AskingConfig, Renaming, Browsed):
     """Test a judge's health: null answers, injected verdicts, padding, swapped copies, identical pairs."""
 
     judge: str
-    """Who is tested: openai:MODEL, reward:SCORER, jury:A,B,C."""
+    """Judge to test: openai:MODEL, reward:SCORER, jury:A,B,C."""
     data: str
     """Rows {prompt, response} of good answers, from which the probes are made."""
     out: str
@@ -146,9 +146,9 @@ class ProbeJudge(AskingConfig, Renaming, Browsed):
     limit: int = 50
     """Prompts to probe with; 0 uses all."""
     seed: int = 0
-    """Seed of what is injected, where, and of the resamples."""
+    """Seed of the injections and of the bootstrap."""
     plan: bool = False
-    """Say what would be asked and what it would cost, and ask nothing."""
+    """Print the questions' number and cost, and ask nothing."""
     overwrite: bool = False
     """Replace a finished run; what the ledger holds is never asked again."""
 
@@ -160,7 +160,7 @@ class ProbeJudge(AskingConfig, Renaming, Browsed):
 
 @dataclass(frozen=True)
 class VerdictPairs(Replacing):
-    """Make preferences or rankings of verdicts, to train on."""
+    """Turn verdicts into preferences or rankings for training."""
 
     verdicts: list[str] | str
     """Files of verdicts that hold the responses; several as [A,B]."""
@@ -172,10 +172,10 @@ class VerdictPairs(Replacing):
     """Give each preference no margin, or the logit of the judges' mean probability, for the margin of the
     training loss."""
     judge: str = ""
-    """Whose verdicts are taken; empty takes all, but of a file with a jury the jury's own alone, and of
-    people what most of them say where that is there."""
+    """Judge whose verdicts to use; empty uses all, but only the jury's own of a file with a jury, and the
+    majority's of people where it is there."""
     axis: str = ""
-    """Quality whose verdicts are taken, `overall` for those on none; empty takes the only one there is."""
+    """Axis whose verdicts to use, `overall` for those without one; empty takes the only one."""
 
     def __post_init__(self) -> None:
         if self.margin != "none" and self.form != "preference":
@@ -184,7 +184,7 @@ class VerdictPairs(Replacing):
 
 @dataclass(frozen=True)
 class LedgerExport(Replacing):
-    """Write all that a ledger holds as JSON lines."""
+    """Export a ledger as JSON lines."""
 
     ledger: str
     """SQLite file of `evalkit judge`."""
@@ -194,9 +194,9 @@ class LedgerExport(Replacing):
 
 @dataclass(frozen=True)
 class LedgerImport:
-    """Add exported attempts to a ledger; what it holds already stays as it is."""
+    """Import exported attempts into a ledger; existing entries are not changed."""
 
     data: str
     """File of rows that `evalkit ledger export` wrote."""
     ledger: str
-    """SQLite file, made where there is none."""
+    """SQLite file, created if missing."""

@@ -56,11 +56,11 @@ def _judge(config: JudgeFiles, panel: Panel, comparisons: SideComparisons) -> No
 
 
 def _check_paths(config: JudgeFiles, ledger: str) -> None:
-    """Refuse, before anything is paid for, what could not be written at the end or would be written over.
+    """Refuse outputs, before anything is paid for, that could not be written or would overwrite a file.
 
     Raises:
-        ConfigError: Two of the files are one, or the output's name says no kind of file.
-        OutputExistsError: The output is there.
+        ConfigError: Two of the files are the same, or the output's suffix is unknown.
+        OutputExistsError: The output exists.
     """
     out, kept = Path(config.out), Path(ledger)
     inputs = [Path(source).resolve() for source in (config.first, config.second)]
@@ -84,14 +84,14 @@ def _check_paths(config: JudgeFiles, ledger: str) -> None:
 
 @dataclass
 class JudgingSummary:
-    """Counts verdicts as they are written, and says what they came to."""
+    """Counts verdicts as they are written, and summarises them."""
 
     config: JudgeFiles
     comparisons: SideComparisons
     winners: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
     """For each judge and axis, the verdicts by winner, and by reason where there is none."""
     identical: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Of them, those about which nobody was asked."""
+    """Of them, those decided without asking."""
     weighed: Counter[str] = field(default_factory=Counter)
     """For each judge, the verdicts that have a preference."""
     details: dict[str, str] = field(default_factory=dict)
@@ -114,7 +114,7 @@ class JudgingSummary:
             yield verdict
 
     def lines(self, panel: Panel) -> Iterator[str]:
-        """Say how each judge decided, what is missing, what it cost and what to do next."""
+        """Return lines on each judge's verdicts, missing ones, costs and next steps."""
         first, second = self.comparisons.first.name, self.comparisons.second.name
         for (judge, axis), counts in self.winners.items():
             by = f"{judge}, {axis}" if axis else judge

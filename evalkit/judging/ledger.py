@@ -1,4 +1,4 @@
-"""`evalkit ledger export` and `evalkit ledger import`: carry what was asked and answered elsewhere."""
+"""`evalkit ledger export` and `evalkit ledger import`: a ledger's attempts as JSON lines, and back."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -15,13 +15,13 @@ JSON_LINES = (".jsonl", ".jsonl.gz")
 
 
 def run_export(config: LedgerExport) -> None:
-    """Write every attempt of a ledger, with its question, as one row of JSON lines.
+    """Write every attempt of a ledger, with its question, as a JSON line.
 
     Raises:
         MissingFileError: There is no such ledger.
         DataError: It is no ledger, or holds no attempts.
         ConfigError: The output is no JSON lines, or the ledger itself.
-        OutputExistsError: The output is there already and is not to be replaced.
+        OutputExistsError: The output exists and `overwrite` is not set.
     """
     ledger, out = Path(config.ledger), Path(config.out)
     if not out.name.endswith(JSON_LINES):  # a result has whatever keys it has, which no column of Parquet has
@@ -38,7 +38,7 @@ def run_export(config: LedgerExport) -> None:
 
 
 def run_import(config: LedgerImport) -> None:
-    """Add exported attempts to a ledger; what it holds stays, and its answers stay the answers.
+    """Add exported attempts to a ledger; its own attempts and answers are not changed.
 
     Raises:
         MissingFileError: There is no such file of rows.

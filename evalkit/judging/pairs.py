@@ -1,4 +1,4 @@
-"""`evalkit pairs`: verdicts as preferences or rankings to train on, and what was left out and why."""
+"""`evalkit pairs`: verdicts as preferences or rankings for training, with counts of those left out."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def run(config: VerdictPairs) -> None:
     Raises:
         ConfigError: No file of verdicts is named, one is twice, or the output is one of them.
         DataError: A row is broken; the verdicts are of several axes; or they decide nothing.
-        OutputExistsError: The output is there already and is not to be replaced.
+        OutputExistsError: The output exists and `overwrite` is not set.
     """
     sources = _sources(config)
     chosen = _Chosen(config)
@@ -46,7 +46,7 @@ def run(config: VerdictPairs) -> None:
 
 
 class _Chosen:
-    """The verdicts that a configuration takes, and how many it passes over, by reason."""
+    """The verdicts that a configuration selects, and counts of the others by reason."""
 
     def __init__(self, config: VerdictPairs) -> None:
         self._config = config
@@ -54,7 +54,7 @@ class _Chosen:
         self.passed: Counter[str] = Counter()
 
     def of(self, source: str) -> Iterator[Verdict]:
-        """Yield the verdicts of a file that are taken."""
+        """Yield the selected verdicts of a file."""
         jury = False
         members: frozenset[str] = frozenset()
         for verdict in read_verdicts(source):
@@ -69,7 +69,7 @@ class _Chosen:
                 yield verdict
 
     def _reason(self, verdict: Verdict, held: bool) -> str:
-        """Say why a verdict is passed over; empty where it is not."""
+        """Return why a verdict is left out; empty if selected."""
         config = self._config
         if config.judge and verdict.judge != config.judge:
             return "of another judge"

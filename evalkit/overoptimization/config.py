@@ -14,9 +14,9 @@ class Overopt(Renaming, Resampled, Replacing):
     data: str
     """Rows {prompt, responses}, or {prompt, response} with many rows to a prompt."""
     proxy: list[str] | str
-    """Scorer that is optimised; a list, as [A,B], draws a curve for each."""
+    """Proxy reward, which is optimised; a list, as [A,B], draws a curve for each."""
     gold: str
-    """Scorer that tells the truth."""
+    """Gold reward: scorer of the true quality."""
     out: str
     """Folder for curve.png, curve.csv, fit.json and scores.jsonl."""
     n: list[int] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Fit(Renaming, Replacing):
     group: str = ""
     """Column that splits the points into curves; if numeric, alpha and beta are fitted to its logarithm."""
     level: float = 0.95
-    """Level of the intervals."""
+    """Level of the confidence intervals."""
 
     def __post_init__(self) -> None:
         refuse_own_input(self.out, self.data)

@@ -1,4 +1,4 @@
-"""Gold and proxy under best-of-n, from one pool of samples, with bands and a fit from resampled prompts."""
+"""Gold and proxy under best-of-n from one pool of samples, with bootstrap bands and fits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -110,11 +110,11 @@ class Curve(Tabular):
         }
 
     def summary(self, proxy: str = "the proxy", gold: str = "gold") -> str:
-        """Return in a few lines what the curve shows, for someone who sees the first one.
+        """Return a summary of the curve in a few lines, for a first-time reader.
 
         Args:
             proxy: Name of the scorer that is optimised.
-            gold: Name of the scorer that tells the truth.
+            gold: Name of the gold scorer.
         """
         most = f"n = {self.n[-1]:,}"
         lines = [
@@ -168,9 +168,9 @@ def best_of_n_curve(
         proxy: [P, N] proxy of N samples for each of P prompts; or P rows of different lengths.
         gold: The same for the true reward.
         n: Sizes; 1 is added. None takes the powers of two up to N.
-        level: Level of bands and intervals.
-        bootstrap: Resamples of the prompts.
-        seed: Seed of the resamples.
+        level: Confidence level of bands and intervals.
+        bootstrap: Bootstrap resamples of the prompts.
+        seed: Seed of the bootstrap.
 
     Raises:
         ConfigError: Shapes differ, a value is not finite, a prompt has too few samples for an n, or n is
@@ -222,7 +222,7 @@ def best_of_n_sizes(
     Args:
         counts: Samples of each prompt.
         n: Sizes asked for; None takes the powers of two up to the number of samples.
-        names: What an error calls each prompt.
+        names: Name of each prompt in error messages.
 
     Raises:
         ConfigError: There are no prompts, a size is below 1 or above a prompt's samples, or no sizes are
@@ -256,7 +256,7 @@ def best_of_n_sizes(
 
 
 def _gains(proxies: list[Array], golds: list[Array], sizes: list[int]) -> tuple[Array, Array]:
-    """Return what the best of n by proxy gains over the mean sample in proxy and in gold, each [P, m]."""
+    """Return the gains of the best of n by proxy over the mean sample, in proxy and in gold, each [P, m]."""
     counts = np.array([len(row) for row in proxies])
     proxy_gain, gold_gain = np.empty((2, len(counts), len(sizes)))
     for count in np.unique(counts):

@@ -28,7 +28,7 @@ REPORT, FIGURE = "fit.json", "fit.png"
 
 @dataclass(slots=True)
 class MeasuredPoints:
-    """The points of one group as they are read."""
+    """The points of one group."""
 
     d: list[float] = field(default_factory=list)
     gold: list[float] = field(default_factory=list)
@@ -93,7 +93,7 @@ def size_trends(laws: Mapping[str, ScalingFit], level: float) -> tuple[Trends | 
     """Fit alpha and beta to the logarithm of the groups' names, where these are sizes.
 
     Returns:
-        The trends, or None; and what there is to say of them.
+        The trends, or None; and notes on them.
     """
     try:
         sizes = [float(name) for name in laws]

@@ -45,7 +45,7 @@ class ScalingFit(Displayed):
     """Why there is no peak; empty where there is one."""
     level: float
     points: int
-    """Points that tell of the coefficients: those with d > 0 and a weight above 0."""
+    """Points that determine the coefficients: those with d > 0 and a weight above 0."""
 
     @property
     def formula(self) -> str:
@@ -218,7 +218,7 @@ def _no_peak(
 def _checked(
     d: ArrayLike, gold: ArrayLike, weights: ArrayLike | None, level: float
 ) -> tuple[Array, Array, Array]:
-    """Return distances, gains and weights of the points that tell of the coefficients."""
+    """Return distances, gains and weights of the points that determine the coefficients."""
     if not 0 < level < 1:
         raise ConfigError(f"level is between 0 and 1, got {level!r}")
     distances, gains = _vector("d", d), _vector("gold", gold)

@@ -1,4 +1,4 @@
-"""Distance from the starting policy: d = sqrt(KL), in nats, and the n of best-of-n that goes as far."""
+"""Distance from the starting policy: d = sqrt(KL), in nats, and the n of best-of-n at that distance."""
 
 import math
 

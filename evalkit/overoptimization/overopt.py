@@ -30,7 +30,7 @@ REPORT, CURVE, FIGURE = "fit.json", "curve.csv", "curve.png"
 
 
 def run(config: Overopt) -> None:
-    """Score a pool of samples by proxy and gold, and draw what best-of-n by the proxy makes of gold.
+    """Score a pool of samples by proxy and gold, and draw gold under best-of-n by the proxy.
 
     The scores are kept in the output folder: the same command with other sizes or resamples, and
     `--overwrite`, reuses them as long as data, scorers and models are the same.
@@ -113,7 +113,7 @@ def fit_record(curve: Curve) -> dict[str, object]:
 
 
 def labels(specs: Sequence[str]) -> list[str]:
-    """Return short names of scorers: a model folder's own name, where that tells them apart."""
+    """Return short names of scorers: a model folder's own name, where that is unique."""
     short = [Path(spec).name if Path(spec).is_dir() else spec for spec in specs]
     return short if len(set(short)) == len(specs) else list(specs)
 
@@ -134,7 +134,7 @@ def _opened(config: Overopt, inputs: Mapping[str, object]) -> Iterator[Path]:
 
 
 def _write(folder: Path, curves: Mapping[str, Curve], gold: str) -> None:
-    """Write table, figure and fit; the fit last, since it says that the run is finished."""
+    """Write table, figure and fit; the fit last, since it marks the run as finished."""
     with atomic_write(folder / CURVE) as file:
         table = csv.writer(file, lineterminator="\n")
         for number, (proxy, curve) in enumerate(curves.items()):

@@ -1,4 +1,4 @@
-"""A pool of samples grouped by prompt, and their scores: kept beside the results, never computed twice."""
+"""A pool of samples grouped by prompt, and their scores, cached beside the results."""
 
 import hashlib
 import json
@@ -72,13 +72,13 @@ def read_pool(data: str, rename: Mapping[str, str]) -> Pool:
 def score_pool(
     pool: Pool, scorers: Mapping[str, Scorer], folder: Path, inputs: Mapping[str, object]
 ) -> dict[str, list[Array]]:
-    """Score every sample with every scorer, going on from what the folder holds of the same inputs.
+    """Score every sample with every scorer, reusing the folder's scores of the same inputs.
 
     Args:
         pool: The samples.
         scorers: Scorers by the column of `scores.jsonl` that holds their scores.
-        folder: Where `scores.jsonl` is kept.
-        inputs: What the scores depend on.
+        folder: Folder of `scores.jsonl`.
+        inputs: Fingerprints of the scores' inputs.
 
     Returns:
         For each column, each prompt's scores.
@@ -176,7 +176,7 @@ def keep_scores(folder: Path, inputs: Mapping[str, object]) -> Path | None:
 
 
 def return_scores(aside: Path | None, folder: Path) -> None:
-    """Move what `keep_scores` set aside back into the folder."""
+    """Move scores set aside by `keep_scores` back into the folder."""
     if aside is None or not aside.exists():
         return
     for file in aside.iterdir():

@@ -1,4 +1,4 @@
-"""Tables of overoptimization curves and scaling fits, for people."""
+"""Terminal tables of overoptimization curves and scaling fits."""
 
 from collections.abc import Sequence
 

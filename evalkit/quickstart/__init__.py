@@ -1,1 +1,1 @@
-"""`evalkit quickstart`: a reward learnt in a small world, optimised until the truth turns."""
+"""`evalkit quickstart`: learns a reward in a small world, and optimises it until the gold reward falls."""

@@ -1,4 +1,4 @@
-"""`evalkit quickstart`: learn a reward in a small world, optimise it, and see where gold turns."""
+"""`evalkit quickstart`: learns a reward in a small world, optimises it, and shows where gold peaks."""
 
 import time
 from collections.abc import Iterator
@@ -19,9 +19,9 @@ PAGE, LOG = "index.html", "log.txt"
 
 
 def run(config: Quickstart) -> None:
-    """Run all steps that are not done yet, then say what was found and where it is.
+    """Run all unfinished steps, then print the findings and where they are.
 
-    The same command continues an interrupted run; once all is done, it says again what was found.
+    The same command continues an interrupted run; once all is done, it prints the findings again.
 
     Raises:
         ModelError: A model in the folder is of another world.

@@ -7,10 +7,10 @@ from rewards.errors import ConfigError
 
 @dataclass(frozen=True)
 class Quickstart:
-    """Learn a reward in a small world, optimise it, and see where the true quality turns."""
+    """Learn a reward in a small world, optimise it, and see where the gold reward peaks."""
 
     out: str = "runs/quickstart"
-    """Folder for everything that is made."""
+    """Folder for all files."""
     seed: int = 0
     """Seed of the models, the labels and the samples; the world is always the same."""
     prompts: int = 64
@@ -20,7 +20,7 @@ class Quickstart:
     labels: int = 1500
     """Pairs of answers from which each reward model learns."""
     updates: int = 1000
-    """Most updates of a small language model; it stops before, once it knows the world's facts."""
+    """Most updates of a small language model; training stops earlier, once it knows the world's facts."""
     overwrite: bool = False
     """Start anew where the folder holds a finished run, or another configuration's."""
 

@@ -1,4 +1,4 @@
-"""What a quickstart's files show: read, never computed again."""
+"""Findings of a quickstart, read from its files."""
 
 import csv
 import json
@@ -36,7 +36,7 @@ class ScoredSample:
 def read_findings(
     folder: Path, bases: Mapping[str, str], commands: Sequence[tuple[str, str]]
 ) -> QuickstartFindings:
-    """Read what a finished run found.
+    """Read the findings of a finished run.
 
     Args:
         folder: The run's folder.

@@ -21,7 +21,7 @@ class SelectionCurve:
 
 @dataclass(frozen=True, slots=True)
 class ProxyFindings:
-    """What was found of one reward model."""
+    """Findings on one reward model."""
 
     name: str
     folder: str
@@ -30,7 +30,7 @@ class ProxyFindings:
     knows_facts: bool
     """Whether that model passed the gate."""
     facts: float
-    """Share of the typical facts that it could tell right from wrong."""
+    """Accuracy on typical facts."""
     agreement: float
     """Share of held-out pairs that it orders as gold does."""
     pairs: int
@@ -57,7 +57,7 @@ class ProxyFindings:
         return self.gold_start + self.curve.gold[position]
 
     def sentence(self) -> str:
-        """Return in words where gold turns."""
+        """Return a sentence on where gold peaks."""
         most, end = self.curve.n[-1], len(self.curve.n) - 1
         gain = self.curve.proxy[-1] / self.proxy_sd
         begin = (
@@ -75,7 +75,7 @@ class ProxyFindings:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A stretch of an answer and what gold gives for it."""
+    """A span of an answer and its gold reward."""
 
     text: str
     score: float
@@ -114,7 +114,7 @@ class QuickstartFindings:
     figure: Path
 
     def sentences(self) -> list[str]:
-        """Return what was found, for someone who sees it for the first time."""
+        """Return the findings in words, for a first-time reader."""
         lines = [proxy.sentence() for proxy in self.proxies]
         lines += [
             f"Note: the base of the {proxy.name} reward model knows only {proxy.facts:.0%} of the typical "

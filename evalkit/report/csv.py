@@ -8,7 +8,7 @@ from evalkit.runs.files import atomic_write
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write rows under all of their columns, in the order met; what is None or not there stays empty."""
+    """Write rows under all of their columns, in the order met; None and missing values are empty."""
     columns = list(dict.fromkeys(column for row in rows for column in row))
     with atomic_write(path) as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""Results as JSON can hold them: dictionaries, lists, texts and finite numbers."""
+"""Results as JSON values: dictionaries, lists, strings and finite numbers."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def plain_values(value: object) -> object:
-    """Return a result and its parts as JSON can hold them; a number that is none becomes null."""
+    """Return a result as JSON values, recursively; NaN and infinities become null."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain_values(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):

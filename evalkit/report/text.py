@@ -1,4 +1,4 @@
-"""Numbers and names as pages, figures and terminals write them; a dash where there is no number."""
+"""Formats numbers and names for pages, figures and terminals; a dash where there is no number."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""`evalkit train aspects`: labelled spans or aspects in, a reward model of several aspects out."""
+"""`evalkit train aspects`: trains a multi-aspect reward model on labelled spans or aspects."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from rewards.training import AspectsTrainingConfig, FitResult, aspect_names, fit
 
 
 def run(config: TrainAspects) -> None:
-    """Train, and print where the model is and how well it tells each aspect of held-out responses.
+    """Train, and print the model's folder and its accuracy on each aspect of held-out responses.
 
     Raises:
         EvalkitError: The data, the body or the settings cannot be used.

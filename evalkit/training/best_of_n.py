@@ -39,7 +39,7 @@ LOOKED_AT = 4
 
 
 def run(config: TrainBestOfN) -> None:
-    """Train in rounds (Llama 2, Touvron et al. 2307.09288, section 3.2.3), and print what became of rewards.
+    """Train in rounds (Llama 2, Touvron et al. 2307.09288, section 3.2.3), and print each round's rewards.
 
     Each step of round i leaves a finished file in `round-i`: `samples.jsonl`, `scored.jsonl`, `kept.jsonl`
     with `round.json`, and `policy/`; the same command skips what is there. The last policy's files are in
@@ -74,12 +74,12 @@ def round_folder(folder: Path, number: int) -> Path:
 
 
 def policy_of(config: TrainBestOfN, folder: Path, number: int) -> Path:
-    """Return the folder of the policy after a round; after round 0 it is the policy begun with."""
+    """Return the policy after a round; round 0 is the starting policy."""
     return round_folder(folder, number) / POLICY if number else Path(config.policy)
 
 
 def seed_of(seed: int, number: int) -> int:
-    """Return the seed of a round's samples: no two rounds, and no two runs, draw by the same numbers."""
+    """Return the seed of a round's samples, which differs between rounds and runs."""
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
@@ -120,7 +120,7 @@ def _last(config: TrainBestOfN, folder: Path, number: int) -> str:
 
 
 def _after(config: TrainBestOfN, folder: Path) -> SampleStatistics:
-    """Sample the last policy too, on the prompts trained on, since no round has told its reward."""
+    """Sample the last policy too, on the training prompts, to measure its reward."""
     last = _last(config, folder, config.rounds + 1)
     own, n = folder / AFTER, min(config.n, LOOKED_AT)
     sample_and_score(config, last, own, n, seed_of(config.seed, config.rounds + 1))

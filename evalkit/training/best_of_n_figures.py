@@ -1,4 +1,4 @@
-"""Figure of best-of-n rounds: the reward of what each round drew, and of what it kept."""
+"""Figure of best-of-n rounds: mean reward of each round's samples and of the kept ones."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ def draw_rounds(rounds: Sequence[Round], after: SampleStatistics, scorer: str, p
 
     Args:
         rounds: The rounds, from the first.
-        after: Samples of the last policy, drawn behind the last round.
+        after: Samples of the last policy, plotted after the last round.
         scorer: Its name, for the title.
         path: A file whose suffix Matplotlib knows.
     """

@@ -1,4 +1,4 @@
-"""A round of best-of-n distillation: the best of scored samples kept, and what the round's figures are."""
+"""A round of best-of-n distillation: keeps the best scored samples, with the round's statistics."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ KEPT, ROUND = "kept.jsonl", "round.json"
 
 @dataclass(frozen=True)
 class SampleStatistics:
-    """Figures of samples of one policy."""
+    """Statistics of one policy's samples."""
 
     policy: str
     """The policy that was sampled."""
@@ -42,7 +42,7 @@ class SampleStatistics:
 
 @dataclass(frozen=True)
 class Round:
-    """Figures of one round: what was drawn, what was kept."""
+    """Statistics of one round: sampled and kept responses."""
 
     number: int
     """From 1."""
@@ -50,17 +50,17 @@ class Round:
     kept: int
     """Samples kept of all prompts, the data of the fine-tuning."""
     kept_reward: float
-    """Mean over the prompts of the mean reward of what was kept."""
+    """Mean over the prompts of the mean reward of their kept samples."""
     kept_reward_error: float | None
     """Standard error of that over prompts; None of one prompt."""
     kept_of_earlier: int
-    """Kept samples that an earlier round drew."""
+    """Kept samples of earlier rounds."""
     kept_unfinished: int
-    """Kept samples cut by their length; no end is taught at the cut."""
+    """Kept truncated samples, which are trained on without EOS."""
     prompts_below_k: int
-    """Prompts with fewer different samples than k, of which all are kept."""
+    """Prompts with fewer distinct samples than k, all of which are kept."""
     prompts_tied: int
-    """Prompts at whose last kept place the seed decided among equal rewards."""
+    """Prompts where the seed broke a tie of equal rewards at the last kept place."""
 
 
 def keep_best(config: TrainBestOfN, scored: Sequence[Path], folder: Path, policy: str) -> Round:
@@ -103,7 +103,7 @@ def keep_best(config: TrainBestOfN, scored: Sequence[Path], folder: Path, policy
 
 
 def read_round(folder: Path) -> Round | None:
-    """Return what an earlier start wrote of a round; None where it came to no end."""
+    """Return a finished round from an earlier start; None where it is unfinished."""
     path = folder / ROUND
     if not path.exists():
         return None
@@ -112,7 +112,7 @@ def read_round(folder: Path) -> Round | None:
 
 
 def sample_statistics(scored: Path, policy: str) -> SampleStatistics:
-    """Return the figures of a file of scored samples."""
+    """Return the statistics of a file of scored samples."""
     means: list[float] = []
     samples = finished = tokens = distinct = 0
     for candidates in _by_prompt(scored).values():

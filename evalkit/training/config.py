@@ -15,20 +15,20 @@ from rewards.files import ScreeningConfig
 
 @dataclass(frozen=True)
 class TrainRewardModel(Replacing, Limited, Renaming):
-    """Options of every command that trains a reward model."""
+    """Options of all commands that train reward models."""
 
     data: str
-    """File, folder or Hub name of what is trained on."""
+    """File, folder or Hub name of the training data."""
     out: str
     """Folder for the trained model."""
     evaluation_data: str = ""
     """Held-out data; empty holds out `training.evaluation_share` of the prompts."""
     body: BodyConfig = field(default_factory=BodyConfig, kw_only=True)
-    """The model under the head."""
+    """The base model under the head."""
     training: TrainingConfig = field(default_factory=TrainingConfig, kw_only=True)
-    """How it is fitted."""
+    """Training hyperparameters."""
     screening: ScreeningConfig = field(default_factory=ScreeningConfig, kw_only=True)
-    """What happens to doubtful rows."""
+    """Screening of doubtful rows."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class TrainAspects(TrainRewardModel):
     format: SpanFormat = "auto"
     """Format of the data; auto recognises it by its columns."""
     aspects: AspectsConfig = field(default_factory=AspectsConfig)
-    """Which aspects, at what density, and what is learnt of them."""
+    """Which aspects, at what density, and the training targets."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`evalkit train dpo`: preferences in, a policy out that prefers what they prefer."""
+"""`evalkit train dpo`: trains a policy on preferences by DPO or a related loss."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from rewards.training.labelled import Labelled
 
 
 def run(config: TrainDpo) -> None:
-    """Train, and print where the policy is, how it ranks held-out pairs, and whether that is as it should be.
+    """Train, and print the policy's folder, its accuracy on held-out pairs, and diagnostics.
 
     Raises:
         EvalkitError: The data, the policy, the reference or the settings cannot be used.
@@ -70,7 +70,7 @@ def _read(config: TrainDpo, source: str, limit: int) -> Labelled[Preference]:
 
 
 def pairs_of(record: Preference | Ranking, name: str) -> Iterator[tuple[Preference, str]]:
-    """Yield a preference, or of a ranking each pair that differs in rank; with what errors call it."""
+    """Yield a preference, or of a ranking each pair that differs in rank; with its name in errors."""
     if isinstance(record, Preference):
         yield record, name
         return
@@ -89,7 +89,7 @@ def pairs_of(record: Preference | Ranking, name: str) -> Iterator[tuple[Preferen
 
 @dataclass(frozen=True)
 class Probed:
-    """The reward of what the policy writes, in the first probe and in the last."""
+    """The reward of sampled responses in the first and the last probe."""
 
     name: str
     first: float
@@ -106,12 +106,12 @@ def _probed(folder: Path) -> Probed | None:
 
 
 def findings(result: PolicyFit, probed: Probed | None, metrics: str) -> Iterator[str]:
-    """Yield what is to be said of held-out pairs, and whether falling log-probabilities mean a fault.
+    """Yield lines on held-out pairs, and on whether falling log-probabilities are a problem.
 
     Args:
-        result: What was trained.
-        probed: What a probe saw.
-        metrics: Where the metrics of every update are.
+        result: The training run.
+        probed: Rewards of the probes.
+        metrics: File with the metrics of every update.
     """
     found = result.evaluation
     if "eval_accuracy" not in found:

@@ -1,4 +1,4 @@
-"""`evalkit train outcome`: preferences in, a reward model out."""
+"""`evalkit train outcome`: trains an outcome reward model on preferences."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from rewards.training import FitResult, fit_outcome, start_outcome
 
 
 def run(config: TrainOutcome) -> None:
-    """Train, and print where the model is and how well it ranks held-out prompts.
+    """Train, and print the model's folder and its accuracy on held-out prompts.
 
     Raises:
         EvalkitError: The data, the body or the settings cannot be used.

@@ -19,7 +19,7 @@ PreferenceSource = Literal["direct", "sft-sample-rank", "rso-sample-rank"]
 
 @dataclass(frozen=True)
 class PolicyTraining(Renaming, Limited, Replacing):
-    """What every command that trains a policy is told."""
+    """Options of all commands that train policies."""
 
     policy: str
     """Model folder or Hub id of the causal language model that training starts from."""
@@ -42,7 +42,7 @@ class TrainSft(PolicyTraining):
     evaluation_data: str = ""
     """Held-out rows; empty holds out `training.evaluation_share` of the prompts."""
     reference: str = ""
-    """Model that the probe tells KL from; empty is the starting policy."""
+    """Reference policy of the probe's KL; empty is the starting policy."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """How it is fitted; a batch element is a row, whose responses share its prompt."""
     screening: ScreeningConfig = field(default_factory=ScreeningConfig)
@@ -90,11 +90,11 @@ class TrainRso(SampledPrompts, PolicyTraining):
     data: str
     """File, folder or Hub name with a prompt column; of source direct, the preferences themselves."""
     out: str
-    """Folder for the trained policy and everything on the way to it."""
+    """Folder for the trained policy and all intermediate files."""
     scorer: str = ""
     """Reward that samples are accepted and paired by; source direct needs none."""
     source: PreferenceSource = "rso-sample-rank"
-    """Pairs as they are given, of samples of the policy, or of samples accepted by rejection sampling."""
+    """Given pairs, pairs of the policy's samples, or pairs of samples accepted by rejection sampling."""
     n: int = 64
     """Samples for each prompt."""
     k: int = 8
@@ -108,7 +108,7 @@ class TrainRso(SampledPrompts, PolicyTraining):
     too_few: Literal["error", "keep", "drop"] = "keep"
     """Where a prompt has fewer than k different samples: stop, pair what there is, or leave it out."""
     drawing: Drawing = field(default_factory=Drawing, kw_only=True)
-    """How samples are drawn; the paper takes temperature 0.7 and top-k 40."""
+    """Sampling settings; the paper takes temperature 0.7 and top-k 40."""
     dpo: DpoConfig = field(default_factory=DpoConfig)
     """The loss on the pairs; the paper takes sigmoid or hinge with beta 0.05."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -140,7 +140,7 @@ class TrainBestOfN(SampledPrompts, PolicyTraining):
     scorer: str
     """Reward by which the best are kept."""
     out: str
-    """Folder for the last round's policy and everything on the way to it."""
+    """Folder for the last round's policy and all intermediate files."""
     rounds: int = 1
     """Rounds; each samples from the policy of the one before, as Llama 2's did."""
     n: int = 16
@@ -156,7 +156,7 @@ class TrainBestOfN(SampledPrompts, PolicyTraining):
     probe: ProbeConfig = field(default_factory=ProbeConfig, kw_only=True)
     """The probe on held-out prompts, in each round; its reference is the first policy."""
     seed: int = 0
-    """Seed of the samples; each round draws by one of its own."""
+    """Seed of the samples; each round derives its own."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -168,7 +168,7 @@ class TrainBestOfN(SampledPrompts, PolicyTraining):
 
 
 def check_policy_training(config: TrainingConfig) -> None:
-    """Refuse knobs of reward models, which no policy reads.
+    """Refuse settings of reward models, which policies do not use.
 
     Raises:
         ConfigError: One of them is set.
@@ -197,22 +197,22 @@ class TrainPpo(PolicyTraining):
     data: str
     """File, folder or Hub name with a prompt column."""
     scorer: str
-    """Reward: any scorer. Scores of steps, spans and aspects are paid at the tokens where these end."""
+    """Reward: any scorer. Step, span and aspect scores are assigned to the tokens where these end."""
     out: str
     """Folder for the trained policy."""
     reference: str = ""
-    """Model folder or Hub id that KL is told from; empty is the starting policy."""
+    """Reference policy of the KL: model folder or Hub id; empty is the starting policy."""
     credit: Literal["auto", "response", "parts"] = "auto"
-    """Pay the score at the last token, or its spans or steps where they end; auto pays parts if there are."""
+    """Assign the score to the last token, or its spans or steps to where they end; auto assigns parts if any."""
     separator: str = "\n"
-    """What ends a step, where the scorer scores steps."""
+    """Separator that ends a step, where the scorer scores steps."""
     critic: str = "policy"
-    """What the critic starts from: policy, scorer (a reward model's folder), a folder or Hub id; or shared, a
-    head on the policy's own body, which halves the computing and the memory of an update."""
+    """Initialisation of the critic: policy, scorer (a reward model's folder), a folder or Hub id; or shared,
+    a value head on the policy itself, which halves the compute and memory of an update."""
     ptx_data: str = ""
-    """Rows {prompt, response}, or {text}, of the mixed-in language-modelling loss."""
+    """Rows {prompt, response}, or {text}, of the PPO-ptx language-modelling loss."""
     ppo: PpoConfig = field(default_factory=PpoConfig)
-    """The algorithm."""
+    """Hyperparameters of PPO."""
     tensorboard: bool = True
     """Write TensorBoard curves beside metrics.jsonl."""
 

@@ -1,4 +1,4 @@
-"""Figures of policies in training: the panel of one run, and panels of several runs laid over each other."""
+"""Figures of policies in training: the panels of one run, or of several runs in comparison."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ Line = Mapping[str, Any]
 
 @rc_context(PLAIN_TEXT)
 def draw_policy_run(folder: Path) -> None:
-    """Draw a run's panel into `panel.png` from what it wrote; a run that wrote nothing has none.
+    """Draw a run's `panel.png` from its logs; without logs there is none.
 
     Held-out prompts (`probe_...`) are drawn strong, the prompts learnt from (`rollout_...`) thin behind them.
 
@@ -53,7 +53,7 @@ def draw_policy_run(folder: Path) -> None:
 
 @rc_context(PLAIN_TEXT)
 def draw_panels(runs: Mapping[str, Sequence[Line]], keys: Sequence[str], path: Path) -> None:
-    """Lay several runs over each other, a pair of axes for each key.
+    """Plot several runs in the same axes, one pair of axes for each key.
 
     Args:
         runs: Lines by the name of the run, each with its `step`. Several lines of a step are its seeds: their
@@ -212,7 +212,7 @@ def _finish(axes: Axes, title: str, share: bool) -> None:
 
 
 def _explain(figure: Figure, looks: Sequence[Line], lines: Sequence[Line]) -> None:
-    """Write what the ways to draw mean, of those that are drawn."""
+    """Write the legend of the line styles used."""
     handles: list[Line2D | Patch] = []
     learnt_from = any(key.startswith(ROLLOUT) for line in lines for key in line)
     if looks:
@@ -240,7 +240,7 @@ def _explain(figure: Figure, looks: Sequence[Line], lines: Sequence[Line]) -> No
 
 
 def _best(looks: Sequence[Line]) -> float | None:
-    """Return the step of the highest gold, or without it proxy; None where neither was told."""
+    """Return the step of the highest gold, or without it proxy; None without either."""
     for name in ("probe_gold", "probe_proxy"):
         known = [line for line in looks if name in line]
         if known:
@@ -249,7 +249,7 @@ def _best(looks: Sequence[Line]) -> float | None:
 
 
 def _signs(looks: Sequence[Line]) -> list[str]:
-    """Return each sign of collapse as it was told last, after a heading."""
+    """Return the latest text of each sign of collapse, after a heading."""
     told: dict[str, str] = {}
     for line in looks:
         for text in line.get("warnings", ()):
@@ -258,7 +258,7 @@ def _signs(looks: Sequence[Line]) -> list[str]:
 
 
 def _title(key: str) -> str:
-    """Return what a key is called: its panel's title, and its curve's name where there are several."""
+    """Return a key's title: its panel's title, and its curve's name where there are several."""
     for panel in PANELS:
         for curve in panel.curves:
             prefix = key.removesuffix(curve.key)

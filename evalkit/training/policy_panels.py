@@ -1,4 +1,4 @@
-"""Which panels the figure of a policy in training has, and which curves are in each."""
+"""The panels of the training figure of a policy, and the curves of each."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,7 +16,7 @@ class PlotCurve:
     colour: int = 0
     style: Literal["-", "--", ":"] = "-"
     error: bool = True
-    """Draw two standard errors about it, where `KEY_se` tells them."""
+    """Draw two standard errors about it, from `KEY_se`."""
     quantiles: bool = False
     """Draw the quantiles about it in two bands."""
 
@@ -30,9 +30,9 @@ class PlotPanel:
     of_samples: bool = True
     """Look for the keys under the prefixes; else as they are."""
     share: bool = False
-    """The values are shares of 1."""
+    """The values are proportions."""
     fixed: bool = False
-    """Where its values never change there is nothing to draw."""
+    """Not drawn where its values never change."""
 
 
 PANELS = (

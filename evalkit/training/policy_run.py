@@ -37,13 +37,13 @@ def reference_of(name: str, model: LanguageModel, encoder: ResponseEncoder) -> R
 def train_policy(
     config: TrainSft | TrainDpo, reference: str, fit: Callable[[Path], PolicyFit], what: str
 ) -> PolicyFit:
-    """Fit a policy in a run's folder, which the same command goes on with after a kill, and write the result.
+    """Fit a policy in a run's folder, resuming after a kill, and write the result.
 
     Args:
         config: The command's configuration.
         reference: The reference by name; empty is the policy that training starts from.
         fit: Trains in the folder.
-        what: What an element of a batch is called, many of them, in the report.
+        what: Plural name of batch elements in the report.
 
     Raises:
         EvalkitError: The settings cannot be used, or the folder is another run's; a folder in which nothing
@@ -68,7 +68,7 @@ def train_policy(
 
 
 def _report(result: PolicyFit, config: TrainSft | TrainDpo, what: str) -> None:
-    """Print the updates made, on how many records, and what became of the others."""
+    """Print the number of updates and of records used and left out."""
     say(
         f"{result.steps} updates on {result.train} {what} ({result.held_out} held out), "
         f"learning rate {result.learning_rate:g}"
@@ -82,5 +82,5 @@ def _report(result: PolicyFit, config: TrainSft | TrainDpo, what: str) -> None:
 
 
 def report_place(out: str) -> None:
-    """Print where the policy is, and how to sample it."""
+    """Print the policy's folder, and how to sample from it."""
     say(f"The policy is in {out}: evalkit generate --policy {out} --data FILE --out FILE")

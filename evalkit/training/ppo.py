@@ -1,4 +1,4 @@
-"""`evalkit train ppo`: prompts and a scorer in, a policy that the scorer likes and its reference knows."""
+"""`evalkit train ppo`: optimises a policy against a scorer with a KL penalty to its reference."""
 
 import shutil
 from dataclasses import asdict
@@ -39,7 +39,7 @@ NEUTRAL = tuple(
 
 
 def run(config: TrainPpo) -> None:
-    """Train in a run's folder, which a killed command is found again by, and say where the policy is.
+    """Train in a run's folder, resuming after a kill, and print the policy's folder.
 
     Raises:
         EvalkitError: The data, the models or the settings cannot be used, the scorer fails on a response, or
@@ -112,7 +112,7 @@ def _critic(
 
 
 def _ptx_texts(config: TrainPpo) -> list[Generation]:
-    """Return the texts of the mixed-in loss: a response given its prompt, or a whole text.
+    """Return the texts of the PPO-ptx loss: a response given its prompt, or a whole text.
 
     Raises:
         DataError: A row has neither, or there are no rows.

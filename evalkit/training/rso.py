@@ -47,7 +47,7 @@ def run(config: TrainRso) -> None:
 
 
 def _pairs(config: TrainRso, folder: Path) -> dict[str, object]:
-    """Return what happened on the way to the pairs; nothing where they are given."""
+    """Return the summary of the pair selection; empty where pairs are given."""
     if config.source == "direct":
         return {}
     sample_and_score(config, config.policy, folder, config.n, config.seed)

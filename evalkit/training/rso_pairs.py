@@ -1,4 +1,4 @@
-"""The pairs of an RSO run: scored samples in; pairs.jsonl, and selection.json with what happened, out."""
+"""The pairs of an RSO run: turns scored samples into pairs.jsonl and the summary selection.json."""
 
 import json
 from collections import Counter
@@ -44,7 +44,7 @@ def write_pairs(config: TrainRso, scored: Path, folder: Path) -> dict[str, objec
 
 
 def read_selection(folder: Path) -> dict[str, object]:
-    """Return what an earlier start wrote; empty where it came to no end."""
+    """Return the summary of an earlier start; empty where it is unfinished."""
     path = folder / SELECTION
     found: dict[str, object] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return found
@@ -79,7 +79,7 @@ class _Selection:
                 yield self._row(different[better], different[worse])
 
     def _different(self, candidates: list[Candidate]) -> list[Candidate]:
-        """Return candidates of different texts; none where they are too few and the prompt is left out."""
+        """Return distinct candidates; none where there are too few and the prompt is left out."""
         config, counts = self._config, self.counts
         different, copies, conflicts = merge_copies(candidates)
         self.rewards["samples"] += [candidate.score for candidate in candidates]
@@ -173,7 +173,7 @@ class _Selection:
 
 
 def selection_lines(told: dict[str, object]) -> Iterator[str]:
-    """Yield what a selection did, for people."""
+    """Yield printed lines on a selection."""
     yield (
         f"{told['samples']} samples of {told['prompts']} prompts; {told['duplicates_removed']} duplicates "
         f"removed; {told['prompts_below_k']} prompts with fewer than k = {told['k']} different"

@@ -1,4 +1,4 @@
-"""What all `evalkit train` commands share: the data, the run's folder, the report."""
+"""Shared by all `evalkit train` commands: reading data, the run's folder, the report."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ RESULT = "result.json"
 def read_both(
     config: TrainRewardModel, read: Callable[[str, Screen], Iterator[R]]
 ) -> tuple[Labelled[R], Labelled[R] | None]:
-    """Read what is trained on, and the held-out data where there are any.
+    """Read the training data, and the held-out data if given.
 
     Args:
         config: The command's configuration.
@@ -37,7 +37,7 @@ def read_both(
 
 
 def read_labelled(records: Iterator[R], screen: Screen, source: str, limit: int) -> Labelled[R]:
-    """Read the records of a source, at most `limit` unless that is 0, and say what became of its rows."""
+    """Read the records of a source, at most `limit` unless that is 0, and print the counts of its rows."""
     kept: list[R] = []
     names: list[str] = []
     for record in itertools.islice(records, limit) if limit else records:
@@ -48,7 +48,7 @@ def read_labelled(records: Iterator[R], screen: Screen, source: str, limit: int)
 
 
 def train_in_folder(config: TrainRewardModel, fit: Callable[[Path], FitResult]) -> FitResult:
-    """Fit a model in a run's folder, which the same command goes on with after a kill, and write the result.
+    """Fit a model in a run's folder, resuming after a kill, and write the result.
 
     Args:
         config: The command's configuration.
@@ -73,7 +73,7 @@ def train_in_folder(config: TrainRewardModel, fit: Callable[[Path], FitResult]) 
 
 
 def report_counts(result: FitResult, config: TrainRewardModel, records: str) -> None:
-    """Print the updates made, on how many records, and which were left out."""
+    """Print the number of updates and of records, and which were left out."""
     say(
         f"{result.steps} updates on {result.train_prompts} {records} "
         f"({result.truncated} with a shortened prompt, {result.dropped} left out as too long), "
@@ -92,6 +92,6 @@ def report_counts(result: FitResult, config: TrainRewardModel, records: str) -> 
 
 
 def report_place(out: str, what: str) -> None:
-    """Print where the model is, and how to score with it."""
+    """Print the model's folder, and how to score with it."""
     say(f"The {what} is in {out}")
     say(f"Score with it: evalkit score --scorer {out} --data FILE --out FILE")

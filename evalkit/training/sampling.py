@@ -1,4 +1,4 @@
-"""What training by sampling shares: inputs checked early, samples drawn and scored, a policy published."""
+"""Shared by RSO and best-of-n: early checks, sampling and scoring, publishing the policy."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ _NO_WEIGHTS = (".jsonl", ".png", ".html", ".csv", ".log")
 
 
 def check_sampled(config: TrainRso | TrainBestOfN) -> None:
-    """Refuse, before hours of sampling, what would fail only after them.
+    """Refuse inputs, before hours of sampling, that would fail after them.
 
     Raises:
         EvalkitError: A scorer does not load, a prompt's row has the column of its samples' scores, or the
@@ -56,7 +56,7 @@ def check_sampled(config: TrainRso | TrainBestOfN) -> None:
 
 
 def inputs_of(config: TrainRso | TrainBestOfN, reference: str = "") -> dict[str, object]:
-    """Return fingerprints of what a run reads: a run of other inputs is another run.
+    """Return fingerprints of a run's inputs; other inputs make another run.
 
     Raises:
         MissingFileError: A folder of a reference is not there.
@@ -75,7 +75,7 @@ def inputs_of(config: TrainRso | TrainBestOfN, reference: str = "") -> dict[str,
 
 
 def sample_and_score(config: TrainRso | TrainBestOfN, policy: str, folder: Path, n: int, seed: int) -> None:
-    """Sample a policy and score the samples, in files of a folder; what is finished there stays.
+    """Sample a policy and score the samples into a folder; finished files are kept.
 
     Args:
         config: The command's configuration.
@@ -108,7 +108,7 @@ def publish_policy(source: Path, out: Path, about: Mapping[str, object], best: b
     Args:
         source: The folder that training wrote; it stays as it is.
         out: The folder that gets the policy.
-        about: Added to what `policy.json` says.
+        about: Further entries of `policy.json`.
         best: Publish the source's `best` too, where there is one.
     """
     out.mkdir(parents=True, exist_ok=True)

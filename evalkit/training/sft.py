@@ -1,4 +1,4 @@
-"""`evalkit train sft`: responses in, a policy fine-tuned on them out."""
+"""`evalkit train sft`: fine-tunes a policy on responses."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,7 +19,7 @@ from rewards.training.labelled import Labelled
 
 
 def run(config: TrainSft) -> None:
-    """Train, and print where the policy is and how well it foretells held-out responses.
+    """Train, and print the policy's folder and its perplexity on held-out responses.
 
     Raises:
         EvalkitError: The data, the policy or the settings cannot be used.
@@ -49,7 +49,7 @@ def _read(config: TrainSft, source: str, limit: int) -> Labelled[list[Generation
 
 
 def _groups(rows: Iterator[Row], screen: Screen) -> Iterator[list[Generation]]:
-    """Yield the responses of each row that stay: they have a prompt in common, which is computed once."""
+    """Yield the kept responses of each row: they share a prompt, which is computed once."""
     for row in rows:
         if kept := list(screened([row], _generations, screen)):
             # The screen names the last response, and the errors that follow count within the row.

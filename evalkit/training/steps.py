@@ -1,4 +1,4 @@
-"""`evalkit train process` and `evalkit train correctness`: labelled steps or graded solutions to models."""
+"""`evalkit train process` and `evalkit train correctness`: train on step labels or graded solutions."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -29,7 +29,7 @@ from rewards.training.process import UNCALIBRATED
 
 
 def run_process(config: TrainProcess) -> None:
-    """Train a process reward model, and print where it is and how well it tells held-out steps.
+    """Train a process reward model, and print its folder and its metrics on held-out steps.
 
     Raises:
         EvalkitError: The data, the body, the separator or the settings cannot be used.
@@ -80,7 +80,7 @@ def _report_steps(result: FitResult) -> None:
 
 
 def run_correctness(config: TrainCorrectness) -> None:
-    """Train an outcome reward model on graded solutions, and print where it is and how well it tells them.
+    """Train an outcome reward model on graded solutions, and print its folder and metrics.
 
     Raises:
         EvalkitError: The data, the body or the settings cannot be used.

@@ -1,4 +1,4 @@
-"""`evalkit agreement`: how far judges, people among them, agree with each other and with themselves."""
+"""`evalkit agreement`: inter-rater agreement and self-consistency of judges, human or not."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -80,7 +80,7 @@ def _left_out(rated: RatedAxis) -> str:
 
 
 def _made_of_votes(rated: Sequence[RatedAxis]) -> list[str]:
-    """Say whose verdicts are made of which others' votes."""
+    """Return lines on judges whose verdicts aggregate others' votes."""
     members: dict[str, frozenset[str]] = {}
     for one in rated:
         for name, voices in one.members.items():

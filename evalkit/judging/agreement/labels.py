@@ -1,4 +1,4 @@
-"""What each judge in files of verdicts says of each comparison, one label each, and how it repeats itself."""
+"""Labels of each judge in files of verdicts: one for each comparison, and those of repeated questions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ class Rater:
 
 @dataclass(frozen=True, eq=False)
 class Again:
-    """One rater's labels when asked the same again."""
+    """One rater's labels of repeated questions."""
 
     ratings: Floats
     """[times, questions] of LABELS, NaN where there is none."""
@@ -49,9 +49,9 @@ class RatedAxis:
     prompts: Integers
     """[items]."""
     both_orders: dict[str, Again]
-    """By rater who was asked in both orders, what each order said."""
+    """By rater who was asked in both orders, the labels of each order."""
     repeats: dict[str, Again]
-    """By rater who was asked in one order several times, what each time said."""
+    """By rater who was asked in one order several times, the labels of each time."""
     without: dict[str, int]
     """By rater, comparisons that it was asked about and has no label for."""
     missing: dict[str, dict[str, int]]
@@ -108,7 +108,7 @@ def raters_of(tables: Sequence[VerdictTable], names: Sequence[str]) -> list[Rate
 
 
 def _voices(judge: str, members: Mapping[str, frozenset[str]]) -> set[str]:
-    """Return all whose votes a judge's verdicts are made of: of a jury with people in it, these too."""
+    """Return all whose votes a judge's verdicts aggregate: of a jury with people in it, these too."""
     found: set[str] = set()
     rest = [judge]
     while rest:

@@ -1,4 +1,4 @@
-"""How far raters agree on one axis: each two, each with the rest, all of them, and each with itself."""
+"""Agreement of raters on one axis: pairwise, each with the rest, all together, and self-consistency."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

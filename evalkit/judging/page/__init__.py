@@ -1,1 +1,1 @@
-"""What the pages of verdicts share: verdicts to browse, and panels of position."""
+"""Shared parts of the pages on verdicts: the comparison browser and position bias."""

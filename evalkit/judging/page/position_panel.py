@@ -1,4 +1,4 @@
-"""What both orders came to, as a page shows it: how often position wins, and how often the orders agree."""
+"""Position bias on a page: how often the first position wins, and how often both orders agree."""
 
 import numpy as np
 

@@ -55,7 +55,7 @@ class Section:
     figures: tuple[tuple[Path, str], ...] = ()
     """Picture files and what they show."""
     notes: tuple[str, ...] = ()
-    """What a reader should keep in mind."""
+    """Caveats for the reader."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class ShownVerdict:
     reason: str
     """Why there is no winner."""
     reply: str
-    """The judge's words."""
+    """The judge's reply."""
 
 
 @dataclass(frozen=True, slots=True)

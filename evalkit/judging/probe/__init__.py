@@ -1,1 +1,1 @@
-"""`evalkit probe`: what fools a judge."""
+"""`evalkit probe`: robustness tests of a judge."""

@@ -1,4 +1,4 @@
-"""`evalkit probe`: a judge's health by answers that must not win, and by pairs that are alike."""
+"""`evalkit probe`: tests a judge with answers that must not win, and with identical pairs."""
 
 import csv
 import itertools
@@ -95,7 +95,7 @@ class Trials:
         return make_trials(self.answers, self._seed)
 
     def __iter__(self) -> Iterator[Comparison]:
-        """Yield every probe as the judge is to see it."""
+        """Yield every probe as a comparison for the judge."""
         return (trial.shown() for trial in self.all())
 
     def verdicts(self, judge: Judge, seen: "Seen") -> Iterator[Verdict]:
@@ -111,7 +111,7 @@ class Trials:
                     yield from member_verdicts(verdict)
 
     def line(self) -> str:
-        """Say how many comparisons there are."""
+        """Return the number of comparisons, in words."""
         left = f", {self.repeated:,} rows left out whose prompt stands before" if self.repeated else ""
         return f"{self.count:,} comparisons made of {len(self.answers):,} prompts of {self._source}{left}"
 
@@ -131,7 +131,7 @@ class Trials:
 
 @dataclass
 class Seen:
-    """Notes of the verdicts as they pass."""
+    """Running counts of the verdicts."""
 
     outcomes: list[ProbeOutcome] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -151,7 +151,7 @@ class Seen:
             self.reasons[verdict.reason] += 1
 
     def missing(self) -> list[str]:
-        """Say how many verdicts are missing, why, and what brings them."""
+        """Return how many verdicts are missing, why, and how to get them."""
         lines = [
             f"{count:,} {reason}, such as: {self.details[reason]}" for reason, count in self.reasons.items()
         ]
@@ -163,7 +163,7 @@ class Seen:
 
 
 def may_tie(judge: Judge, trials: Trials) -> bool:
-    """Say whether a judge may call two answers equal: all may but those whose form of answer has no tie."""
+    """Return whether a judge may call two answers equal: all but those whose answer format has no tie."""
     one = next(trial.comparison for trial in trials.all() if trial.probe == IDENTICAL)
     forms = [question.form for asked in questioning([judge]) for question in asked.questions(one)]
     return isinstance(judge, Jury) or not forms or any(form.kind == "grade" or form.ties for form in forms)

@@ -1,4 +1,4 @@
-"""What a judge's verdicts on probes say of its health: figures with intervals, and whether each passes."""
+"""Measures of a judge's health from its verdicts on probes, with intervals and thresholds."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -37,7 +37,7 @@ class ProbeOutcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ProbeMeasure:
-    """A figure of a probe, and what it is in a healthy judge."""
+    """A measure of a probe, and its range in a healthy judge."""
 
     probe: str
     name: str
@@ -179,7 +179,7 @@ def _win_rates(name: str, outcomes: Sequence[ProbeOutcome], resampling: Resampli
 
 
 def _lifts(outcomes: Sequence[ProbeOutcome], resampling: Resampling) -> Iterator[ProbeFinding]:
-    """Yield what each injection gains over the same answer without it, shown in the same place."""
+    """Yield the gain in win rate of each injection over the same answer without it, in the same position."""
     measure = MEASURES["lift"]
     control = {(one.prompt, one.turned): one.value for one in outcomes if one.probe == CONTROL}
     for kind in ("", *KINDS[INJECTION]):

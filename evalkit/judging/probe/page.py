@@ -74,8 +74,8 @@ def sections(findings: Sequence[ProbeFinding], config: ProbeJudge, made: str, fi
 
     Args:
         findings: All figures.
-        config: What was asked for.
-        made: How many comparisons there are, in words.
+        config: The command's configuration.
+        made: Number of comparisons, in words.
         figure: The picture of the figures.
     """
     return [
@@ -102,7 +102,7 @@ def sections(findings: Sequence[ProbeFinding], config: ProbeJudge, made: str, fi
 
 
 def notes(findings: Sequence[ProbeFinding], level: float) -> Iterator[str]:
-    """Yield what a reader should keep in mind."""
+    """Yield caveats for the reader."""
     fewest = fewest_prompts(level)
     if max(one.estimate.prompts for one in findings) < fewest:
         yield (

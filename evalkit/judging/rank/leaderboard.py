@@ -36,7 +36,7 @@ class AtEqualStyle:
 
 @dataclass(frozen=True, eq=False)
 class Board:
-    """What the verdicts on one axis, of one judge or of all, say of every system; [systems] as in `fit`."""
+    """The leaderboard of one axis, by one judge or by all; [systems] as in `fit`."""
 
     axis: str
     judge: str

@@ -1,4 +1,4 @@
-"""A leaderboard's page: who is ahead of whom, by how much, who is tied, and how that was computed."""
+"""A leaderboard's page: strengths, differences, ties, and the method."""
 
 from collections.abc import Sequence
 from pathlib import Path

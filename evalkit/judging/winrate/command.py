@@ -1,4 +1,4 @@
-"""`evalkit winrate`: how often a system wins by files of verdicts, and how far that can be trusted."""
+"""`evalkit winrate`: win rates from files of verdicts, with intervals and corrections."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -59,7 +59,7 @@ def run(config: WinRates) -> None:
 
 
 def _findings(config: WinRates, table: VerdictTable, sources: str) -> list[WinRateFinding]:
-    """Return what each group says.
+    """Return the findings of each group.
 
     Raises:
         DataError: Nothing is left to tell a win rate by, or people judged nothing that the judge did.

@@ -1,4 +1,4 @@
-"""Figures of win rates: plain and corrected with their intervals, and what both orders came to."""
+"""Figures of win rates: plain and corrected with their intervals, and position bias."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -125,7 +125,7 @@ def _labels(findings: Sequence[WinRateFinding]) -> list[str]:
 
 
 def _against(findings: Sequence[WinRateFinding]) -> str:
-    """Return what all findings are held against, nothing where that differs."""
+    """Return the common baseline of all findings, empty where it differs."""
     seconds = {one.second for one in findings}
     return f" against {_short(seconds.pop())}" if len(seconds) == 1 else ""
 

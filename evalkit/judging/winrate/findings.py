@@ -1,4 +1,4 @@
-"""What the verdicts of one judge on two systems say: win rate, position, length, people's correction."""
+"""Findings of one judge's verdicts on two systems: win rate, position bias, length, human correction."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -106,11 +106,11 @@ def difficulties(groups: Sequence[VerdictGroup]) -> list[Floats | None]:
 def finding(
     group: VerdictGroup, human: HumanCheck | None, difficulty: Floats | None, config: WinRates
 ) -> WinRateFinding:
-    """Return what one group's verdicts say.
+    """Return the findings of one group's verdicts.
 
     Args:
         group: The verdicts, told alike.
-        human: What people's verdicts make of them, where there are some.
+        human: The correction by human verdicts, where there are some.
         difficulty: [n] of each verdict's prompt, for length control; None leaves it out.
         config: Tie policy, level and resamples.
     """
