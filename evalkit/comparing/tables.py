@@ -14,28 +14,28 @@ MARK = " *"
 """What stands behind a significant difference."""
 
 
-def tables(found: ComparisonFindings) -> list[Table]:
+def tables(findings: ComparisonFindings) -> list[Table]:
     """Return the tables of win rates, of rewards and lengths, and of tests."""
-    return [_win_rates(found), _means(found), _tests(found)]
+    return [_win_rates(findings), _means(findings), _tests(findings)]
 
 
-def _win_rates(found: ComparisonFindings) -> Table:
+def _win_rates(findings: ComparisonFindings) -> Table:
     table = _table(
-        f"Win rate against {found.baseline}: {found.prompts:,} prompts with {found.samples:,} response"
-        f"{'s' if found.samples > 1 else ''} each; intervals at {found.level:.0%}",
-        "policy", *found.criteria, *(["verdicts missing"] if found.judges else []),
+        f"Win rate against {findings.baseline}: {findings.prompts:,} prompts with {findings.samples:,} "
+        f"response{'s' if findings.samples > 1 else ''} each; intervals at {findings.level:.0%}",
+        "policy", *findings.criteria, *(["verdicts missing"] if findings.judges else []),
     )  # fmt: skip
-    for one in found.standings[:-1]:
+    for policy in findings.standings[:-1]:
         cells = []
-        for by in found.criteria:
-            test = found.pair(by, "win rate", one.name, found.baseline)
-            cells.append(interval_text(one.win_rates[by]) + (MARK if found.significant(test) else ""))
-        if found.judges:
-            cells.append(_missing(one))
-        table.add_row(one.name, *cells)
+        for by in findings.criteria:
+            test = findings.pair(by, "win rate", policy.name, findings.baseline)
+            cells.append(interval_text(policy.win_rates[by]) + (MARK if findings.significant(test) else ""))
+        if findings.judges:
+            cells.append(_missing(policy))
+        table.add_row(policy.name, *cells)
     table.caption = (
-        f"*: differs from {found.baseline} by a paired test, after Holm's correction for all pairs; ties are "
-        "half a win"
+        f"*: differs from {findings.baseline} by a paired test, after Holm's correction for all pairs; ties "
+        "are half a win"
     )
     return table
 
@@ -45,13 +45,13 @@ def _missing(one: Standing) -> str:
     return "; ".join(told) or "0"
 
 
-def _means(found: ComparisonFindings) -> Table:
-    rewards = [f"{name} reward" for name in found.scorers]
+def _means(findings: ComparisonFindings) -> Table:
+    rewards = [f"{name} reward" for name in findings.scorers]
     table = _table("Rewards and lengths", "policy", *rewards, "tokens", "characters", "unfinished")
-    for one in found.standings:
-        cells = [_mean_text(one.rewards[by], 3) for by in found.scorers]
-        lengths = [_mean_text(one.tokens, 1), _mean_text(one.characters, 1)]
-        table.add_row(one.name, *cells, *lengths, percent(one.unfinished.mean))
+    for policy in findings.standings:
+        cells = [_mean_text(policy.rewards[by], 3) for by in findings.scorers]
+        lengths = [_mean_text(policy.tokens, 1), _mean_text(policy.characters, 1)]
+        table.add_row(policy.name, *cells, *lengths, percent(policy.unfinished.mean))
     return table
 
 
@@ -62,16 +62,16 @@ def _mean_text(estimate: Estimate, digits: int) -> str:
     return f"{mean} ({decimal(estimate.low, digits)} to {decimal(estimate.high, digits)})"
 
 
-def _tests(found: ComparisonFindings) -> Table:
+def _tests(findings: ComparisonFindings) -> Table:
     table = _table(
-        "Differences of win rates, in points, with corrected p-values", "policies", *found.criteria
+        "Differences of win rates, in points, with corrected p-values", "policies", *findings.criteria
     )
-    told: dict[tuple[str, str], list[str]] = {}
-    for pair in found.pairs:
+    rows: dict[tuple[str, str], list[str]] = {}
+    for pair in findings.pairs:
         if pair.quantity == "win rate":
-            text = _test_text(pair.test) + (MARK if found.significant(pair.test) else "")
-            told.setdefault((pair.first, pair.second), []).append(text)
-    for (first, second), cells in told.items():
+            text = _test_text(pair.test) + (MARK if findings.significant(pair.test) else "")
+            rows.setdefault((pair.first, pair.second), []).append(text)
+    for (first, second), cells in rows.items():
         table.add_row(f"{first} - {second}", *cells)
     return table
 
@@ -90,30 +90,30 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def table_rows(found: ComparisonFindings) -> Iterator[dict[str, object]]:
+def table_rows(findings: ComparisonFindings) -> Iterator[dict[str, object]]:
     """Yield a row for each policy, the baseline last, for table.csv."""
-    for one in found.standings:
+    for policy in findings.standings:
         row: dict[str, object] = {
-            "policy": one.name,
-            "baseline": one.name == found.baseline,
-            "prompts": found.prompts,
-            "samples": found.samples,
+            "policy": policy.name,
+            "baseline": policy.name == findings.baseline,
+            "prompts": findings.prompts,
+            "samples": findings.samples,
         }
-        for by in found.scorers:
-            row |= _estimate_columns(f"{by}_reward", one.rewards[by])
-        for by in found.criteria:
-            rate = one.win_rates.get(by)
+        for by in findings.scorers:
+            row |= _estimate_columns(f"{by}_reward", policy.rewards[by])
+        for by in findings.criteria:
+            rate = policy.win_rates.get(by)
             names = {"mean": f"{by}_win_rate", "low": f"{by}_win_rate_low", "high": f"{by}_win_rate_high"}
             names |= {name: f"{by}_{name}" for name in ("wins", "ties", "losses", "missing")}
             row |= {name: None if rate is None else getattr(rate, own) for own, name in names.items()}
-            test = found.pair(by, "win rate", one.name, found.baseline)
+            test = findings.pair(by, "win rate", policy.name, findings.baseline)
             row[f"{by}_adjusted_p"] = None if test is None else test.adjusted
-        for by in found.judges:
-            row[f"{by}_verdicts"] = one.verdicts.get(by)
-            missing = one.missing.get(by)
+        for by in findings.judges:
+            row[f"{by}_verdicts"] = policy.verdicts.get(by)
+            missing = policy.missing.get(by)
             row[f"{by}_missing_verdicts"] = None if missing is None else sum(missing.values())
         for name in ("tokens", "characters", "unfinished"):
-            row |= _estimate_columns(name, getattr(one, name))
+            row |= _estimate_columns(name, getattr(policy, name))
         yield row
 
 

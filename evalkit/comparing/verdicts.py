@@ -64,27 +64,29 @@ def judge_policies(
     Raises:
         EvalkitError: A judge cannot be loaded or asked.
     """
-    found: dict[str, dict[str, Judged]] = {}
+    verdicts: dict[str, dict[str, Judged]] = {}
     session = Session.open(replace(config, ledger=_ledger(config)))
     askers: list[Asker] = []
     with session.ledger:
         for name, spec in config.judges.items():
-            paths = {one.name: folder / "verdicts" / name / f"{one.name}.jsonl" for one in everyone[:-1]}
-            left = [one for one in everyone[:-1] if not paths[one.name].exists()]
+            paths = {
+                policy.name: folder / "verdicts" / name / f"{policy.name}.jsonl" for policy in everyone[:-1]
+            }
+            left = [policy for policy in everyone[:-1] if not paths[policy.name].exists()]
             if left:
                 say(f"Judging by {name}, {spec}")
                 judges = load_judges(spec, session)
                 panel = Panel(session, judges, "both" if config.both_orders else "one", config.seed)
-                for one in left:
-                    comparisons = _comparisons(config, one, everyone[-1], asked)
-                    _judge(config, panel, comparisons, paths[one.name])
+                for policy in left:
+                    comparisons = _comparisons(config, policy, everyone[-1], asked)
+                    _judge(config, panel, comparisons, paths[policy.name])
                 askers += panel.askers
             if not config.plan:
                 ids = [f"{i}.{j}" for i in range(1, len(asked) + 1) for j in range(1, config.samples + 1)]
-                found[name] = {one: read_judged(path, ids) for one, path in paths.items()}
+                verdicts[name] = {policy: read_judged(path, ids) for policy, path in paths.items()}
         if askers and not config.plan:
             say("\n".join(spending_lines(session, askers)))
-    return found
+    return verdicts
 
 
 def _ledger(config: Compare) -> str:

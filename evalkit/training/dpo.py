@@ -75,12 +75,14 @@ def pairs_of(record: Preference | Ranking, name: str) -> Iterator[tuple[Preferen
         yield record, name
         return
     reasons = record.extra.get("finish_reasons")
-    told = reasons if isinstance(reasons, list) and len(reasons) == len(record.ranks) else ()
+    finished = reasons if isinstance(reasons, list) and len(reasons) == len(record.ranks) else ()
     for better, first in enumerate(record.ranks):
         for worse, second in enumerate(record.ranks):
             if first < second:
                 sides = {"chosen": better, "rejected": worse}
-                extra = {f"{side}_finish_reason": told[place] for side, place in sides.items() if told}
+                extra = {
+                    f"{side}_finish_reason": finished[place] for side, place in sides.items() if finished
+                }
                 pair = Preference(
                     record.prompt, record.responses[better], record.responses[worse], 0.0, record.id, extra
                 )
@@ -139,13 +141,13 @@ def findings(result: PolicyFit, probed: Probed | None, metrics: str) -> Iterator
         )
 
 
-def _verdict(found: Mapping[str, float], probed: Probed | None) -> str:
-    if found["eval_accuracy"] <= 0.5:
+def _verdict(metrics: Mapping[str, float], probed: Probed | None) -> str:
+    if metrics["eval_accuracy"] <= 0.5:
         return (
             "Warning: that is no better than chance, whatever the log-probabilities do; look at the labels, "
             "and try more data, more epochs or another --training.learning_rate"
         )
-    if found["eval_chosen_change"] >= 0:
+    if metrics["eval_chosen_change"] >= 0:
         return (
             "The chosen responses became more likely than they were, the rejected ones less so or less likely"
         )

@@ -203,7 +203,7 @@ class TrainPpo(PolicyTraining):
     reference: str = ""
     """Reference policy of the KL: model folder or Hub id; empty is the starting policy."""
     credit: Literal["auto", "response", "parts"] = "auto"
-    """Assign the score to the last token, or its spans or steps to where they end; auto assigns parts if any."""
+    """Assign the score to the last token, or its spans or steps to where they end; auto uses parts if any."""
     separator: str = "\n"
     """Separator that ends a step, where the scorer scores steps."""
     critic: str = "policy"

@@ -152,9 +152,9 @@ def _bands(axes: Axes, curve: PlotCurve, lines: Sequence[Line], prefix: str) -> 
 
 def _series(lines: Sequence[Line], key: str) -> tuple[list[float], list[float]]:
     """Return steps and values of a key; of lines of one step, as PPO's critic makes alone, the last."""
-    found = {float(line["step"]): float(line[key]) for line in lines if key in line}
-    steps = sorted(found)
-    return steps, [found[step] for step in steps]
+    values = {float(line["step"]): float(line[key]) for line in lines if key in line}
+    steps = sorted(values)
+    return steps, [values[step] for step in steps]
 
 
 def _seeds(lines: Sequence[Line], key: str) -> tuple[list[float], list[list[float]]]:
@@ -250,11 +250,11 @@ def _best(looks: Sequence[Line]) -> float | None:
 
 def _signs(looks: Sequence[Line]) -> list[str]:
     """Return the latest text of each sign of collapse, after a heading."""
-    told: dict[str, str] = {}
+    signs: dict[str, str] = {}
     for line in looks:
         for text in line.get("warnings", ()):
-            told[text.partition(":")[0]] = text
-    return ["Signs of collapse that were told, each as of the last time:", *told.values()] if told else []
+            signs[text.partition(":")[0]] = text
+    return ["Signs of collapse that were told, each as of the last time:", *signs.values()] if signs else []
 
 
 def _title(key: str) -> str:

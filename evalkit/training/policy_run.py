@@ -74,9 +74,9 @@ def _report(result: PolicyFit, config: TrainSft | TrainDpo, what: str) -> None:
         f"learning rate {result.learning_rate:g}"
     )
     for source, counts in ((config.data, result.counts), (config.evaluation_data, result.held_out_counts)):
-        told = [f"{counts[name]} {text}" for name, text in COUNTED.items() if counts.get(name)]
-        if told:
-            say(f"{source}: {'; '.join(told)}")
+        parts = [f"{counts[name]} {text}" for name, text in COUNTED.items() if counts.get(name)]
+        if parts:
+            say(f"{source}: {'; '.join(parts)}")
     if result.left_out:
         say(f"All that were left out are told in {config.out}/{RESULT}; the first: {result.left_out[0]}")
 

@@ -46,8 +46,8 @@ def write_pairs(config: TrainRso, scored: Path, folder: Path) -> dict[str, objec
 def read_selection(folder: Path) -> dict[str, object]:
     """Return the summary of an earlier start; empty where it is unfinished."""
     path = folder / SELECTION
-    found: dict[str, object] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return found
+    selection: dict[str, object] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return selection
 
 
 class _Selection:
@@ -131,11 +131,11 @@ class _Selection:
             *("prompts_below_k", "prompts_of_one_text", "prompts_of_equal_reward", "prompts_without_pair"),
             *("taken", "ties", "against_reward", "chosen_cut_by_length", "rejected_cut_by_length"),
         )
-        told: dict[str, object] = {**settings, **{name: self.counts[name] for name in names}}
-        told["reward"] = means
-        told["rejection"] = None
+        summary: dict[str, object] = {**settings, **{name: self.counts[name] for name in names}}
+        summary["reward"] = means
+        summary["rejection"] = None
         if sampled:
-            told["rejection"] = {
+            summary["rejection"] = {
                 "beta": config.beta,
                 "acceptance": accepted.acceptance / accepted.prompts,
                 "expected_acceptance": accepted.expected / accepted.prompts,
@@ -145,7 +145,7 @@ class _Selection:
                 "passes": accepted.passes / accepted.prompts,
                 "tried": accepted.tried,
             }
-        return {**told, "pairs_made": pairs}
+        return {**summary, "pairs_made": pairs}
 
     def why_none(self) -> str:
         """Say why no prompt gave a pair."""
@@ -155,30 +155,30 @@ class _Selection:
                 f"each of {counts['prompts']} prompts has fewer than k = {k} different samples; "
                 "a higher --drawing.temperature or n, a smaller k, or --too_few keep"
             )
-        said = []
+        reasons = []
         if counts["prompts_of_equal_reward"]:
-            said.append(
+            reasons.append(
                 f"at {counts['prompts_of_equal_reward']} of {counts['prompts']} prompts all rewards are "
                 f"equal (the first: {self._level:g}), so the scorer tells no two samples apart"
             )
         if counts["prompts_of_one_text"]:
-            said.append(
+            reasons.append(
                 f"{counts['prompts_of_one_text']} prompts have but one different sample "
                 "(a higher --drawing.temperature draws more)"
             )
         unequal = counts["ties"] and not counts["prompts_of_equal_reward"]
         if unequal:
-            said.append(f"{counts['ties']} matches are between equal rewards")
-        return "; ".join(said)
+            reasons.append(f"{counts['ties']} matches are between equal rewards")
+        return "; ".join(reasons)
 
 
-def selection_lines(told: dict[str, object]) -> Iterator[str]:
+def selection_lines(made: dict[str, object]) -> Iterator[str]:
     """Yield printed lines on a selection."""
     yield (
-        f"{told['samples']} samples of {told['prompts']} prompts; {told['duplicates_removed']} duplicates "
-        f"removed; {told['prompts_below_k']} prompts with fewer than k = {told['k']} different"
+        f"{made['samples']} samples of {made['prompts']} prompts; {made['duplicates_removed']} duplicates "
+        f"removed; {made['prompts_below_k']} prompts with fewer than k = {made['k']} different"
     )
-    rejection, reward = told["rejection"], told["reward"]
+    rejection, reward = made["rejection"], made["reward"]
     if isinstance(rejection, dict):
         yield (
             f"acceptance {rejection['acceptance']:.4f}, expected {rejection['expected_acceptance']:.4f}; "
@@ -186,12 +186,13 @@ def selection_lines(told: dict[str, object]) -> Iterator[str]:
             f"{rejection['prompts_with_effective_sample_size_below_k']} prompts"
         )
     yield (
-        f"{told['pairs_made']} pairs of {told['taken']} samples ({told['pairs']}, {told['labels']}); "
-        f"{told['ties']} matches of equal reward made none; {told['against_reward']} against the reward; "
-        f"{told['prompts_without_pair']} prompts without a pair"
+        f"{made['pairs_made']} pairs of {made['taken']} samples ({made['pairs']}, "
+        f"{made['labels']}); {made['ties']} matches of equal reward made none; "
+        f"{made['against_reward']} against the reward; "
+        f"{made['prompts_without_pair']} prompts without a pair"
     )
     if isinstance(reward, dict):
         yield "mean reward: " + ", ".join(f"{name} {value:.4g}" for name, value in reward.items())
-    cut = (told["chosen_cut_by_length"], told["rejected_cut_by_length"])
+    cut = (made["chosen_cut_by_length"], made["rejected_cut_by_length"])
     if any(cut):
         yield f"cut by length: {cut[0]} chosen, {cut[1]} rejected; no end is taught at their cuts"
