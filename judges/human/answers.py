@@ -1,4 +1,4 @@
-"""What a person may answer on each screen, checked, and turned from what was shown to how it was given."""
+"""Answers of people on each screen: checked, and mapped between the order shown and the task's order."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -18,7 +18,7 @@ LONGEST_NOTE = 10_000
 
 
 class AnswerError(DataError):
-    """What a page sent is no answer to its task; the message says what was expected."""
+    """A post that is no valid answer to its task; the message says what was expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def as_payload(answer: Answer) -> dict[str, object]:
 def check_answer(
     answer: Answer, responses: Sequence[str], steps: Sequence[str] = (), aspects: Sequence[str] = ()
 ) -> None:
-    """Hold an answer against its task's responses, steps and aspects.
+    """Check an answer against its task's responses, steps and aspects.
 
     Raises:
         AnswerError: It speaks of what the task does not have, or leaves out what it asks.
@@ -171,7 +171,7 @@ def first_error(answer: StepsAnswer) -> int:
 
 
 def agrees_with(answer: Answer, gold: Answer) -> bool:
-    """Say whether an answer to a planted check is right.
+    """Return whether an answer to a planted check is right.
 
     Of the best of K the choice counts, of steps the place of the first error; spans are right where each
     known one is touched by one marked alike, and each one marked touches a known one.

@@ -1,4 +1,4 @@
-"""Which task comes next, in what order its answers are shown, and which tasks a win rate may be read from."""
+"""Assignment of tasks: the next task, the order of its answers, and the sample for unbiased win rates."""
 
 import hashlib
 from collections.abc import Hashable, Mapping, Sequence
@@ -65,7 +65,7 @@ def choose(
         needed: Take the highest priority, of those one that others have begun, of those the one whose
             others this annotator has shared the fewest tasks with. Else the first in random order counts
             alone: it must, or the labels of `measured_prefix` would be chosen and not drawn.
-        annotator: Who is to have it.
+        annotator: The annotator.
         shared: By other annotator, how many tasks both have answered; those not named, none.
     """
     mine = [one for one in candidates if annotator not in one.answered_by]
@@ -82,7 +82,7 @@ def choose(
 
 
 def answers_wanted(said: Sequence[Hashable | None], overlap: int, tiebreak: int) -> int:
-    """Return how many answers a task is to have.
+    """Return the number of answers wanted for a task.
 
     Args:
         said: What the answers that stand say, the first given first, by `judges.human.answers.said`; None

@@ -1,4 +1,4 @@
-"""People as a judge: `human:DB` puts comparisons to them, and returns the verdicts that there are so far."""
+"""People as a judge: `human:DB` queues comparisons as tasks, and returns the verdicts so far."""
 
 import json
 import math
@@ -43,7 +43,7 @@ class HumanJudge:
     url: str
     """SQLite file or SQLAlchemy URL, made where there is none once something is asked."""
     annotator: str = ""
-    """Whose answers alone are told; empty is everybody's."""
+    """Use this annotator's answers only; empty uses everybody's."""
     axis: str = ""
     repeat: int = 0
 
@@ -59,7 +59,7 @@ class HumanJudge:
 
     @property
     def name(self) -> str:
-        """What its verdicts call it; no password is in it."""
+        """Its name in verdicts, without passwords."""
         return PERSON + (self.annotator or self.store.name)
 
     def compare(self, comparisons: Sequence[Comparison]) -> list[Verdict]:

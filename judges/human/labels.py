@@ -1,4 +1,4 @@
-"""What goes into the store and out: annotators, the task in hand, what is posted, the labels that stand."""
+"""Records of the store: annotators, the task in hand, posts, and the labels that stand."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -67,7 +67,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class AnnotatorProgress:
-    """How far an annotator is, and the study."""
+    """Progress of an annotator and of the study."""
 
     done: int
     """Tasks this annotator has answered or skipped, planted checks among them."""

@@ -1,4 +1,4 @@
-"""How much a person's word on a comparison is needed: how far the judges are from agreeing on it."""
+"""Priorities of comparisons for human labels: how far the judges disagree on them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace

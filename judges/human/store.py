@@ -83,7 +83,7 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections."""
         self._database.close()
 
     def study(self) -> Study:
@@ -115,9 +115,9 @@ class Store:
                     yield row.id, store_tasks.read_task(row.body)
 
     def prioritise(self, priorities: Iterable[tuple[int, float]]) -> int:
-        """Set how much a label is needed on tasks, by id and in [0, 1]; return how many were set.
+        """Set the priority of tasks, by id and in [0, 1]; return how many were set.
 
-        It decides which tasks come first, and is no part of what is asked.
+        It decides which tasks come first, and is no part of the question.
 
         Raises:
             DataError: A priority is out of its range.
@@ -134,7 +134,7 @@ class Store:
             return store_tasks.find(connection, list(keys))
 
     def task_states(self) -> list[TaskState]:
-        """Return how far each task is, by id."""
+        """Return the state of each task, by id."""
         with self._database.read() as connection:
             return store_tasks.states(connection, self._clock())
 
@@ -189,13 +189,13 @@ class Store:
         return self._writing(store_posting.undo, annotator, nonce, self._clock())
 
     def progress(self, annotator: Annotator) -> AnnotatorProgress:
-        """Return how far an annotator is, and the study."""
+        """Return the progress of an annotator and of the study."""
         with self._database.read() as connection:
             totals = connection.execute(sqlalchemy.select(STORE.c.answers, STORE.c.wanted)).one()
             return AnnotatorProgress(store_giving.done(connection, annotator), totals.answers, totals.wanted)
 
     def labels(self, task_ids: Iterable[int] | None = None) -> Iterator[Label]:
-        """Give the labels that stand, in the order in which they came; on all tasks, or on some."""
+        """Yield the labels that stand, in order of arrival; on all tasks, or on some."""
         if task_ids is not None:
             yield from self._labels_on(sorted(set(task_ids)))
             return
@@ -210,7 +210,7 @@ class Store:
             return connection.execute(latest).scalar() or 0
 
     def events(self) -> Iterator[dict[str, object]]:
-        """Give all that happened, in the order in which it did."""
+        """Yield all events, in order."""
         with self._database.read() as connection:
             yield from store_labels.all_events(connection)
 

@@ -10,22 +10,22 @@ MOST_ANSWERS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """How the tasks of one store are handed out and shown."""
+    """Settings of a study: how its tasks are assigned and shown."""
 
     seed: int = 0
-    """Seed of who sees what first, and of the order in which tasks come."""
+    """Seed of the order of responses and of tasks."""
     overlap: int = 1
     """Annotators who answer each task."""
     tiebreak: int = 0
-    """More answers to a task on which its annotators do not say the same."""
+    """Further answers to a task on which annotators disagree."""
     gold_every: int = 10
-    """A planted check comes about once in so many tasks, as long as there are checks; 0 gives none."""
+    """One planted check in about this many tasks, as long as there are checks; 0 gives none."""
     needed_every: int = 2
-    """Once in so many tasks the one most needed comes first, else the next in random order; 0 never."""
+    """Once in this many tasks the most needed one is next, else the next in random order; 0 never."""
     most: int = 0
-    """Most tasks that one annotator answers; 0 sets no limit."""
+    """Maximum tasks per annotator; 0 sets no limit."""
     lease: float = 900.0
-    """Seconds for which a task is held for an annotator who shows no sign of life."""
+    """Seconds for which a task is reserved for an inactive annotator."""
     title: str = "Which answer is better?"
     instructions: str = ""
     """Markdown that every annotator can read, with examples where they help."""

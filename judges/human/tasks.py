@@ -1,4 +1,4 @@
-"""Task, what a person is asked: two answers, K answers, a solution's steps, or one answer's spans."""
+"""Task, a question to a person: two answers, K answers, a solution's steps, or an answer's spans."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ class Task:
     aspects: tuple[str, ...] = ()
     """What a span may be marked as, on `spans`; a name that begins with + praises, any other is a fault."""
     systems: tuple[str, ...] = ()
-    """Who wrote each response; empty where that is not known."""
+    """The system of each response; empty if unknown."""
     axis: str = ""
     """The quality that is judged; empty is overall."""
     repeat: int = 0
@@ -43,7 +43,7 @@ class Task:
     gold: Answer | None = None
     """The answer that is known, of a planted check; None for a task proper."""
     priority: float = 0.0
-    """How much a label is needed, 0 to 1: such as how far the judges disagree on it."""
+    """Priority of a label, 0 to 1: for instance the judges' disagreement."""
 
     def __post_init__(self) -> None:
         named = f"id {self.id!r}: " if self.id else ""

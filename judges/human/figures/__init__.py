@@ -1,1 +1,1 @@
-"""How a study goes: speed, checks, sides, agreement, and which labels are a fair sample. Pure."""
+"""Progress of a study: speed, checks, position bias, agreement, and a fair sample of labels. Pure."""

@@ -35,7 +35,7 @@ class JudgeBeside:
 
 @dataclass(frozen=True, slots=True)
 class SystemsCompared:
-    """What people say of two systems, and what judges say beside them."""
+    """People's verdicts on two systems, and judges' beside them."""
 
     first: str
     second: str

@@ -1,4 +1,4 @@
-"""How far annotators agree with each other, on each screen by the coefficients that fit its answers."""
+"""Inter-annotator agreement, on each screen by the coefficients that suit its answers."""
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

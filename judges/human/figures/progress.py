@@ -1,4 +1,4 @@
-"""How far a study is: tasks done and left, each annotator's speed, checks and leaning to a side."""
+"""Progress of a study: tasks done and left, each annotator's speed, checks and position bias."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

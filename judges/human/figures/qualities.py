@@ -15,7 +15,7 @@ from rewards.intervals import Estimate, Resampling
 
 @dataclass(frozen=True, slots=True)
 class SystemQuality:
-    """What people think of one of the systems shown together (Liu et al. 2023, RSO, human evaluation)."""
+    """People's ratings of one of the systems shown together (Liu et al. 2023, RSO, human evaluation)."""
 
     screen: str
     axis: str

@@ -1,4 +1,4 @@
-"""What people say of each two systems while a study is on its way, and what judges say beside them."""
+"""Win rates of each two systems in a running study: people's, and judges' corrected by people's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,1 +1,1 @@
-"""What comes in and goes out: rows -> tasks, labels -> records to train on, and labels carried elsewhere."""
+"""Import and export: rows to tasks, labels to training records, and labels to other stores."""

@@ -60,7 +60,7 @@ def ranking_rows(labels: Iterable[Label], left_out: Counter[str], each: bool = F
 
     Args:
         labels: Of any screens.
-        left_out: Counts what gives no row, by reason.
+        left_out: Counter of labels without a row, by reason.
         each: Yield one row for each person's label, with their name in column `annotator`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What stands before every route: headers, known hosts, own origin, JSON only, bodies of a bounded size."""
+"""Middleware of every route: headers, known hosts, own origin, JSON only, bodies of a bounded size."""
 
 import json
 import logging

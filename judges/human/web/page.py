@@ -1,4 +1,4 @@
-"""What the annotator's page is made of; who wrote an answer, ids and known answers are no part of it."""
+"""The annotator's page, blind: without systems, ids and known answers."""
 
 from functools import lru_cache
 from pathlib import Path
