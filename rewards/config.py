@@ -37,6 +37,16 @@ def check_ranges(config: object, ranges: Mapping[str, str], group: str = "") -> 
             raise ConfigError(f"{group}{name} is {allowed}, got {value}")
 
 
+class Checked:
+    """The root of configurations that are made of several groups of options, each of which checks its own.
+
+    Every `__post_init__` on the way here calls the next one, so that no group's checks are passed over.
+    """
+
+    def __post_init__(self) -> None:
+        """Check nothing: here the groups' checks end."""
+
+
 @dataclass(frozen=True)
 class ScoringConfig:
     """Settings of scoring; in float32 none changes a score by more than 1e-5."""

@@ -58,6 +58,7 @@ class Annotate(Renaming):
     """Public URL of the page, where it is not host and port, such as https://labels.example.org."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_ranges(self, {"port": "0 or more"})
         if self.port > 65535:
             raise ConfigError(f"port is at most 65535, got {self.port}")
@@ -133,7 +134,6 @@ class LabelsStatus(Resampled, Replacing):
     """Half-width of the confidence interval for which the needed labels are estimated."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, {"bootstrap": "1 or more", "seed": "0 or more"})
-        for name, most in (("width", 0.5), ("level", 1)):
-            if not 0 < getattr(self, name) < most:
-                raise ConfigError(f"{name} is between 0 and {most}, got {getattr(self, name)}")
+        super().__post_init__()
+        if not 0 < self.width < 0.5:
+            raise ConfigError(f"width is between 0 and 0.5, got {self.width}")

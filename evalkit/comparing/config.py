@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from evalkit.pipeline.config import SampledPrompts
-from evalkit.runs.config import Limited, Replacing, Resampled
+from evalkit.runs.config import Replacing, Resampled
 from evalkit.runs.files import refuse_own_input
 from judges.asking.config import AskingConfig
 from rewards.config import check_ranges
@@ -34,8 +34,6 @@ class Compare(AskingConfig, SampledPrompts, Resampled, Replacing):
     both_orders: bool = True
     """Ask a judge about each pair in both orders, and take verdicts that contradict each other for a tie;
     else in one seeded order. People are asked once."""
-    level: float = 0.95
-    """Level of the intervals; two policies differ significantly at one minus it."""
     seed: int = 0
     """Seed of the samples, shared by all policies, and of the bootstrap."""
     ledger: str = ""
@@ -47,9 +45,7 @@ class Compare(AskingConfig, SampledPrompts, Resampled, Replacing):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        Limited.__post_init__(self)
-        check_ranges(self, {"samples": "1 or more", "bootstrap": "1 or more"})
-        check_ranges(self, {"seed": "from 0 to 4294967295"})
+        check_ranges(self, {"samples": "1 or more", "seed": "from 0 to 4294967295"})
         if not self.policies:
             raise ConfigError("policies names the policies to compare; none is given")
         if not self.scorers and not self.judges:

@@ -31,6 +31,7 @@ class Evaluate(Renaming, Resampled, Replacing):
     """Bins of the calibration error."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         refuse_own_input(self.out, self.data, self.scorer)
 
 
@@ -50,7 +51,7 @@ class AspectCard(Renaming, Resampled, Replacing):
     """Columns that hold the aspects' labels, where they stand in columns."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, {"bootstrap": "1 or more", "seed": "0 or more"})
+        super().__post_init__()
         refuse_own_input(self.out, self.data, self.scorer)
 
 
@@ -76,7 +77,8 @@ class ProcessEval(Renaming, Resampled, Replacing):
     """Bins of the calibration error."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, {"bins": "1 or more", "bootstrap": "1 or more", "seed": "0 or more"})
+        super().__post_init__()
+        check_ranges(self, {"bins": "1 or more"})
         if self.out:
             refuse_own_input(self.out, self.data, self.scorer, self.calibration_data)
 
@@ -103,5 +105,6 @@ class Accuracy(Renaming, Resampled, Replacing):
     """Seed of the subsets and the bootstrap."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, {"subsets": "1 or more", "bootstrap": "1 or more", "seed": "0 or more"})
+        super().__post_init__()
+        check_ranges(self, {"subsets": "1 or more"})
         refuse_own_input(self.out, self.data)

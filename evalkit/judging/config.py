@@ -17,7 +17,8 @@ class Browsed(Resampled, Replacing):
     """Most comparisons in the page's browser; those on which verdicts disagree come first."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, {"bootstrap": "1 or more", "shown": "0 or more"})
+        super().__post_init__()
+        check_ranges(self, {"shown": "0 or more"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ class JudgeFiles(AskingConfig, Renaming, Limited, Replacing):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_ranges(self, {"repeats": "1 or more", "limit": "0 or more", "seed": "0 or more"})
+        check_ranges(self, {"repeats": "1 or more", "seed": "0 or more"})
         if len(set(self.axes)) < len(self.axes) or not all(self.axes):
             raise ConfigError(f"axes are distinct names, got {self.axes}")
 
@@ -154,8 +155,7 @@ class ProbeJudge(AskingConfig, Renaming, Browsed):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        Browsed.__post_init__(self)
-        check_ranges(self, {"limit": "0 or more", "seed": "0 or more"})
+        check_ranges(self, {"limit": "0 or more"})
 
 
 @dataclass(frozen=True)
@@ -178,6 +178,7 @@ class VerdictPairs(Replacing):
     """Axis whose verdicts to use, `overall` for those without one; empty takes the only one."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.margin != "none" and self.form != "preference":
             raise ConfigError(f"margin goes with form=preference, got form={self.form}")
 

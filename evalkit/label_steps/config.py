@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from evalkit.runs.config import Limited, Renaming, Replacing
+from evalkit.runs.config import Intervals, Limited, Renaming, Replacing
 from evalkit.runs.files import refuse_own_input
 from rewards.config import check_ranges
 from rewards.errors import ConfigError
@@ -11,7 +11,7 @@ from rewards.solutions.answers import Grader
 
 
 @dataclass(frozen=True)
-class LabelSteps(Renaming, Limited, Replacing):
+class LabelSteps(Renaming, Limited, Intervals, Replacing):
     """Label steps by Monte Carlo rollouts: the share of completions of each prefix that are correct."""
 
     policy: str
@@ -30,8 +30,6 @@ class LabelSteps(Renaming, Limited, Replacing):
     """Half-width of the interval at which a soft label is decided; 0.1 takes at least 16 completions."""
     batch: int = 4
     """Completions sampled between checks of a step."""
-    level: float = 0.95
-    """Level of the labels' confidence intervals."""
     grader: Grader = "numeric"
     """How a completion's final answer is compared with the reference."""
     answer: str = "answer"
@@ -60,8 +58,6 @@ class LabelSteps(Renaming, Limited, Replacing):
         check_ranges(self, dict.fromkeys(("n", "batch", "chunk_rows"), "1 or more"))
         check_ranges(self, {"width": "above 0", "seed": "from 0 to 4294967295"})
         check_ranges(self, {"temperature": "above 0"})  # at 0 all completions of a step are one
-        if not 0 < self.level < 1:
-            raise ConfigError(f"level is between 0 and 1, got {self.level}")
         if not self.separator:
             raise ConfigError("separator is a text that ends a step; it is empty")
         refuse_own_input(self.out, self.data, self.policy)

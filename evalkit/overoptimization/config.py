@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from evalkit.runs.config import Renaming, Replacing, Resampled
+from evalkit.runs.config import Intervals, Renaming, Replacing, Resampled
 from evalkit.runs.files import refuse_own_input
 
 
@@ -23,12 +23,13 @@ class Overopt(Renaming, Resampled, Replacing):
     """Sizes n; empty takes the powers of two."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         proxies = [self.proxy] if isinstance(self.proxy, str) else self.proxy
         refuse_own_input(self.out, self.data, self.gold, *proxies)
 
 
 @dataclass(frozen=True)
-class Fit(Renaming, Replacing):
+class Fit(Renaming, Intervals, Replacing):
     """Fit the scaling law to a table of measured points."""
 
     data: str
@@ -39,8 +40,7 @@ class Fit(Renaming, Replacing):
     """d(alpha - beta d), or d(alpha - beta ln d)."""
     group: str = ""
     """Column that splits the points into curves; if numeric, alpha and beta are fitted to its logarithm."""
-    level: float = 0.95
-    """Level of the confidence intervals."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         refuse_own_input(self.out, self.data)

@@ -23,7 +23,6 @@ from evalkit.overoptimization.tables import curve_table
 from evalkit.runs.files import atomic_write, spec_fingerprint
 from evalkit.runs.terminal import say, show
 from rewards.errors import ConfigError
-from rewards.intervals import Resampling
 from rewards.scorer import load_scorer, truncated
 
 REPORT, CURVE, FIGURE = "fit.json", "curve.csv", "curve.png"
@@ -44,7 +43,6 @@ def run(config: Overopt) -> None:
     specs = [config.proxy] if isinstance(config.proxy, str) else list(config.proxy)
     if not specs or len(set(specs)) < len(specs):
         raise ConfigError(f"--proxy names one scorer, or a list of different ones, got {specs}")
-    Resampling(config.level, config.bootstrap, config.seed)  # refuses what cannot be, before any scoring
     pool = read_pool(config.data, config.rename)
     sizes = best_of_n_sizes(pool.counts, config.n or None, pool.names)
     columns = {"gold": config.gold} | {column(index): spec for index, spec in enumerate(specs)}

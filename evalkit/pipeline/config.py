@@ -87,6 +87,7 @@ class ScoreFile(Renaming, Replacing):
     """Rows scored and written at a time; they share prefixes, and a restart continues by chunks."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.chunk_rows < 1:
             raise ConfigError(f"chunk_rows is 1 or more, got {self.chunk_rows}")
 
@@ -123,6 +124,7 @@ class Select(Renaming, Replacing):
     """Seed for ties, acceptance and matching."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.k < 1:
             raise ConfigError(f"k is 1 or more, got {self.k}")
         for name in ("n", "window", "seed"):
@@ -165,6 +167,7 @@ class Combine(Renaming, Replacing):
     """Name of the new column, with an s where a row has several responses."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.column == self.score or not self.column:
             raise ConfigError(f"column {self.column!r} is no new name; give one other than {self.score!r}")
         for name, given in (

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
+from evalkit.runs.config import Replacing
 from rewards.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Quickstart:
+class Quickstart(Replacing):
     """Learn a reward in a small world, optimise it, and see where the gold reward peaks."""
 
     out: str = "runs/quickstart"
@@ -21,10 +22,9 @@ class Quickstart:
     """Pairs of answers from which each reward model learns."""
     updates: int = 1000
     """Most updates of a small language model; training stops earlier, once it knows the world's facts."""
-    overwrite: bool = False
-    """Start anew where the folder holds a finished run, or another configuration's."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, least, most in (("prompts", 1, 1000), ("samples", 2, 2**16), ("labels", 10, 10**6)):
             if not least <= getattr(self, name) <= most:
                 raise ConfigError(f"{name} is from {least} to {most}, got {getattr(self, name)}")

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, field
 
-from rewards.config import check_ranges
+from rewards.config import Checked, check_ranges
+from rewards.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Renaming:
+class Renaming(Checked):
     """Data whose columns may have other names."""
 
     rename: dict[str, str] = field(default_factory=dict)
@@ -14,30 +15,46 @@ class Renaming:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limited:
+class Limited(Checked):
     """Data that may be limited to its first rows."""
 
     limit: int = 0
     """Use the first rows only; 0 uses all."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_ranges(self, {"limit": "0 or more"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resampled:
-    """Bootstrap confidence intervals over prompts."""
+class Intervals(Checked):
+    """Confidence intervals."""
 
     level: float = 0.95
-    """Level of the confidence intervals."""
+    """Level of the confidence intervals; tests are at one minus it."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.level < 1:
+            raise ConfigError(f"level is between 0 and 1, got {self.level!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resampled(Intervals):
+    """Bootstrap confidence intervals over prompts."""
+
     bootstrap: int = 1000
     """Bootstrap resamples of the prompts."""
     seed: int = 0
     """Seed of the bootstrap."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ranges(self, {"bootstrap": "1 or more", "seed": "0 or more"})
+
 
 @dataclass(frozen=True, kw_only=True)
-class Replacing:
+class Replacing(Checked):
     """An output that may be replaced."""
 
     overwrite: bool = False

@@ -50,8 +50,8 @@ class Search(Renaming, Limited, Replacing):
     """Prompts searched and written at a time."""
 
     def __post_init__(self) -> None:
-        names = ("n", "width", "max_steps", "max_new_tokens", "max_step_tokens", "chunk_prompts")
         super().__post_init__()
+        names = ("n", "width", "max_steps", "max_new_tokens", "max_step_tokens", "chunk_prompts")
         check_ranges(self, {**dict.fromkeys(names, "1 or more"), "seed": "from 0 to 4294967295"})
         if self.method in ("beam", "dvts") and self.n % self.width:
             raise ConfigError(f"n is a multiple of width for {self.method}, got {self.n} and {self.width}")

@@ -4,13 +4,14 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from judges.asking.endpoint import public_address
+from rewards.config import Checked
 from rewards.errors import ConfigError
 
 Asking = TypeVar("Asking", bound="AskingConfig")
 
 
 @dataclass(frozen=True)
-class AskingConfig:
+class AskingConfig(Checked):
     """Settings of asking a judge: endpoint, ledger, rate limits, budget."""
 
     ledger: str = ""
@@ -38,6 +39,7 @@ class AskingConfig:
     """Ask questions again that failed before."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, least in (
             ("concurrency", 1),
             ("tries", 1),

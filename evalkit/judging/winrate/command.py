@@ -21,7 +21,6 @@ from judges.verdicts.groups import VerdictGroup, groups_of, read_verdict_tables
 from judges.verdicts.human_check import HumanCheck, human_check
 from judges.verdicts.table import VerdictTable
 from rewards.errors import DataError
-from rewards.intervals import Resampling
 
 CSV_COLUMNS = (
     "first", "second", "judge", "axis", "verdicts", "missing", "prompts", "win_rate", "standard_error", "low",
@@ -38,7 +37,6 @@ def run(config: WinRates) -> None:
     Raises:
         EvalkitError: The files cannot be read, or hold no verdict.
     """
-    Resampling(config.level, config.bootstrap, config.seed)  # refuses what is out of range before any work
     sources = [config.verdicts] if isinstance(config.verdicts, str) else config.verdicts
     table = read_verdict_tables(sources)
     findings = _findings(config, table, ", ".join(sources))

@@ -190,7 +190,7 @@ def test_changed_data_are_not_mixed_with_scores_begun(counting, tmp_path):
         ({"proxy": ["column:p", "column:p"]}, ConfigError, "different"),
         ({"proxy": []}, ConfigError, "different"),
         ({"proxy": "nothing:known"}, ConfigError, "nothing:known"),
-        ({"bootstrap": 0}, ConfigError, "resamples"),
+        ({"bootstrap": 0}, ConfigError, "bootstrap"),
         ({"level": 95}, ConfigError, "level"),
         ({"rename": {"g": "gold"}, "gold": "column:g"}, ScoringError, "'g'"),
     ],
