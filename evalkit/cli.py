@@ -149,8 +149,9 @@ def _command(arguments: list[str]) -> tuple[str, list[str]]:
 
 def _overview(names: Sequence[str]) -> str:
     lines = ["usage: evalkit COMMAND [--config FILE.yaml] [--option value ...]", "", DESCRIPTION, ""]
+    width = max(map(len, names))
     for name in names:
-        lines.append(f"  {name:<15} {(COMMANDS[name].config.__doc__ or '').splitlines()[0]}")
+        lines.append(f"  {name:<{width}}  {(COMMANDS[name].config.__doc__ or '').splitlines()[0]}")
     lines += ["", "evalkit COMMAND --help lists its options; --print_config writes them as a file."]
     return "\n".join(lines) + "\n"
 
