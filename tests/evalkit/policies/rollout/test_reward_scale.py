@@ -63,8 +63,8 @@ def test_a_round_is_scaled_in_one_way(monkeypatch):
 
     import torch
 
+    from evalkit.policies.ppo import targets as ppo_batch
     from evalkit.policies.ppo.config import PpoConfig, resolve_recipe
-    from evalkit.policies.ppo.rounds import targets as ppo_batch
 
     seen = []
     monkeypatch.setattr(ppo_batch, "scaled_rewards", lambda *told: seen.append(told[-1]) or list(told[0]))
