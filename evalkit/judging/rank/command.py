@@ -1,6 +1,7 @@
 """`evalkit rank`: systems by strength from verdicts, with intervals, and which of them are tied."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from rich.table import Table
 from rich.text import Text
@@ -10,7 +11,6 @@ from evalkit.judging.config import Rank
 from evalkit.judging.page.gathering import gather_comparisons
 from evalkit.judging.page.position_panel import position_section
 from evalkit.judging.rank.figures import draw_leaderboard
-from evalkit.judging.rank.leaderboard import Board, Unranked, boards_of
 from evalkit.judging.rank.page import (
     board_rows,
     facts,
@@ -23,9 +23,12 @@ from evalkit.report.csv import write_csv
 from evalkit.report.text import finite
 from evalkit.runs import fingerprint, say, show, write_json
 from judges.judge import REASONS
-from judges.statistics.bradley_terry import StrengthEstimate
+from judges.statistics.bradley_terry import NotIdentifiedError, StrengthEstimate
 from judges.statistics.style import style_of
 from judges.verdicts.groups import read_verdict_tables
+from judges.verdicts.leaderboard import Board, RankOptions, Unranked, leaderboards
+from judges.verdicts.table import VerdictTable
+from rewards.errors import ConfigError, DataError
 from rewards.intervals import Resampling
 
 Row = Mapping[str, object]
@@ -43,7 +46,7 @@ def run(config: Rank) -> None:
     sources = [config.verdicts] if isinstance(config.verdicts, str) else config.verdicts
     table = read_verdict_tables(sources, style_of if config.style else None)
     inputs = {"verdicts": [fingerprint(source) for source in sources]}
-    boards, unranked = boards_of(table, config, ", ".join(sources))
+    boards, unranked = _boards(config, table, ", ".join(sources))
     with runs.run(config, inputs, done="index.html") as folder:
         pairs = [row for board in boards for row in pair_rows(board)]
         write_csv(folder / "leaderboard.csv", [row for board in boards for row in system_rows(board)])
@@ -57,6 +60,30 @@ def run(config: Rank) -> None:
     _print(boards, unranked)
     made = "index.html, leaderboard.csv, leaderboard.json, leaderboard.png, pairs.csv, matrix.csv"
     say(f"Results are in {folder}: {made}")
+
+
+def _boards(config: Rank, table: VerdictTable, sources: str) -> tuple[list[Board], list[Unranked]]:
+    """Return the leaderboards, with errors and reasons that name the command's options."""
+    resampling = Resampling(config.level, config.bootstrap, config.seed)
+    how = RankOptions(resampling, config.ties, config.prior or None, config.style, config.elo)
+    try:
+        boards, unranked = leaderboards(table, how, sources)
+    except (NotIdentifiedError, ConfigError, DataError) as error:
+        raise type(error)(_in_options(str(error))) from None
+    return boards, [replace(one, why=_in_options(one.why)) for one in unranked]
+
+
+def _in_options(message: str) -> str:
+    """Return the statistics' words with the command's option in them."""
+    for theirs, ours in (
+        ("a prior and a covariate_prior (standard deviations)", "a prior (--prior 1)"),
+        ("give a covariate_prior", "give a prior (--prior 1)"),
+        ("a prior (the standard deviation of strengths)", "a prior (--prior 1)"),
+        ("use ties='half'", "use --ties half"),
+        ("leave out style", "leave out --style"),
+    ):
+        message = message.replace(theirs, ours)
+    return message
 
 
 def system_rows(board: Board) -> Iterator[Row]:

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
-from evalkit.judging.rank.leaderboard import ALL_JUDGES, Board
 from evalkit.report.style import COLOURS, PLAIN_TEXT
 from evalkit.report.text import percent, shortened
 from judges.statistics.pair_sums import Floats, Label
+from judges.verdicts.leaderboard import ALL_JUDGES, Board
 
 BEST, REST, STYLED = COLOURS[0], COLOURS[6], COLOURS[1]
 JUDGES = 4

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from evalkit.judging.config import Rank
 from evalkit.judging.page.verdict_page import Section, Table, VerdictBrowser, write_verdict_page
-from evalkit.judging.rank.leaderboard import ALL_JUDGES, Board, Unranked
 from evalkit.report.text import counted, decimal, listed, percent, reasons, span
 from judges.statistics.pair_sums import Label
 from judges.statistics.strength_ranks import RankRange
+from judges.verdicts.leaderboard import ALL_JUDGES, Board, Unranked
 
 NAMED = 4
 """Most systems of a tied group that are all named."""

@@ -12,15 +12,16 @@ from evalkit.judging.config import WinRates
 from evalkit.judging.page.gathering import gather_comparisons
 from evalkit.judging.page.verdict_page import write_verdict_page
 from evalkit.judging.winrate.figures import draw_positions, draw_win_rates
-from evalkit.judging.winrate.findings import WinRateFinding, difficulties, finding
 from evalkit.judging.winrate.page import sections
+from evalkit.report.plain import plain_values
 from evalkit.report.text import NONE, counted, interval_text, percent
 from evalkit.runs import atomic_write, fingerprint, say, show, write_json
 from judges.statistics.win_rate import WinRate
-from judges.verdicts.groups import VerdictGroup, groups_of, read_verdict_tables
-from judges.verdicts.human_check import HumanCheck, human_check
+from judges.verdicts.groups import read_verdict_tables
 from judges.verdicts.table import VerdictTable
+from judges.verdicts.win_rate_findings import WinRateFinding, WinRateOptions, win_rate_findings
 from rewards.errors import DataError
+from rewards.intervals import Resampling
 
 CSV_COLUMNS = (
     "first", "second", "judge", "axis", "verdicts", "missing", "prompts", "win_rate", "standard_error", "low",
@@ -43,7 +44,7 @@ def run(config: WinRates) -> None:
     inputs = {"verdicts": [fingerprint(source) for source in sources], "human": fingerprint(config.human)}
     with runs.run(config, inputs, done="index.html") as folder:
         _write_csv(findings, folder / "winrate.csv")
-        results = [found.as_dict() for found in findings]
+        results = [finding_values(found) for found in findings]
         write_json(folder / "winrate.json", {"ties": config.ties, "results": results})
         draw_win_rates(findings, folder / "winrate.png")
         draw_positions(findings, folder / "position.png")
@@ -62,12 +63,15 @@ def _findings(config: WinRates, table: VerdictTable, sources: str) -> list[WinRa
     Raises:
         DataError: Nothing is left to tell a win rate by, or people judged nothing that the judge did.
     """
-    groups = groups_of(table, config.baseline)
-    checks: list[HumanCheck | None] = [None] * len(groups)
-    if config.human:
-        checks = _checks(config, groups, sources)
-    hard = difficulties(groups)
-    findings = [finding(*given, config) for given in zip(groups, checks, hard, strict=True)]
+    people = read_verdict_tables(config.human) if config.human else None
+    resampling = Resampling(config.level, config.bootstrap, config.seed)
+    how = WinRateOptions(config.ties, resampling, config.width)
+    findings = win_rate_findings(table, config.baseline, people, how)
+    if people is not None and not any(found.human and found.human.comparisons for found in findings):
+        raise DataError(
+            f"{config.human}: holds no verdict on a comparison of {sources}; people's verdicts name the same "
+            "systems (first_system, second_system) and have the same prompts"
+        )
     if all(found.win_rate is None for found in findings):
         left_out = sum(found.left_out for found in findings)
         if left_out:
@@ -80,15 +84,27 @@ def _findings(config: WinRates, table: VerdictTable, sources: str) -> list[WinRa
     return findings
 
 
-def _checks(config: WinRates, groups: Sequence[VerdictGroup], sources: str) -> list[HumanCheck | None]:
-    people = read_verdict_tables(config.human)
-    checks = [human_check(group, people, config.level, config.width) for group in groups]
-    if not any(check and check.comparisons for check in checks):
-        raise DataError(
-            f"{config.human}: holds no verdict on a comparison of {sources}; people's verdicts name the same "
-            "systems (first_system, second_system) and have the same prompts"
-        )
-    return checks
+def finding_values(found: WinRateFinding) -> dict[str, object]:
+    """Return all figures of a finding as JSON can hold them."""
+    return {
+        "first": found.first,
+        "second": found.second,
+        "judge": found.judge,
+        "axis": found.axis,
+        "win_rate": plain_values(found.win_rate),
+        "outcomes": plain_values(found.outcomes),
+        "left_out": found.left_out,
+        "missing": found.missing,
+        "position": plain_values(found.position),
+        "shown_first": plain_values(found.shown_first),
+        "length_controlled": plain_values(found.length_controlled),
+        "length_note": found.length_note,
+        "enough_prompts": found.enough_prompts,
+        "human": plain_values(found.human),
+        "human_gain": None
+        if found.human is None or not found.human.corrected
+        else found.human.corrected.gain,
+    }
 
 
 def _write_csv(findings: Sequence[WinRateFinding], path: Path) -> None:

@@ -7,10 +7,10 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evalkit.judging.winrate.findings import WinRateFinding
 from evalkit.report.style import COLOURS, PLAIN_TEXT
 from evalkit.report.text import Interval
 from judges.statistics.position_bias import OrderCounts
+from judges.verdicts.win_rate_findings import WinRateFinding
 
 MOST_ROWS = 40
 """Findings that a figure shows; the tables have all."""

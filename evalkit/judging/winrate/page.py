@@ -6,9 +6,9 @@ from pathlib import Path
 from evalkit.judging.config import WinRates
 from evalkit.judging.page.position_panel import HEADER, MEANING, TITLE, position_cells
 from evalkit.judging.page.verdict_page import Section, Table
-from evalkit.judging.winrate.findings import WinRateFinding
 from evalkit.report.text import NONE, decimal, interval_text, percent, reasons
 from judges.statistics.position_bias import PolicyReadout
+from judges.verdicts.win_rate_findings import WinRateFinding
 
 POLICIES = {
     "half": "a tie is half a win",

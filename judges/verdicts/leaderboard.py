@@ -1,13 +1,12 @@
 """A leaderboard for each axis and judge: strengths, ranks, ties, win rates, missing verdicts, style, Elo."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.judging.config import Rank
-from judges.statistics.bradley_terry import BradleyTerry, NotIdentifiedError, bradley_terry
+from judges.statistics.bradley_terry import BradleyTerry, NotIdentifiedError, Ties, bradley_terry
 from judges.statistics.elo import Elo, elo
 from judges.statistics.pair_sums import read_contests
 from judges.statistics.strength_ranks import StrengthRanks, prior_covariance, rank_strengths
@@ -17,6 +16,7 @@ from judges.statistics.win_rate import WinRate, win_rate
 from judges.verdicts.members import JURY
 from judges.verdicts.table import VerdictTable
 from rewards.errors import ConfigError, DataError
+from rewards.intervals import Resampling
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -24,6 +24,24 @@ Integers = NDArray[np.int64]
 ALL_JUDGES = "all judges"
 ELO_GAMES = 10_000_000
 """Games that Elo's shuffled orders play in all, at most some ten seconds."""
+
+
+@dataclass(frozen=True)
+class RankOptions:
+    """How systems are ranked."""
+
+    resampling: Resampling = field(default_factory=Resampling)
+    ties: Ties = "half"
+    """A tie is half a win each, or has a strength of its own (Davidson 1970)."""
+    prior: float | None = None
+    """Standard deviation of a normal prior on strengths, natural log; None takes none."""
+    style: Sequence[str] = ()
+    """Features at which systems are held equal, beside the plain strengths; see `judges.statistics.style`."""
+    elo: bool = False
+    """Whether to compute Elo ratings too."""
+
+
+DEFAULTS = RankOptions()
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,22 +93,28 @@ class Unranked:
     why: str
 
 
-def boards_of(table: VerdictTable, config: Rank, source: str) -> tuple[list[Board], list[Unranked]]:
+def leaderboards(
+    table: VerdictTable, how: RankOptions = DEFAULTS, source: str = "the verdicts"
+) -> tuple[list[Board], list[Unranked]]:
     """Return for each axis the board of all judges together, then those of each where there are several.
 
     Where there are juries, they are all judges: their members' verdicts have boards by themselves. So have
     those of people who stand beside what most of them say.
 
     Args:
-        table: The verdicts, with counts of style where the configuration asks for it.
-        config: How they are ranked.
+        table: The verdicts, read with `style_of` where systems are held equal in style.
+        how: Intervals, ties, prior, style and Elo.
         source: The files' names, for errors.
 
+    Returns:
+        The boards, and the judges whose verdicts by themselves determine no ranking.
+
     Raises:
+        ConfigError: Systems are held equal in style, and the verdicts were read without it.
         DataError: The verdicts name no systems, or hold no texts to take style from.
         NotIdentifiedError: The verdicts of all judges on an axis do not determine the strengths.
     """
-    _check(table, config, source)
+    _check(table, how, source)
     boards: list[Board] = []
     unranked: list[Unranked] = []
     for axis in _by_name(table.axes, table.axis):
@@ -103,23 +127,22 @@ def boards_of(table: VerdictTable, config: Rank, source: str) -> tuple[list[Boar
         alone = table.judges[voices[0]] if len(voices) == 1 else ALL_JUDGES
         try:
             counted = chosen.select(np.isin(chosen.judge, voices))
-            boards.append(_board(counted, table.axes[axis], alone, config))
+            boards.append(_board(counted, table.axes[axis], alone, how))
         except (NotIdentifiedError, ConfigError) as error:
             where = ", ".join(filter(None, (source, table.axes[axis])))
-            raise type(error)(f"{where}: {_in_options(str(error))}") from None
+            raise type(error)(f"{where}: {error}") from None
         for judge in judges if len(judges) > 1 else ():
             if voices == [judge]:
                 continue
             try:
                 only = chosen.select(chosen.judge == judge)
-                boards.append(_board(only, table.axes[axis], table.judges[judge], config))
+                boards.append(_board(only, table.axes[axis], table.judges[judge], how))
             except (NotIdentifiedError, ConfigError) as error:
-                why = _in_options(str(error))
-                unranked.append(Unranked(table.axes[axis], table.judges[judge], why))
+                unranked.append(Unranked(table.axes[axis], table.judges[judge], str(error)))
     return boards, unranked
 
 
-def _check(table: VerdictTable, config: Rank, source: str) -> None:
+def _check(table: VerdictTable, how: RankOptions, source: str) -> None:
     if "" in table.systems:
         nameless = (table.first_system == table.systems.index("")) | (
             table.second_system == table.systems.index("")
@@ -132,30 +155,20 @@ def _check(table: VerdictTable, config: Rank, source: str) -> None:
         raise DataError(
             f"{source}: a ranking needs two systems, and all verdicts are on {table.systems[0]!r}"
         )
-    if config.style:
+    if how.style:
+        if not table.first_measures.shape[1]:
+            raise ConfigError("style needs verdicts that were read with style_of as their measure")
         untold = np.isnan(table.first_measures).any(axis=1) | np.isnan(table.second_measures).any(axis=1)
         if untold.any():
             raise DataError(
                 f"{source}: {int(untold.sum())} of {len(table)} verdicts hold no texts (columns first and "
-                "second), from which style is taken; leave out --style"
+                "second), from which style is taken; leave out style"
             )
 
 
 def _by_name(names: tuple[str, ...], codes: NDArray[np.int32]) -> Iterator[int]:
     """Yield the codes that occur, by their names."""
     yield from sorted(np.unique(codes).tolist(), key=lambda code: names[code])
-
-
-def _in_options(message: str) -> str:
-    """Return the statistics' words with the command's option in them."""
-    for theirs, ours in (
-        ("a prior and a covariate_prior (standard deviations)", "a prior (--prior 1)"),
-        ("give a covariate_prior", "give a prior (--prior 1)"),
-        ("a prior (the standard deviation of strengths)", "a prior (--prior 1)"),
-        ("use ties='half'", "use --ties half"),
-    ):
-        message = message.replace(theirs, ours)
-    return message
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +195,7 @@ def _games(table: VerdictTable) -> _Games:
     return _Games(table, first, second, *places.reshape(2, -1))
 
 
-def _board(table: VerdictTable, axis: str, judge: str, config: Rank) -> Board:
+def _board(table: VerdictTable, axis: str, judge: str, how: RankOptions) -> Board:
     same = table.first_system == table.second_system
     games = _games(table.select(~same))
     table = games.table
@@ -191,11 +204,11 @@ def _board(table: VerdictTable, axis: str, judge: str, config: Rank) -> Board:
         games.second,
         table.outcome,
         table.prompts,
-        level=config.level,
-        resamples=config.bootstrap,
-        seed=config.seed,
-        prior=config.prior or None,
-        ties=config.ties,
+        level=how.resampling.level,
+        resamples=how.resampling.resamples,
+        seed=how.resampling.seed,
+        prior=how.prior,
+        ties=how.ties,
     )
     contests = read_contests(games.first, games.second, table.outcome, table.prompts)
     pulled = prior_covariance(fit, contests)
@@ -205,16 +218,18 @@ def _board(table: VerdictTable, axis: str, judge: str, config: Rank) -> Board:
         axis,
         judge,
         fit,
-        rank_strengths(fit.systems, fit.strengths, fit.covariance + pulled, fit.prompts, 1 - config.level),
+        rank_strengths(
+            fit.systems, fit.strengths, fit.covariance + pulled, fit.prompts, 1 - how.resampling.level
+        ),
         _against_average(fit),
-        tuple(_win_rate(games, place, config) for place in places),
+        tuple(_win_rate(games, place, how.resampling) for place in places),
         rates,
         counts,
         table.missing(),
         tuple(table.select(np.logical_or(*games.of(place))).missing() for place in places),
         int(same.sum()),
-        _at_equal_style(games, pulled, config) if config.style else None,
-        _elo(games, config) if config.elo else None,
+        _at_equal_style(games, pulled, how) if how.style else None,
+        _elo(games, how) if how.elo else None,
     )
 
 
@@ -227,14 +242,14 @@ def _against_average(fit: BradleyTerry) -> Floats:
     return np.asarray(expected.sum(axis=1) / (count - 1))
 
 
-def _win_rate(games: _Games, place: int, config: Rank) -> WinRate | None:
+def _win_rate(games: _Games, place: int, how: Resampling) -> WinRate | None:
     outcome, prompts = games.table.outcome, games.table.prompts
     ours, theirs = games.of(place)
     values = np.concatenate([outcome[ours], 1 - outcome[theirs]])
     if np.isnan(values).all():
         return None
     clusters = np.concatenate([prompts[ours], prompts[theirs]])
-    return win_rate(values, clusters, config.level, config.seed, config.bootstrap)
+    return win_rate(values, clusters, how.level, how.seed, how.resamples)
 
 
 def _pair_rates(games: _Games, count: int) -> tuple[Floats, Integers]:
@@ -248,24 +263,26 @@ def _pair_rates(games: _Games, count: int) -> tuple[Floats, Integers]:
     return rates.reshape(count, count), counts.reshape(count, count).astype(np.int64)
 
 
-def _at_equal_style(games: _Games, pulled: Floats, config: Rank) -> AtEqualStyle:
+def _at_equal_style(games: _Games, pulled: Floats, how: RankOptions) -> AtEqualStyle:
     differences = count_differences(games.table.first_measures, games.table.second_measures)
     fit = style_controlled(
         games.first,
         games.second,
         games.table.outcome,
-        {name: differences[name] for name in config.style},
+        {name: differences[name] for name in how.style},
         games.table.prompts,
-        level=config.level,
-        prior=config.prior or None,
-        covariate_prior=config.prior or None,
+        level=how.resampling.level,
+        prior=how.prior,
+        covariate_prior=how.prior,
     )
     count = len(fit.systems)
     covariance = fit.covariance[:count, :count] + pulled
-    ranks = rank_strengths(fit.systems, fit.strengths, covariance, fit.prompts, 1 - config.level)
+    ranks = rank_strengths(fit.systems, fit.strengths, covariance, fit.prompts, 1 - how.resampling.level)
     return AtEqualStyle(fit, ranks)
 
 
-def _elo(games: _Games, config: Rank) -> Elo:
+def _elo(games: _Games, how: RankOptions) -> Elo:
     permutations = max(10, min(100, ELO_GAMES // max(1, len(games.table))))
-    return elo(games.first, games.second, games.table.outcome, seed=config.seed, permutations=permutations)
+    return elo(
+        games.first, games.second, games.table.outcome, seed=how.resampling.seed, permutations=permutations
+    )

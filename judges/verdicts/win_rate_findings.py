@@ -1,24 +1,37 @@
 """Findings of one judge's verdicts on two systems: win rate, position bias, length, human correction."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from evalkit.judging.config import WinRates
-from evalkit.report.plain import plain_values
 from judges.statistics.length_control import LengthControlled, length_controlled_win_rate, prompt_difficulty
 from judges.statistics.logistic import NotEstimableError
 from judges.statistics.planning import enough_prompts
 from judges.statistics.position_bias import PositionBias
-from judges.statistics.win_rate import WinRate, win_rate
-from judges.verdicts.groups import Floats, Integers, VerdictGroup, orders_of, position_of
-from judges.verdicts.human_check import HumanCheck
+from judges.statistics.win_rate import TiePolicy, WinRate, win_rate
+from judges.verdicts.groups import Floats, Integers, VerdictGroup, groups_of, orders_of, position_of
+from judges.verdicts.human_check import HumanCheck, human_check
+from judges.verdicts.table import VerdictTable
 from rewards.errors import ConfigError
 from rewards.intervals import Resampling
 
 FEWEST_SYSTEMS = 3
 """Systems held against one from which on the others tell how hard a prompt is."""
+
+
+@dataclass(frozen=True)
+class WinRateOptions:
+    """How verdicts make a win rate."""
+
+    ties: TiePolicy = "preference"
+    """What counts: every verdict, by its probability or a tie as half a win, or one value a comparison."""
+    resampling: Resampling = field(default_factory=Resampling)
+    width: float = 0.03
+    """Half-width of an interval for which the prompts needed are computed."""
+
+
+DEFAULTS = WinRateOptions()
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,30 +69,30 @@ class WinRateFinding:
         """The judge, and the axis where there is one."""
         return ", ".join(filter(None, (self.judge, self.axis))) or "not said"
 
-    def as_dict(self) -> dict[str, object]:
-        """Return all figures as JSON can hold them."""
-        return {
-            "first": self.first,
-            "second": self.second,
-            "judge": self.judge,
-            "axis": self.axis,
-            "win_rate": plain_values(self.win_rate),
-            "outcomes": plain_values(self.outcomes),
-            "left_out": self.left_out,
-            "missing": self.missing,
-            "position": plain_values(self.position),
-            "shown_first": plain_values(self.shown_first),
-            "length_controlled": plain_values(self.length_controlled),
-            "length_note": self.length_note,
-            "enough_prompts": self.enough_prompts,
-            "human": plain_values(self.human),
-            "human_gain": None
-            if self.human is None or not self.human.corrected
-            else self.human.corrected.gain,
-        }
+
+def win_rate_findings(
+    table: VerdictTable,
+    baseline: str = "",
+    people: VerdictTable | None = None,
+    how: WinRateOptions = DEFAULTS,
+) -> list[WinRateFinding]:
+    """Return what the verdicts say of each two systems, by each judge and on each axis.
+
+    Args:
+        table: The verdicts.
+        baseline: System that the others are held against; empty takes the second of each comparison.
+        people: People's verdicts on some of the same comparisons, which correct the judges' win rates.
+        how: Tie policy, intervals and the wanted half-width.
+    """
+    groups = groups_of(table, baseline)
+    level, width = how.resampling.level, how.width
+    return [
+        _finding(group, None if people is None else human_check(group, people, level, width), difficulty, how)
+        for group, difficulty in zip(groups, _difficulties(groups), strict=True)
+    ]
 
 
-def difficulties(groups: Sequence[VerdictGroup]) -> list[Floats | None]:
+def _difficulties(groups: Sequence[VerdictGroup]) -> list[Floats | None]:
     """Return the difficulty of each verdict's prompt, by the other systems compared with the same baseline.
 
     None where fewer than three systems are: two others at least have to tell.
@@ -103,8 +116,8 @@ def difficulties(groups: Sequence[VerdictGroup]) -> list[Floats | None]:
     return found
 
 
-def finding(
-    group: VerdictGroup, human: HumanCheck | None, difficulty: Floats | None, config: WinRates
+def _finding(
+    group: VerdictGroup, human: HumanCheck | None, difficulty: Floats | None, how: WinRateOptions
 ) -> WinRateFinding:
     """Return the findings of one group's verdicts.
 
@@ -112,19 +125,19 @@ def finding(
         group: The verdicts, told alike.
         human: The correction by human verdicts, where there are some.
         difficulty: [n] of each verdict's prompt, for length control; None leaves it out.
-        config: Tie policy, level and resamples.
+        how: Tie policy, intervals and the wanted half-width.
     """
-    table, resampling = group.table, Resampling(config.level, config.bootstrap, config.seed)
-    values, prompts, left_out = _values(group, config)
+    table, resampling = group.table, how.resampling
+    values, prompts, left_out = _values(group, how.ties)
     shown_first, position = position_of(table, resampling)
-    controlled, note = _length_controlled(group, difficulty, config)
+    controlled, note = _length_controlled(group, difficulty, resampling)
     return WinRateFinding(
         group.first,
         group.second,
         group.judge,
         group.axis,
         _rate(values, prompts, resampling),
-        _outcomes(table.outcome if config.ties == "preference" else values),
+        _outcomes(table.outcome if how.ties == "preference" else values),
         left_out,
         table.missing(),
         position,
@@ -132,17 +145,17 @@ def finding(
         controlled,
         note,
         human,
-        enough_prompts(values, prompts, config.width, config.level),
+        enough_prompts(values, prompts, how.width, resampling.level),
     )
 
 
-def _values(group: VerdictGroup, config: WinRates) -> tuple[Floats, Integers, int]:
+def _values(group: VerdictGroup, ties: TiePolicy) -> tuple[Floats, Integers, int]:
     """Return the values that the tie policy makes of a group's verdicts, their prompts, and what it drops."""
     table = group.table
-    if config.ties in ("preference", "half"):
-        return table.value if config.ties == "preference" else table.outcome, table.prompts, 0
+    if ties in ("preference", "half"):
+        return table.value if ties == "preference" else table.outcome, table.prompts, 0
     orders = orders_of(table, table.outcome)
-    settled = orders.settled(config.ties)
+    settled = orders.settled(ties)
     return settled.values, orders.prompts[settled.comparisons], settled.left_out
 
 
@@ -158,7 +171,7 @@ def _outcomes(values: Floats) -> Mapping[str, int]:
 
 
 def _length_controlled(
-    group: VerdictGroup, difficulty: Floats | None, config: WinRates
+    group: VerdictGroup, difficulty: Floats | None, resampling: Resampling
 ) -> tuple[LengthControlled | None, str]:
     table = group.table
     difference = table.first_characters - table.second_characters
@@ -174,8 +187,8 @@ def _length_controlled(
             difference[known],
             measured.prompts,
             difficulty=None if difficulty is None else difficulty[known],
-            level=config.level,
-            seed=config.seed,
+            level=resampling.level,
+            seed=resampling.seed,
         )
     except (ConfigError, NotEstimableError) as error:
         return None, str(error)
