@@ -4,16 +4,22 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from evalkit.runs.config import Renaming, Replacing, Resampled
-from rewards.config import check_ranges
+from rewards.config import Checked, check_ranges
 from rewards.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Annotate(Renaming):
-    """Serve a page on which people compare, rank and label responses, blind to the systems behind them."""
+class Stored(Checked):
+    """Labels in a database."""
 
     db: str
-    """Database of labels: a SQLite file, created if missing, or a PostgreSQL URL."""
+    """Database of labels: a SQLite file, which `annotate` and `labels import` create, or a PostgreSQL URL."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annotate(Stored, Renaming):
+    """Serve a page on which people compare, rank and label responses, blind to the systems behind them."""
+
     data: str = ""
     """Rows to label; empty serves the tasks in the database, such as those of a judge human:DB."""
     screen: Literal["auto", "pairwise", "best", "ranking", "steps", "spans"] = "auto"
@@ -67,11 +73,9 @@ class Annotate(Renaming):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelsExport(Replacing):
+class LabelsExport(Stored, Replacing):
     """Export human labels as rows: as verdicts, or as training data of reward models."""
 
-    db: str
-    """SQLite file or URL of a PostgreSQL."""
     out: str
     """File of rows."""
     form: Literal["labels", "verdicts", "preferences", "rankings", "steps", "spans", "ratings"] = "labels"
@@ -93,23 +97,19 @@ class LabelsExport(Replacing):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelsImport:
+class LabelsImport(Stored):
     """Import exported labels, or human verdicts from elsewhere; existing labels are not changed."""
 
     data: str
     """File of rows that `evalkit labels export` wrote as labels, rankings, steps or spans, or of verdicts."""
-    db: str
-    """SQLite file, created if missing, or PostgreSQL URL."""
     annotator: str = ""
     """Annotator of the verdicts, where the rows have none."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelsInvite:
+class LabelsInvite(Stored):
     """Make personal links for annotators, or renew lost ones."""
 
-    db: str
-    """SQLite file or URL of a PostgreSQL."""
     annotators: list[str]
     """Names of people."""
     renew: bool = False
@@ -121,11 +121,9 @@ class LabelsInvite:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelsStatus(Resampled, Replacing):
+class LabelsStatus(Stored, Resampled, Replacing):
     """Show a study's status: counts, speed, checks, agreement, win rate so far, and labels still needed."""
 
-    db: str
-    """SQLite file or URL of a PostgreSQL."""
     verdicts: list[str] | str = ""
     """Verdicts of judges on the same comparisons, whose win rate is corrected by people's."""
     out: str = ""

@@ -4,15 +4,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from evalkit.pipeline.config import SampledPrompts
-from evalkit.runs.config import Replacing, Resampled
+from evalkit.runs.config import Planned, Resampled
 from evalkit.runs.files import refuse_own_input
-from judges.asking.config import AskingConfig
 from rewards.config import check_ranges
 from rewards.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compare(AskingConfig, SampledPrompts, Resampled, Replacing):
+class Compare(Planned, SampledPrompts, Resampled):
     """Compare policies with a baseline: rewards, and win rates against it with paired tests."""
 
     policies: dict[str, str]
@@ -38,10 +37,6 @@ class Compare(AskingConfig, SampledPrompts, Resampled, Replacing):
     """Seed of the samples, shared by all policies, and of the bootstrap."""
     ledger: str = ""
     """SQLite file that keeps every reply; empty takes OUT.ledger, beside the folder."""
-    plan: bool = False
-    """Sample and score, then say what judges would be asked and what it would cost, and ask nothing."""
-    overwrite: bool = False
-    """Replace a finished comparison; what the ledger holds is never asked again."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,8 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from evalkit.runs.config import Limited, Renaming, Replacing, Resampled
-from judges.asking.config import AskingConfig
+from evalkit.runs.config import Limited, Planned, Renaming, Replacing, Resampled
 from rewards.config import check_ranges
 from rewards.errors import ConfigError
 
@@ -32,7 +31,7 @@ class VerdictReport(Browsed):
 
 
 @dataclass(frozen=True, kw_only=True)
-class JudgeFiles(AskingConfig, Renaming, Limited, Replacing):
+class JudgeFiles(Planned, Renaming, Limited):
     """Ask a judge which of two systems answers better, prompt by prompt."""
 
     judge: str
@@ -60,12 +59,8 @@ class JudgeFiles(AskingConfig, Renaming, Limited, Replacing):
     """A prompt that one file lacks stops everything, or is left out and counted."""
     seed: int = 0
     """Seed of a single order and of the intervals."""
-    plan: bool = False
-    """Print the questions' number, cost and duration, and ask nothing."""
     batch: bool = False
     """Ask through the endpoint's batch interface: cheaper, within a day."""
-    overwrite: bool = False
-    """Replace a finished output; what the ledger holds is never asked again."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -135,7 +130,7 @@ class Agree(VerdictReport):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProbeJudge(AskingConfig, Renaming, Browsed):
+class ProbeJudge(Planned, Renaming, Browsed):
     """Test a judge's health: null answers, injected verdicts, padding, swapped copies, identical pairs."""
 
     judge: str
@@ -148,10 +143,6 @@ class ProbeJudge(AskingConfig, Renaming, Browsed):
     """Prompts to probe with; 0 uses all."""
     seed: int = 0
     """Seed of the injections and of the bootstrap."""
-    plan: bool = False
-    """Print the questions' number and cost, and ask nothing."""
-    overwrite: bool = False
-    """Replace a finished run; what the ledger holds is never asked again."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from evalkit.runs.config import Intervals, Limited, Renaming, Replacing
+from evalkit.policies.config import Sampling
+from evalkit.runs.config import Intervals, Limited, Renaming, Replacing, Seeded
 from evalkit.runs.files import refuse_own_input
 from rewards.config import check_ranges
 from rewards.errors import ConfigError
@@ -11,7 +12,7 @@ from rewards.solutions.answers import Grader
 
 
 @dataclass(frozen=True)
-class LabelSteps(Renaming, Limited, Intervals, Replacing):
+class LabelSteps(Sampling, Seeded, Renaming, Limited, Intervals, Replacing):
     """Label steps by Monte Carlo rollouts: the share of completions of each prefix that are correct."""
 
     policy: str
@@ -31,23 +32,13 @@ class LabelSteps(Renaming, Limited, Intervals, Replacing):
     batch: int = 4
     """Completions sampled between checks of a step."""
     grader: Grader = "numeric"
-    """How a completion's final answer is compared with the reference."""
+    """How a completion's final answer is compared with the reference; one cut by its length is wrong."""
     answer: str = "answer"
     """Column of the reference answer: the answer alone, or a solution that marks it."""
     separator: str = "\n"
     """Separator that ends a step: responses are split at it, and steps without it are joined by it."""
-    temperature: float = 1.0
-    """Sampling temperature of the completions."""
-    top_p: float = 1.0
-    """Sample from the likeliest tokens that together reach this probability (nucleus sampling)."""
-    top_k: int = 0
-    """Sample from this many likeliest tokens; 0 is all."""
-    max_new_tokens: int = 256
-    """Most tokens in a completion; a truncated one counts as incorrect."""
     stop: list[str] = field(default_factory=list)
     """Stop sequences of a completion, for models that go on after the answer."""
-    seed: int = 0
-    """Seed of the completions."""
     cache: str = ""
     """Cache file of all completions, which runs may share; empty is OUT.rollouts.sqlite."""
     chunk_rows: int = 32
@@ -56,7 +47,7 @@ class LabelSteps(Renaming, Limited, Intervals, Replacing):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_ranges(self, dict.fromkeys(("n", "batch", "chunk_rows"), "1 or more"))
-        check_ranges(self, {"width": "above 0", "seed": "from 0 to 4294967295"})
+        check_ranges(self, {"width": "above 0"})
         check_ranges(self, {"temperature": "above 0"})  # at 0 all completions of a step are one
         if not self.separator:
             raise ConfigError("separator is a text that ends a step; it is empty")

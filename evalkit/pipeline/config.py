@@ -13,7 +13,7 @@ from rewards.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Generate(Renaming, Limited, Replacing):
+class Generate(Drawing, Renaming, Limited, Replacing):
     """Sample responses to prompts from a policy."""
 
     policy: str
@@ -24,22 +24,10 @@ class Generate(Renaming, Limited, Replacing):
     """File of rows {prompt, responses}."""
     n: int = 1
     """Samples for each prompt."""
-    temperature: float = 1.0
-    """Divides the logits; 0 is greedy decoding."""
-    top_p: float = 1.0
-    """Sample from the likeliest tokens that together reach this probability (nucleus sampling)."""
-    top_k: int = 0
-    """Sample from this many likeliest tokens; 0 is all."""
-    max_new_tokens: int = 256
-    """Most tokens in a response."""
-    stop: list[str] = field(default_factory=list)
-    """Stop sequences: a response ends before the first of them."""
     log_probs: bool = False
     """Keep each token's log-probability."""
     seed: int = 0
     """Seed of the samples."""
-    batch_size: int = 0
-    """Responses sampled at once; 0 takes as many as fit half a gibibyte."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,16 +3,16 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rewards.config import check_ranges
+from rewards.config import Checked, check_ranges
 from rewards.errors import ConfigError
 
 DpoKind = Literal["sigmoid", "hinge", "slic", "ipo", "cdpo", "robust"]
 """Losses of pairs; `evalkit.policies.losses.pairs.dpo_loss` gives their formulas."""
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """How responses are sampled from a policy."""
+@dataclass(frozen=True, kw_only=True)
+class Sampling(Checked):
+    """How the tokens of a response are sampled."""
 
     temperature: float = 1.0
     """Divides the logits; 0 is greedy decoding."""
@@ -22,6 +22,12 @@ class Drawing:
     """Sample from this many likeliest tokens; 0 is all."""
     max_new_tokens: int = 256
     """Most tokens in a response."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing(Sampling):
+    """How responses are sampled from a policy."""
+
     stop: list[str] = field(default_factory=list)
     """Stop sequences: a response ends before the first of them."""
     batch_size: int = 0

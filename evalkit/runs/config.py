@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from judges.asking.config import AskingConfig
 from rewards.config import Checked, check_ranges
 from rewards.errors import ConfigError
 
@@ -24,6 +25,18 @@ class Limited(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_ranges(self, {"limit": "0 or more"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seeded(Checked):
+    """Samples drawn from a seed."""
+
+    seed: int = 0
+    """Seed of the samples and of all other random draws."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ranges(self, {"seed": "from 0 to 4294967295"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,4 +71,12 @@ class Replacing(Checked):
     """An output that may be replaced."""
 
     overwrite: bool = False
-    """Replace a finished output."""
+    """Replace a finished output; what a ledger holds is never asked again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned(AskingConfig, Replacing):
+    """Judges asked for verdicts, or only a plan of it."""
+
+    plan: bool = False
+    """Print the questions' number and cost, and ask the judges nothing."""

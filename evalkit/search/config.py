@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from evalkit.runs.config import Limited, Renaming, Replacing
+from evalkit.policies.config import Sampling
+from evalkit.runs.config import Limited, Renaming, Replacing, Seeded
 from evalkit.runs.files import refuse_own_input
 from rewards.config import check_ranges
 from rewards.errors import ConfigError
@@ -11,7 +12,7 @@ from rewards.solutions.answers import Grader
 
 
 @dataclass(frozen=True)
-class Search(Renaming, Limited, Replacing):
+class Search(Sampling, Seeded, Renaming, Limited, Replacing):
     """Search for solutions with a policy, guided by a process scorer, with one budget for all methods."""
 
     policy: str
@@ -34,25 +35,15 @@ class Search(Renaming, Limited, Replacing):
     """Separator that ends a step; whole solutions are split at it too, for the scorer."""
     grader: Grader = "numeric"
     """How answers are compared in a vote, and with the column `answer` where there is one."""
-    temperature: float = 1.0
-    """Sampling temperature."""
-    top_p: float = 1.0
-    """Sample from the likeliest tokens that together reach this probability (nucleus sampling)."""
-    top_k: int = 0
-    """Sample from this many likeliest tokens; 0 is all."""
-    max_new_tokens: int = 256
-    """Most tokens in a solution."""
     max_step_tokens: int = 128
     """Most tokens in a step, in beam and dvts; a longer step truncates its solution."""
-    seed: int = 0
-    """Seed of the samples."""
     chunk_prompts: int = 16
     """Prompts searched and written at a time."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         names = ("n", "width", "max_steps", "max_new_tokens", "max_step_tokens", "chunk_prompts")
-        check_ranges(self, {**dict.fromkeys(names, "1 or more"), "seed": "from 0 to 4294967295"})
+        check_ranges(self, dict.fromkeys(names, "1 or more"))
         if self.method in ("beam", "dvts") and self.n % self.width:
             raise ConfigError(f"n is a multiple of width for {self.method}, got {self.n} and {self.width}")
         if not self.separator:

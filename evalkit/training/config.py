@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from evalkit.runs.config import Limited, Renaming, Replacing
-from rewards.config import AspectsConfig, BodyConfig, ProcessConfig, TrainingConfig
+from rewards.config import AspectsConfig, BodyConfig, Checked, ProcessConfig, TrainingConfig
 from rewards.data.preferences import PreferenceFormat
 from rewards.data.prm800k import NeutralRule
 from rewards.data.spans import SpanFormat
@@ -13,22 +13,28 @@ from rewards.errors import ConfigError
 from rewards.files import ScreeningConfig
 
 
+@dataclass(frozen=True, kw_only=True)
+class HeldOut(Checked):
+    """Options of training with held-out data."""
+
+    evaluation_data: str = ""
+    """Held-out data; empty holds out `training.evaluation_share` of the prompts."""
+    screening: ScreeningConfig = field(default_factory=ScreeningConfig)
+    """Screening of doubtful rows."""
+
+
 @dataclass(frozen=True)
-class TrainRewardModel(Replacing, Limited, Renaming):
+class TrainRewardModel(HeldOut, Replacing, Limited, Renaming):
     """Options of all commands that train reward models."""
 
     data: str
     """File, folder or Hub name of the training data."""
     out: str
     """Folder for the trained model."""
-    evaluation_data: str = ""
-    """Held-out data; empty holds out `training.evaluation_share` of the prompts."""
     body: BodyConfig = field(default_factory=BodyConfig, kw_only=True)
     """The base model under the head."""
     training: TrainingConfig = field(default_factory=TrainingConfig, kw_only=True)
     """Training hyperparameters."""
-    screening: ScreeningConfig = field(default_factory=ScreeningConfig, kw_only=True)
-    """Screening of doubtful rows."""
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from typing import Literal
 from evalkit.pipeline.config import SampledPrompts
 from evalkit.policies.config import DpoConfig, Drawing, ProbeConfig
 from evalkit.policies.ppo.config import PpoConfig, resolve_recipe
-from evalkit.runs.config import Limited, Renaming, Replacing
+from evalkit.runs.config import Limited, Renaming, Replacing, Seeded
 from evalkit.runs.files import refuse_own_input
+from evalkit.training.config import HeldOut
 from rewards.config import TrainingConfig, check_ranges
 from rewards.data.preferences import PreferenceFormat
 from rewards.errors import ConfigError
-from rewards.files import ScreeningConfig
 
 PreferenceSource = Literal["direct", "sft-sample-rank", "rso-sample-rank"]
 """Where RSO's pairs come from (Liu et al. 2023, 2309.06657, section 3.1)."""
@@ -30,7 +30,7 @@ class PolicyTraining(Renaming, Limited, Replacing):
 
 
 @dataclass(frozen=True)
-class TrainSft(PolicyTraining):
+class TrainSft(HeldOut, PolicyTraining):
     """Fine-tune a policy on responses: the log-likelihood of each response given its prompt."""
 
     policy: str
@@ -39,14 +39,10 @@ class TrainSft(PolicyTraining):
     """File, folder or Hub name of rows {prompt, response} or {prompt, responses}."""
     out: str
     """Folder for the trained policy."""
-    evaluation_data: str = ""
-    """Held-out rows; empty holds out `training.evaluation_share` of the prompts."""
     reference: str = ""
     """Reference policy of the probe's KL; empty is the starting policy."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """How it is fitted; a batch element is a row, whose responses share its prompt."""
-    screening: ScreeningConfig = field(default_factory=ScreeningConfig)
-    """What happens to doubtful rows."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,7 +51,7 @@ class TrainSft(PolicyTraining):
 
 
 @dataclass(frozen=True)
-class TrainDpo(PolicyTraining):
+class TrainDpo(HeldOut, PolicyTraining):
     """Train a policy on preferences: DPO, RSO's losses, SLiC, IPO, cDPO or robust DPO."""
 
     policy: str
@@ -64,16 +60,12 @@ class TrainDpo(PolicyTraining):
     """File, folder or Hub name of preferences: prompt, chosen, rejected."""
     out: str
     """Folder for the trained policy."""
-    evaluation_data: str = ""
-    """Held-out preferences; empty holds out `training.evaluation_share` of the prompts."""
     format: PreferenceFormat = "auto"
     """Format of the data; auto recognises it by its columns."""
     dpo: DpoConfig = field(default_factory=DpoConfig)
     """The loss and the reference."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """How it is fitted; a batch element is a pair."""
-    screening: ScreeningConfig = field(default_factory=ScreeningConfig)
-    """What happens to doubtful rows."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -82,7 +74,7 @@ class TrainDpo(PolicyTraining):
 
 
 @dataclass(frozen=True)
-class TrainRso(SampledPrompts, PolicyTraining):
+class TrainRso(SampledPrompts, Seeded, PolicyTraining):
     """Statistical rejection sampling optimisation: sample, score, reject, pair, and train on the pairs."""
 
     policy: str
@@ -113,12 +105,10 @@ class TrainRso(SampledPrompts, PolicyTraining):
     """The loss on the pairs; the paper takes sigmoid or hinge with beta 0.05."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """How it is fitted; a batch element is a pair."""
-    seed: int = 0
-    """Seed of the samples, the acceptance and the matching."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_ranges(self, {"beta": "above 0", "seed": "from 0 to 4294967295"})
+        check_ranges(self, {"beta": "above 0"})
         check_policy_training(self.training)
         refuse_own_input(self.out, self.data, self.policy, self.dpo.reference, self.scorer)
         if self.source == "direct":
@@ -130,7 +120,7 @@ class TrainRso(SampledPrompts, PolicyTraining):
 
 
 @dataclass(frozen=True)
-class TrainBestOfN(SampledPrompts, PolicyTraining):
+class TrainBestOfN(SampledPrompts, Seeded, PolicyTraining):
     """Distil best-of-n: sample, keep the best by reward, fine-tune on them; in one round or several."""
 
     policy: str
@@ -155,12 +145,10 @@ class TrainBestOfN(SampledPrompts, PolicyTraining):
     """How a round is fitted; a batch element is a prompt with what is kept of its samples."""
     probe: ProbeConfig = field(default_factory=ProbeConfig, kw_only=True)
     """The probe on held-out prompts, in each round; its reference is the first policy."""
-    seed: int = 0
-    """Seed of the samples; each round derives its own."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_ranges(self, {"rounds": "1 or more", "seed": "from 0 to 4294967295"})
+        check_ranges(self, {"rounds": "1 or more"})
         check_policy_training(self.training)
         refuse_own_input(self.out, self.data, self.policy, self.scorer)
         if not 1 <= self.k <= self.n:
