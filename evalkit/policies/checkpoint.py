@@ -1,7 +1,6 @@
-"""Loads and saves policies as Transformers folders with `policy.json` beside the weights; hashes weights."""
+"""Loads and saves policies as Transformers folders with `policy.json` beside the weights."""
 
 import copy
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from evalkit.runs.files import atomic_write, json_text
-from rewards.errors import ModelError
+from rewards.errors import ModelError, OutputExistsError
 from rewards.models.hub import loading_options, quiet
 
 POLICY_FILE = "policy.json"
@@ -59,19 +58,6 @@ def load_causal(name: str, text: str, dtype: str = "float32") -> tuple[PreTraine
     return cast(PreTrainedModel, model), tokenizer
 
 
-def weights_hash(model: torch.nn.Module) -> str:
-    """Return a hash of a model's weights, their names and dtypes; it identifies a reference policy."""
-    digest = hashlib.sha256()
-    seen: set[int] = set()
-    for name, weights in sorted(model.state_dict().items()):
-        if weights.data_ptr() in seen:  # tied weights, which a folder may hold once or twice
-            continue
-        seen.add(weights.data_ptr())
-        digest.update(f"{name} {tuple(weights.shape)} {weights.dtype}\n".encode())
-        digest.update(weights.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()[:16]
-
-
 def save_policy(
     model: torch.nn.Module,
     tokenizer: Any,  # noqa: ANN401  # no public base type for both backends
@@ -94,6 +80,16 @@ def save_policy(
         tokenizer.save_pretrained(folder)
     with atomic_write(folder / POLICY_FILE) as file:
         file.write(json_text(dict(about)))
+
+
+def refuse_finished(folder: Path, checkpoints: Path) -> None:
+    """Refuse to train into the folder of a finished run, which has a policy and no checkpoints.
+
+    Raises:
+        OutputExistsError: It is one.
+    """
+    if (folder / POLICY_FILE).exists() and not any(checkpoints.glob("*")):
+        raise OutputExistsError(f"{folder}: holds a trained policy; name another folder")
 
 
 def replace_policy(

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from evalkit.policies.checkpoint import refuse_finished
 from evalkit.policies.config import DpoConfig, ProbeConfig
 from evalkit.policies.fitting import PolicyFit, fit_policy, probe_of, start_facts
 from evalkit.policies.language_model import LanguageModel, TokenStatistics
@@ -23,7 +24,7 @@ from rewards.models.head import can_pack
 from rewards.records import Preference, prompt_key
 from rewards.training.examples import Encoded, TrainingSplit, split_examples
 from rewards.training.labelled import Data, as_labelled
-from rewards.training.trainer import Probe
+from rewards.training.trainer import CHECKPOINTS, Probe
 
 DEFAULT_DPO = DpoConfig()
 
@@ -208,6 +209,7 @@ def fit_dpo(
     dpo: DpoConfig = DEFAULT_DPO,
     reference: Reference | None = None,
     probe: ProbeConfig | Probe | None = None,
+    keep_checkpoints: bool = False,
 ) -> PolicyFit:
     """Train a policy on preferences, resuming where an earlier call with the same arguments was killed.
 
@@ -217,21 +219,25 @@ def fit_dpo(
         train: The preferences; one of them is a batch element.
         held_out: Preferences to evaluate on; None holds out a share of the prompts.
         config: The hyperparameters. A learning rate of 0 is 1e-5.
-        out: Folder that receives the policy, `policy.json` last; the caller removes its checkpoints once the
-            run is recorded as finished (`rewards.training.trainer.CHECKPOINTS`).
+        out: Folder that receives the policy, `policy.json` last, and checkpoints until then.
         dpo: The loss, and when the reference's log-probabilities are computed. Computed before, they are kept
             in `out`.
         reference: The reference policy, another object than the policy; None takes the policy before
             training.
         probe: The probe on held-out prompts, or its settings.
+        keep_checkpoints: Whether the checkpoints stay at the end. The same call then resumes the last one
+            and trains no more, until the caller has recorded the run as finished and removes them.
 
     Raises:
         DataError: There is nothing to learn, a row is over-long and may not be cut, or a held-out prompt is
             also trained on.
         ModelError: The reference is the policy itself, or gives no log-probabilities.
         ConfigError: Settings that contradict each other.
+        OutputExistsError: The folder holds a finished policy, or checkpoints of a call with other arguments.
     """
     out = Path(out)
+    if not keep_checkpoints:
+        refuse_finished(out, out / CHECKPOINTS)
     if reference is not None and reference.model.inner is model.inner:
         raise ModelError(
             "the reference is the policy itself, and would change with it; load it a second time"
@@ -252,7 +258,17 @@ def fit_dpo(
         split, objective = _with_reference(split, reference, config, out), DpoObjective(dpo)
     loss = {"method": "dpo", "kind": dpo.kind, "beta": dpo.beta, "label_smoothing": dpo.label_smoothing}
     facts = {**loss, "reference": held_to, **about}
-    return fit_policy(model, encoder, objective, split, config, out, about=facts, probe=probe)
+    return fit_policy(
+        model,
+        encoder,
+        objective,
+        split,
+        config,
+        out,
+        about=facts,
+        probe=probe,
+        keep_checkpoints=keep_checkpoints,
+    )
 
 
 def _with_reference(

@@ -1,21 +1,23 @@
 """Shared by SFT and DPO: the facts of the start, the probe, the training run and the saved folder."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from evalkit.policies.checkpoint import save_policy, weights_hash
+from evalkit.policies.checkpoint import save_policy
 from evalkit.policies.config import ProbeConfig
 from evalkit.policies.language_model import LanguageModel
 from evalkit.policies.probe.probe import make_probe
 from evalkit.policies.reference import Reference
 from evalkit.policies.response_rows import ResponseEncoder
 from rewards.config import TrainingConfig
+from rewards.models.checkpoint import weights_hash
 from rewards.training.examples import Prompted, TrainingSplit
 from rewards.training.fitting import PRETRAINED_RATE, Fitted, fit_examples
 from rewards.training.labelled import Labelled
-from rewards.training.trainer import Objective, Probe
+from rewards.training.trainer import CHECKPOINTS, Objective, Probe
 
 E = TypeVar("E", bound=Prompted)
 
@@ -91,6 +93,7 @@ def fit_policy(
     *,
     about: Mapping[str, object],
     probe: Probe | None = None,
+    keep_checkpoints: bool = False,
 ) -> PolicyFit:
     """Train a policy, resuming where an earlier call with the same arguments was killed, and save it.
 
@@ -100,10 +103,13 @@ def fit_policy(
         objective: The training objective.
         split: Examples to train on and held-out ones.
         config: The hyperparameters; a learning rate of 0 is 1e-5.
-        out: Folder that receives the policy, `policy.json` last, and checkpoints, which the caller
-            removes once the run is recorded as finished.
+        out: Folder that receives the policy, `policy.json` last, and checkpoints until then.
         about: Further entries of `policy.json`.
         probe: The probe on held-out prompts.
+        keep_checkpoints: Whether the checkpoints stay at the end.
+
+    Raises:
+        OutputExistsError: The checkpoints are of a call with other arguments.
     """
     config = replace(config, learning_rate=config.learning_rate or PRETRAINED_RATE)
     fitted: Fitted[LanguageModel] = fit_examples(model, objective, split, config, out, probe)
@@ -113,6 +119,8 @@ def fit_policy(
         "trained_on": len(split.train),
     }
     save_policy(fitted.model.classifier, encoder.tokenizer, out, {**about, **done})
+    if not keep_checkpoints:
+        shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
     return PolicyFit(
         steps=fitted.steps,
         train=len(split.train),

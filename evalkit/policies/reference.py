@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evalkit.policies.checkpoint import load_causal, weights_hash
+from evalkit.policies.checkpoint import load_causal
 from evalkit.policies.language_model import LanguageModel, row_statistics
 from evalkit.runs.files import atomic_write, json_text
 from rewards.encoding.packs import Tokens
 from rewards.errors import ModelError
+from rewards.models.checkpoint import weights_hash
 from rewards.models.head import can_pack, prepare_for_packing
 from rewards.models.sidecar import tokenizer_hash
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from evalkit.policies.checkpoint import refuse_finished
 from evalkit.policies.config import ProbeConfig
 from evalkit.policies.fitting import PolicyFit, fit_policy, probe_of, start_facts
 from evalkit.policies.language_model import LanguageModel, TokenStatistics
@@ -20,7 +21,7 @@ from rewards.encoding.encoder import OverLong
 from rewards.records import Generation, prompt_key
 from rewards.training.examples import Encoded, split_examples
 from rewards.training.labelled import Data, Labelled
-from rewards.training.trainer import Probe
+from rewards.training.trainer import CHECKPOINTS, Probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,7 @@ def fit_sft(
     *,
     reference: Reference | None = None,
     probe: ProbeConfig | Probe | None = None,
+    keep_checkpoints: bool = False,
 ) -> PolicyFit:
     """Fine-tune a policy on responses, resuming where an earlier call with the same arguments was killed.
 
@@ -126,17 +128,21 @@ def fit_sft(
         train: Responses in groups, as `encode_demonstrations` takes them.
         held_out: Responses to evaluate on; None holds out a share of the prompts.
         config: The hyperparameters; a batch element is a group. A learning rate of 0 is 1e-5.
-        out: Folder that receives the policy, `policy.json` last; the caller removes its checkpoints once the
-            run is recorded as finished (`rewards.training.trainer.CHECKPOINTS`).
+        out: Folder that receives the policy, `policy.json` last, and checkpoints until then.
         reference: The probe's reference policy; None takes the policy before training.
         probe: The probe on held-out prompts, or its settings.
+        keep_checkpoints: Whether the checkpoints stay at the end. The same call then resumes the last one
+            and trains no more, until the caller has recorded the run as finished and removes them.
 
     Raises:
         DataError: There is nothing to learn, a row is over-long and may not be cut, or a held-out prompt is
             also trained on.
         ConfigError: Settings that contradict each other.
+        OutputExistsError: The folder holds a finished policy, or checkpoints of a call with other arguments.
     """
     out = Path(out)
+    if not keep_checkpoints:
+        refuse_finished(out, out / CHECKPOINTS)
     about = {"method": "sft", **start_facts(model, train)}
     if isinstance(probe, ProbeConfig) and probe.data:
         reference = reference or frozen_copy(model)
@@ -149,4 +155,14 @@ def fit_sft(
         None if held_out is None else encode_demonstrations(held_out, encoder, config.over_long),
         config,
     )
-    return fit_policy(model, encoder, SftObjective(), split, config, out, about=about, probe=probe)
+    return fit_policy(
+        model,
+        encoder,
+        SftObjective(),
+        split,
+        config,
+        out,
+        about=about,
+        probe=probe,
+        keep_checkpoints=keep_checkpoints,
+    )

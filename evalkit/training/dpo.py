@@ -41,6 +41,7 @@ def run(config: TrainDpo) -> None:
             dpo=config.dpo,
             reference=reference_of(config.dpo.reference, model, encoder),
             probe=config.probe,
+            keep_checkpoints=True,
         )
 
     result = train_policy(config, config.dpo.reference, fit, "pairs")

@@ -8,6 +8,7 @@ from typing import Literal, cast
 from evalkit.policies.language_model import LanguageModel
 from evalkit.policies.loading import load_trainable
 from evalkit.policies.ppo.checkpoint import CHECKPOINTS
+from evalkit.policies.ppo.config import CHANGEABLE
 from evalkit.policies.ppo.critic import Critic, critic_name, load_critic
 from evalkit.policies.ppo.fit import PpoFit, PpoOptions, fit_ppo
 from evalkit.policies.probe.prompts import PromptRecord, hold_out_prompts, read_prompts
@@ -23,19 +24,7 @@ from rewards.files import read_rows
 from rewards.records import Generation, Prompt
 from rewards.scorer import load_scorer
 
-NEUTRAL = tuple(
-    f"ppo.{name}"
-    for name in (
-        "kl_limit",
-        "learning_rate",
-        "critic_learning_rate",
-        "max_gradient_norm",
-        "reward_clip",
-        "empty_reward",
-        "unfinished_reward",
-    )
-)
-"""Settings that a run may go on with changed: else what stopped it would stop it again."""
+NEUTRAL = tuple(f"ppo.{name}" for name in CHANGEABLE)
 
 
 def run(config: TrainPpo) -> None:
@@ -75,6 +64,7 @@ def _fit(config: TrainPpo, folder: Path) -> PpoFit:
         ptx=_ptx_texts(config),
         probe=config.probe,
         tensorboard=config.tensorboard,
+        keep_checkpoints=True,
     )
     scorer = load_scorer(config.scorer)
     return fit_ppo(model, encoder, prompts, held_out, config.ppo, folder, scorer=scorer, options=options)

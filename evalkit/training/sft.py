@@ -31,7 +31,15 @@ def run(config: TrainSft) -> None:
         model, encoder = load_trainable(config.policy, config.training.max_length)
         reference = reference_of(config.reference, model, encoder) if config.probe.data else None
         return fit_sft(
-            model, encoder, data, held_out, config.training, folder, reference=reference, probe=config.probe
+            model,
+            encoder,
+            data,
+            held_out,
+            config.training,
+            folder,
+            reference=reference,
+            probe=config.probe,
+            keep_checkpoints=True,
         )
 
     result = train_policy(config, config.reference, fit, "rows of responses")

@@ -1,5 +1,6 @@
-"""Load and save reward models as Transformers folders, with `evalkit.json` beside the weights."""
+"""Load and save reward models as Transformers folders, with `evalkit.json` beside; hash weights."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -185,3 +186,16 @@ def save(model: HeadedModel, tokenizer: Any, folder: Path, sidecar: Sidecar) -> 
         inner.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     write_sidecar(folder, sidecar)
+
+
+def weights_hash(model: torch.nn.Module) -> str:
+    """Return a hash of a model's weights, their names and dtypes; it identifies what training starts from."""
+    digest = hashlib.sha256()
+    seen: set[int] = set()
+    for name, weights in sorted(model.state_dict().items()):
+        if weights.data_ptr() in seen:  # tied weights, which a folder may hold once or twice
+            continue
+        seen.add(weights.data_ptr())
+        digest.update(f"{name} {tuple(weights.shape)} {weights.dtype}\n".encode())
+        digest.update(weights.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]

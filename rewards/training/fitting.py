@@ -14,13 +14,14 @@ import torch
 from rewards.config import LoraConfig, TrainingConfig
 from rewards.encoding.encoder import Encoder
 from rewards.errors import ConfigError, DataError, MissingExtraError
-from rewards.models.checkpoint import save
+from rewards.models.checkpoint import save, weights_hash
 from rewards.models.head import HeadedModel, can_pack, prepare_for_packing
 from rewards.models.hub import quiet
 from rewards.models.sidecar import Scale, Sidecar, write_sidecar
 from rewards.training.callbacks import ShowProgress
 from rewards.training.examples import TrainingSplit
-from rewards.training.trainer import CHECKPOINTS, Objective, PackedTrainer, Probe
+from rewards.training.resuming import arguments_hash, check_same_run
+from rewards.training.trainer import ARGUMENTS, CHECKPOINTS, Objective, PackedTrainer, Probe
 
 PRETRAINED_RATE, NEW_RATE = 1e-5, 1e-3
 """Learning rates where none is given: 1e-5 tunes a body that was read from somewhere, and leaves one that
@@ -108,6 +109,7 @@ def fit_examples(
     Raises:
         DataError: There is nothing to train on.
         ConfigError: Settings that contradict each other.
+        OutputExistsError: The last checkpoint is of a call with other arguments.
     """
     if not split.train:
         raise DataError("nothing to train on: no record is left after screening and over-long rows")
@@ -115,6 +117,10 @@ def fit_examples(
         raise ConfigError("early_stopping needs held-out prompts")
     rate = config.learning_rate or (PRETRAINED_RATE if model.inner.name_or_path else NEW_RATE)
     config = replace(config, learning_rate=rate)
+    arguments = arguments_hash(config, split.train, split.held_out, objective, weights_hash(model))
+    begun = last_complete(out / CHECKPOINTS)
+    if begun:
+        check_same_run(Path(begun), _arguments_of(Path(begun)), arguments)
     if not config.dropout:
         remove_dropout(model)
     packed = can_pack(model.inner.config, split.longest) and prepare_for_packing(model)
@@ -124,8 +130,9 @@ def fit_examples(
         )
         model = type(model)(cast(Any, adapted))  # type: ignore[call-arg]  # its kinds know their head
     out.mkdir(parents=True, exist_ok=True)
-    trainer = PackedTrainer(model, objective, split, config, out, packed=packed, probe=probe)
-    begun = last_complete(out / CHECKPOINTS)
+    trainer = PackedTrainer(
+        model, objective, split, config, out, packed=packed, probe=probe, arguments=arguments
+    )
     # A resumed run probes when an uninterrupted one would, which need not be where it resumes.
     trainer.args.eval_on_start = trainer.args.eval_on_start and begun is None
     with quiet(), ExitStack() as shown:  # Trainer remarks on the file system at each checkpoint
@@ -197,6 +204,11 @@ def last_complete(checkpoints: Path) -> str | None:
         except (OSError, ValueError, KeyError):
             shutil.rmtree(folder)
     return str(max(complete)[1]) if complete else None
+
+
+def _arguments_of(checkpoint: Path) -> str:
+    path = checkpoint / ARGUMENTS
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def remove_dropout(model: torch.nn.Module) -> None:

@@ -25,6 +25,8 @@ from rewards.training.examples import TrainingSplit
 
 METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
+ARGUMENTS = "arguments.txt"
+"""In a checkpoint: a hash of what its run was begun with."""
 
 
 def training_arguments(
@@ -146,7 +148,7 @@ class Probe(Protocol):
 
 
 class PackedTrainer(Trainer, Generic[E]):
-    """Trains a reward model on examples of one objective."""
+    """Trains a reward model on examples of one objective; its checkpoints hold the hash `arguments`."""
 
     def __init__(
         self,
@@ -158,10 +160,12 @@ class PackedTrainer(Trainer, Generic[E]):
         *,
         packed: bool,
         probe: Probe | None = None,
+        arguments: str = "",
     ) -> None:
         evaluates, every = bool(split.held_out), probe.every if probe else None
-        arguments = training_arguments(config, len(split.train), evaluates, out / CHECKPOINTS, every)
+        settings = training_arguments(config, len(split.train), evaluates, out / CHECKPOINTS, every)
         self.packed = packed
+        self.arguments = arguments
         self.probe = probe
         self.objective: Objective[E] = objective
         self.reward_model = model
@@ -183,7 +187,7 @@ class PackedTrainer(Trainer, Generic[E]):
             enable({"use_reentrant": False})
         super().__init__(
             model=model,
-            args=arguments,
+            args=settings,
             train_dataset=list(split.train),
             eval_dataset=self.evaluation or ([] if probe else None),
             data_collator=self.collate,
@@ -280,7 +284,7 @@ class PackedTrainer(Trainer, Generic[E]):
         return metrics
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
-        """Save the trained weights: without the frozen base under adapters, tied weights once."""
+        """Save the trained weights, without the frozen base under adapters, and the hash of the arguments."""
         state = state_dict if state_dict is not None else self.reward_model.state_dict()
         places = {name: (weight.data_ptr() or name, weight.shape) for name, weight in state.items()}
         first = {place: name for name, place in reversed(places.items())}
@@ -289,6 +293,8 @@ class PackedTrainer(Trainer, Generic[E]):
         if len(trained) < len(list(self.reward_model.parameters())):
             state = {name: weight for name, weight in state.items() if name in trained}
         super()._save(output_dir, state_dict=state)
+        folder = Path(output_dir or str(self.args.output_dir))
+        (folder / ARGUMENTS).write_text(self.arguments, encoding="utf-8")
 
     def _issue_warnings_after_load(self, load_result: Any) -> None:  # noqa: ANN401  # torch has no public type
         """Accept a checkpoint without frozen weights, as `_save` leaves them out."""

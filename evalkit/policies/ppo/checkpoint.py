@@ -13,6 +13,7 @@ from evalkit.policies.ppo.learner import Learner
 from evalkit.policies.rollout.reward_scale import RunningMoments
 from evalkit.runs.files import json_text
 from rewards.errors import ModelError
+from rewards.training.resuming import check_same_run
 
 CHECKPOINTS = "checkpoints"
 STATE = "state.json"
@@ -37,8 +38,15 @@ class PpoState:
     moments: RunningMoments = field(default_factory=RunningMoments)
 
 
-def save_state(folder: Path, state: PpoState, learner: Learner) -> None:
-    """Write a checkpoint; the newest older one stays until this one is complete."""
+def save_state(folder: Path, state: PpoState, learner: Learner, arguments: str) -> None:
+    """Write a checkpoint; the newest older one stays until this one is complete.
+
+    Args:
+        folder: The run's.
+        state: The running statistics.
+        learner: Policy and critic.
+        arguments: Hash of what the run was begun with.
+    """
     place = folder / CHECKPOINTS / f"round-{state.round}"
     partial = place.with_name(f".{place.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -46,7 +54,7 @@ def save_state(folder: Path, state: PpoState, learner: Learner) -> None:
     save_file(_trained(learner.policy), partial / "policy.safetensors")
     save_file(_trained(learner.critic.model), partial / "critic.safetensors")
     torch.save([one.state_dict() for one in learner.optimisers], partial / "optimisers.pt")
-    numbers = {**asdict(state), "done": learner.done, "penalty": learner.penalty}
+    numbers = {**asdict(state), "done": learner.done, "penalty": learner.penalty, "arguments": arguments}
     (partial / STATE).write_text(json_text(numbers), encoding="utf-8")
     shutil.rmtree(place, ignore_errors=True)
     partial.replace(place)
@@ -54,16 +62,24 @@ def save_state(folder: Path, state: PpoState, learner: Learner) -> None:
         shutil.rmtree(old)
 
 
-def load_state(folder: Path, learner: Learner) -> PpoState | None:
+def load_state(folder: Path, learner: Learner, arguments: str) -> PpoState | None:
     """Restore a learner from the newest checkpoint; None where there is none.
+
+    Args:
+        folder: The run's.
+        learner: Policy and critic.
+        arguments: Hash of what the run is begun with.
 
     Raises:
         ModelError: The checkpoint is of another model.
+        OutputExistsError: The checkpoint is of a run with other arguments.
     """
     checkpoints = _checkpoints(folder)
     if not checkpoints:
         return None
     place = checkpoints[-1]
+    numbers = json.loads((place / STATE).read_text(encoding="utf-8"))
+    check_same_run(place, numbers.pop("arguments", ""), arguments)
     for name, model in (("policy", learner.policy), ("critic", learner.critic.model)):
         weights = load_file(place / f"{name}.safetensors", device=str(learner.policy.device))
         loaded = model.load_state_dict(weights, strict=False)
@@ -75,7 +91,6 @@ def load_state(folder: Path, learner: Learner) -> PpoState | None:
         optimiser.load_state_dict(one)
         for group in optimiser.param_groups:  # a run may go on with another rate than it began with
             group["initial_lr"] = rate
-    numbers = json.loads((place / STATE).read_text(encoding="utf-8"))
     learner.done, learner.penalty = numbers.pop("done"), numbers.pop("penalty")
     return PpoState(**{**numbers, "moments": RunningMoments(**numbers["moments"])})
 

@@ -13,6 +13,18 @@ KlKind = Literal["k1", "k2", "k3"]
 """Estimators of KL(policy || reference) from samples; `policies.losses.kl_estimate` has the formulas."""
 
 
+CHANGEABLE = (
+    "kl_limit",
+    "learning_rate",
+    "critic_learning_rate",
+    "max_gradient_norm",
+    "reward_clip",
+    "empty_reward",
+    "unfinished_reward",
+)
+"""Settings with which a run may be resumed changed: else what stopped it would stop it again."""
+
+
 @dataclass(frozen=True)
 class PpoConfig:
     """How PPO optimises a reward; a None takes the value of `recipe`."""

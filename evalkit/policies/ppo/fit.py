@@ -1,5 +1,6 @@
 """Trains a policy by PPO from prompts and a scorer, saves its folder, and resumes killed runs."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -7,12 +8,12 @@ from typing import Literal, cast
 
 from transformers import PreTrainedModel
 
-from evalkit.policies.checkpoint import save_policy, weights_hash
+from evalkit.policies.checkpoint import refuse_finished, save_policy
 from evalkit.policies.config import ProbeConfig
 from evalkit.policies.generation.local import LocalPolicy
 from evalkit.policies.language_model import LanguageModel, twin
-from evalkit.policies.ppo.checkpoint import PpoState, load_state, save_state
-from evalkit.policies.ppo.config import PpoConfig, resolve_recipe
+from evalkit.policies.ppo.checkpoint import CHECKPOINTS, PpoState, load_state, save_state
+from evalkit.policies.ppo.config import CHANGEABLE, PpoConfig, resolve_recipe
 from evalkit.policies.ppo.critic import Critic, save_critic, start_critic
 from evalkit.policies.ppo.learner import Learner, PtxRows
 from evalkit.policies.ppo.rounds import Ppo, schedule_of
@@ -26,10 +27,12 @@ from evalkit.policies.rollout.round_log import RoundLog
 from evalkit.policies.rollout.token_credit import Credit, TokenCredit
 from evalkit.runs.terminal import say
 from rewards.errors import ConfigError, DataError, ModelError, ScoringError, TrainingError
+from rewards.models.checkpoint import weights_hash
 from rewards.models.head import prepare_for_packing
 from rewards.records import Generation, Prompt
 from rewards.scorer import Scorer, StepScorer
 from rewards.training.fitting import add_adapters, remove_dropout
+from rewards.training.resuming import arguments_hash
 from rewards.training.trainer import Probe
 
 CRITIC = "critic"
@@ -51,6 +54,8 @@ class PpoOptions:
             empty, a whole text; errors call them by their ids.
         probe: The probe on held-out prompts, or its settings.
         tensorboard: Whether curves are written for TensorBoard beside `metrics.jsonl`.
+        keep_checkpoints: Whether the checkpoints stay at the end. The same call then resumes the last one
+            and trains no more, until the caller has recorded the run as finished and removes them.
     """
 
     scorer_name: str = "scorer"
@@ -61,6 +66,7 @@ class PpoOptions:
     ptx: Sequence[Generation] = ()
     probe: ProbeConfig | Probe = field(default_factory=ProbeConfig)
     tensorboard: bool = False
+    keep_checkpoints: bool = False
 
 
 DEFAULT_OPTIONS = PpoOptions()
@@ -112,8 +118,8 @@ def fit_ppo(
         train: Prompts to sample for.
         held_out: Prompts of the probe; None holds a tenth out of `train`, none given probes nothing.
         config: The hyperparameters.
-        out: Folder that receives the policy, `policy.json` last but for the critic; the caller removes its
-            checkpoints once the run is recorded as finished (`evalkit.policies.ppo.checkpoint.CHECKPOINTS`).
+        out: Folder that receives the policy, `policy.json` last but for the critic, and checkpoints until
+            then.
         scorer: Scorer of the rewards.
         options: Optional inputs.
 
@@ -122,12 +128,16 @@ def fit_ppo(
         DataError: A prompt or a text cannot be used; the message names it.
         ScoringError: The scorer fails on a response.
         TrainingError: KL passes its limit, or an update has no finite result; what was done is kept.
+        OutputExistsError: The folder holds a finished policy, or checkpoints of a call with other arguments.
     """
     out = Path(out)
+    if not options.keep_checkpoints:
+        refuse_finished(out, out / CHECKPOINTS)
     settings, name, tokenizer = resolve_recipe(config), options.scorer_name, encoder.tokenizer
     _check_empty_reward(scorer, settings, name)
     prompts, beside = _prompts(train, held_out, options.probe, settings.seed)
     start = {"name": model.name, "hash": weights_hash(model.inner)}
+    arguments = _arguments(settings, prompts, start, options)
     critic: Critic | str = options.critic
     if critic == "policy":  # before adapters are put into the body
         critic = start_critic(model, tokenizer, encoder.max_length)
@@ -143,29 +153,20 @@ def fit_ppo(
     learner = Learner(policy, packs, critic, settings, updates)
     credit = TokenCredit(scorer, options.credit, options.separator, sampler.texts, name)
     rollouts = RolloutSampler(sampler, policy, packs, reference, scorer, credit, _rollout_settings(settings))
-    about: dict[str, object] = {
-        "method": "ppo",
-        "policy": start,
-        "reference": {"name": reference.name, "hash": reference.hash},
-        "scorer": name,
-        "ppo": asdict(settings),
-    }
-    probe: Probe | None
-    if isinstance(options.probe, ProbeConfig):
-        most = options.probe.max_new_tokens or settings.max_new_tokens
-        proxy = scorer if settings.empty_reward is None else WithEmpty(scorer, settings.empty_reward)
-        loaded = {} if options.probe.scorer else {"proxy": (name, proxy)}
-        settled = replace(options.probe, max_new_tokens=most)
+    about = _about(settings, start, reference, name)
+    probe: ProbeConfig | Probe | None = options.probe
+    if isinstance(probe, ProbeConfig):
+        settled, loaded = _probe_settings(probe, settings, name, scorer)
         probe = make_probe(settled, beside, tokenizer, reference, out, about, loaded)
-    else:
-        probe = options.probe
     ptx = _ptx_rows(options.ptx, settings, encoder)
     record_reference(out, reference)  # last, so that a mistake above leaves no folder behind
     log = RoundLog(out, options.tensorboard)
     ppo = Ppo(learner, rollouts, prompts, ptx, schedule, probe, log.write)
-    state = _train(ppo, log, out)
+    state = _train(ppo, log, out, arguments)
     save_policy(policy.classifier, tokenizer, out, {**about, "updates": learner.done})
     save_critic(critic, out / CRITIC)
+    if not options.keep_checkpoints:
+        shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
     last = log.lines()[-1]
     return PpoFit(
         rounds=state.round,
@@ -201,6 +202,40 @@ def _prompts(
     if held_out is None and isinstance(probe, ProbeConfig) and not probe.data:
         return hold_out_prompts(records, probe.prompts, seed)
     return records, as_records(held_out or ())
+
+
+def _arguments(
+    settings: PpoConfig, prompts: Sequence[PromptRecord], start: Mapping[str, str], options: PpoOptions
+) -> str:
+    """Return a hash of what the run is begun with, but for the settings that may change."""
+    lasting = {name: value for name, value in asdict(settings).items() if name not in CHANGEABLE}
+    critic = options.critic if isinstance(options.critic, str) else weights_hash(options.critic.model)
+    ptx = [(text.prompt, text.response) for text in options.ptx]
+    return arguments_hash(
+        lasting, prompts, start["hash"], critic, options.scorer_name, options.credit, options.separator, ptx
+    )
+
+
+def _about(
+    settings: PpoConfig, start: Mapping[str, str], reference: Reference, scorer: str
+) -> dict[str, object]:
+    """Return the contents of `policy.json`, but for the updates."""
+    return {
+        "method": "ppo",
+        "policy": start,
+        "reference": {"name": reference.name, "hash": reference.hash},
+        "scorer": scorer,
+        "ppo": asdict(settings),
+    }
+
+
+def _probe_settings(
+    probe: ProbeConfig, settings: PpoConfig, name: str, scorer: Scorer
+) -> tuple[ProbeConfig, dict[str, tuple[str, Scorer]]]:
+    """Return the probe's settings, and the reward's scorer as its proxy where they name none."""
+    proxy = scorer if settings.empty_reward is None else WithEmpty(scorer, settings.empty_reward)
+    settled = replace(probe, max_new_tokens=probe.max_new_tokens or settings.max_new_tokens)
+    return settled, {} if probe.scorer else {"proxy": (name, proxy)}
 
 
 def _policy_and_reference(
@@ -245,9 +280,9 @@ def _ptx_rows(texts: Sequence[Generation], settings: PpoConfig, encoder: Respons
     return PtxRows(rows, starts)
 
 
-def _train(ppo: Ppo, log: RoundLog, folder: Path) -> PpoState:
+def _train(ppo: Ppo, log: RoundLog, folder: Path, arguments: str) -> PpoState:
     """Go on from the newest checkpoint, if there is one, to the last round, and return its state."""
-    begun = load_state(folder, ppo.learner) or PpoState(coefficient=ppo.config.kl_coefficient)
+    begun = load_state(folder, ppo.learner, arguments) or PpoState(coefficient=ppo.config.kl_coefficient)
     state, kept = begun, begun.round
     if state.round:
         say(f"Going on after round {state.round} of {ppo.schedule.rounds}")
@@ -255,7 +290,7 @@ def _train(ppo: Ppo, log: RoundLog, folder: Path) -> PpoState:
         with log.open(state.round, ppo.schedule.rounds):
             for state, keep in ppo.rounds(begun, log.lines()):
                 if keep:
-                    save_state(folder, state, ppo.learner)
+                    save_state(folder, state, ppo.learner, arguments)
                     kept = state.round
     except (TrainingError, ScoringError, DataError, ModelError) as error:
         where = f"round {kept}" if kept else "its start"

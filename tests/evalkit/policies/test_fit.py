@@ -12,7 +12,7 @@ from evalkit.policies.policy import SamplingConfig
 from evalkit.policies.ppo.config import PpoConfig
 from evalkit.policies.ppo.fit import PpoOptions
 from rewards.config import LoraConfig, TrainingConfig
-from rewards.errors import ConfigError, DataError
+from rewards.errors import ConfigError, DataError, ModelError, OutputExistsError
 from rewards.records import Generation, Preference
 from rewards.scorer import load_scorer
 from tests.evalkit.policies.ppo.ppo_models import policy_folder
@@ -78,13 +78,40 @@ def test_ppo_starts_at_its_reference_whatever_the_critic(start, tmp_path, rank):
     assert looks[-1]["probe_kl"] != pytest.approx(0, abs=1e-4)
 
 
-def test_a_finished_run_of_ppo_is_not_trained_again(start, tmp_path):
-    out, scorer = tmp_path / "out", load_scorer("rule:length")
-    first = fit_ppo(*start, PROMPTS, (), PpoConfig(**SMALL), out, scorer=scorer)
-    weights = (out / "model.safetensors").read_bytes()
-    again = load_trainable(policy_folder(tmp_path))
-    assert fit_ppo(*again, PROMPTS, (), PpoConfig(**SMALL), out, scorer=scorer) == first
-    assert (out / "model.safetensors").read_bytes() == weights
+def trained(method, tmp_path, keep, rate=1e-2, prompts=PROMPTS, seed=0):
+    """Train a policy in `tmp_path / "out"` by one of the methods, from a start of a seed."""
+    start, out = load_trainable(policy_folder(tmp_path / str(seed), seed=seed)), tmp_path / "out"
+    if method == "ppo":
+        config = PpoConfig(**{**SMALL, "learning_rate": rate, "kl_coefficient": rate})
+        options = PpoOptions(keep_checkpoints=keep)
+        return fit_ppo(*start, prompts, (), config, out, scorer=load_scorer("rule:length"), options=options)
+    config = TrainingConfig(**{**QUICK, "learning_rate": rate}, evaluation_share=0)
+    if method == "dpo":
+        pairs = [Preference(f"{prompt} ", "bb", "cc") for prompt in prompts]
+        return fit_dpo(*start, pairs, None, config, out, keep_checkpoints=keep)
+    shown = [[Generation(f"{prompt} ", "bb")] for prompt in prompts]
+    return fit_sft(*start, shown, None, config, out, keep_checkpoints=keep)
+
+
+@pytest.mark.parametrize("method", ["sft", "dpo", "ppo"])
+def test_only_the_same_call_resumes_checkpoints(tmp_path, method):
+    first = trained(method, tmp_path, keep=True)
+    weights = (tmp_path / "out/model.safetensors").read_bytes()
+    for change in ({"rate": 2e-2}, {"prompts": [*PROMPTS[1:], "ba"]}):
+        with pytest.raises(OutputExistsError, match="other data, settings or start weights"):
+            trained(method, tmp_path, keep=True, **change)
+    with pytest.raises((OutputExistsError, ModelError), match=r"other data|began with reference"):
+        trained(method, tmp_path, keep=True, seed=1)
+    assert trained(method, tmp_path, keep=True) == first
+    assert (tmp_path / "out/model.safetensors").read_bytes() == weights
+
+
+@pytest.mark.parametrize("method", ["sft", "dpo", "ppo"])
+def test_a_finished_policy_is_not_trained_over(tmp_path, method):
+    trained(method, tmp_path, keep=False)
+    assert not (tmp_path / "out/checkpoints").exists()
+    with pytest.raises(OutputExistsError, match="holds a trained policy"):
+        trained(method, tmp_path, keep=False)
 
 
 @pytest.mark.parametrize(

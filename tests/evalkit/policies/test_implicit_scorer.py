@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from evalkit.cli import main
-from evalkit.policies.checkpoint import weights_hash
 from evalkit.policies.dpo import encode_pairs
 from evalkit.policies.response_rows import ResponseEncoder
 from rewards.errors import DataError, ModelError, ScoringError, SpecError
+from rewards.models.checkpoint import weights_hash
 from rewards.records import Generation, Preference
 from rewards.scorer import load_scorer
 from tests.evalkit.annotation.words import BOS, EOS, word_policy, word_tokenizer

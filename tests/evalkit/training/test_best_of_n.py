@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from evalkit.cli import main
-from evalkit.policies.checkpoint import load_causal, read_policy, weights_hash
+from evalkit.policies.checkpoint import load_causal, read_policy
 from evalkit.training import best_of_n as training_best_of_n
 from evalkit.training.best_of_n import seed_of
 from evalkit.training.best_of_n_rounds import keep_best, mean_and_error, read_round, sample_statistics
 from evalkit.training.policy_config import TrainBestOfN
 from rewards.errors import ConfigError, DataError
 from rewards.files import read_rows
+from rewards.models.checkpoint import weights_hash
 from tests.evalkit.training.training_kills import killed_at
 
 PROMPTS = [{"prompt": text} for text in ("one", "two", "three", "four")]

@@ -12,13 +12,14 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from evalkit.cli import main
-from evalkit.policies.checkpoint import read_policy, weights_hash
+from evalkit.policies.checkpoint import read_policy
 from evalkit.policies.ppo import checkpoint as ppo_state
 from evalkit.policies.ppo import fit
 from evalkit.policies.ppo import rounds as ppo
 from evalkit.policies.ppo.rounds import Ppo
 from evalkit.training import ppo as training_ppo
 from rewards.errors import DataError
+from rewards.models.checkpoint import weights_hash
 from rewards.records import Generation, Score, Span
 from rewards.scorer import load_scorer
 from rewards.solutions.steps import split_steps

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from evalkit.cli import main
-from evalkit.policies.checkpoint import load_causal, read_policy, weights_hash
+from evalkit.policies.checkpoint import load_causal, read_policy
 from evalkit.training import rso as training_rso
 from evalkit.training.policy_config import TrainRso
 from evalkit.training.rso_pairs import write_pairs
 from rewards.config import TrainingConfig
 from rewards.errors import ConfigError, DataError
 from rewards.files import read_rows
+from rewards.models.checkpoint import weights_hash
 from rewards.selection.preference_pairs import pair_candidates
 
 PROMPTS = [{"prompt": text} for text in ("one", "two", "three", "four")]

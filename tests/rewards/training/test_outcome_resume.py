@@ -9,6 +9,7 @@ import torch
 
 from rewards.config import BodyConfig, TrainingConfig
 from rewards.encoding.encoder import Encoder
+from rewards.errors import OutputExistsError
 from rewards.models.bodies import make_classifier as make_body
 from rewards.models.outcome import RewardModel
 from rewards.records import Preference
@@ -53,6 +54,7 @@ import numpy as np
 import torch
 from rewards.config import BodyConfig, LoraConfig, TrainingConfig
 from rewards.encoding.encoder import Encoder
+from rewards.errors import OutputExistsError
 from rewards.models.bodies import make_classifier
 from rewards.models.outcome import RewardModel
 from rewards.records import Preference
@@ -135,6 +137,24 @@ def test_a_killed_run_goes_on_to_the_same_weights(base, tmp_path, lora):
         lines = metrics(tmp_path / name)
         assert [line["step"] for line in lines if "loss" in line] == list(range(1, 26))
         assert [line["step"] for line in lines if "eval_loss" in line] == list(range(5, 26, 5))
+
+
+def test_only_the_same_call_resumes_checkpoints(base, tmp_path):
+    records = [Preference(f"Word {n}:", " everything", " a") for n in range(12)]
+
+    def train(records, seed=0, **changes):
+        config = TrainingConfig(**{"max_steps": 6, "checkpoint_steps": 2, "tensorboard": False} | changes)
+        model, tokenizer = make_body(BodyConfig(name=str(base)), seed)
+        with torch.no_grad():
+            model.score.weight += seed
+        return fit_outcome(RewardModel(model), Encoder(tokenizer, True, 64), records, None, config, tmp_path)
+
+    with dies_after(2):
+        train(records)
+    for changed in ((records[1:], 0, {}), (records, 1, {}), (records, 0, {"learning_rate": 1e-2})):
+        with pytest.raises(OutputExistsError, match="other data, settings or start weights"):
+            train(changed[0], changed[1], **changed[2])
+    assert train(records).steps == 6
 
 
 @pytest.mark.parametrize(("killed_at", "steps"), [(2, 4), (3, 4), (4, 5)])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from evalkit.policies.checkpoint import load_causal, read_policy, weights_hash
+from evalkit.policies.checkpoint import load_causal, read_policy
 from evalkit.policies.config import ProbeConfig
 from evalkit.policies.language_model import LanguageModel, packs_of
 from evalkit.policies.probe.probe import BEST, LOOKS, SAMPLES, PolicyProbe, make_probe
@@ -15,6 +15,7 @@ from evalkit.policies.probe.prompts import PromptRecord
 from evalkit.policies.reference import load_reference
 from rewards.config import LoraConfig, TrainingConfig
 from rewards.errors import DataError, ScoringError
+from rewards.models.checkpoint import weights_hash
 from rewards.models.head import prepare_for_packing
 from rewards.records import Message, Score
 from rewards.scorer import load_scorer
