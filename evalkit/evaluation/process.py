@@ -14,30 +14,30 @@ from typing import Any
 from evalkit import runs
 from evalkit.evaluation.config import ProcessEval
 from evalkit.evaluation.process_figures import draw_process
-from evalkit.evaluation.process_findings import (
-    ProcessFindings,
-    ScoredSolution,
-    process_findings,
-    threshold_of,
-)
 from evalkit.evaluation.process_tables import process_lines
 from evalkit.runs.files import fingerprint, spec_fingerprint, write_json
 from evalkit.runs.outputs import ResumableRows
 from evalkit.runs.terminal import progress, say
 from rewards.data.steps import load_step_labels
-from rewards.errors import ConfigError, ScoringError
+from rewards.errors import ConfigError
 from rewards.evaluation.first_errors import ThresholdChoice, true_first_error
+from rewards.evaluation.process import (
+    ProcessFindings,
+    ScoredSolution,
+    process_findings,
+    right_answer,
+    step_scores,
+    threshold_of,
+)
 from rewards.files import Screen, read_rows, to_row
 from rewards.intervals import Resampling
-from rewards.records import Generation, Score, StepLabels, prompt_key
+from rewards.records import StepLabels, prompt_key
 from rewards.scorer import Scorer, Thresholded, load_scorer, truncated
 from rewards.solutions.steps import first_error
 
 CHUNK = 256
 """Solutions scored and written at a time; fixed, so that no result depends on where a restart fell."""
 REPORT, STEPS, CALIBRATION, FIGURE = "report.json", "steps.jsonl", "calibration.jsonl", "process.png"
-ANSWER_COLUMNS = ("final_answer_correct", "correct")
-"""Columns that may say whether the final answer is right."""
 
 SolutionRow = Mapping[str, Any]
 
@@ -142,48 +142,12 @@ def _chunks(
             shown.advance(len(chunk))
 
 
-def step_scores(scorer: Scorer, records: Sequence[StepLabels]) -> list[tuple[float, ...]]:
-    """Return the scores of each solution's steps; a solution without steps is not asked about and has none.
-
-    Raises:
-        ScoringError: The scorer gives a solution no finite score for each of its steps.
-    """
-    asked = [
-        Generation(record.prompt, "".join(record.steps), record.steps, record.id, record.extra)
-        for record in records
-        if record.steps
-    ]
-    scores = iter(scorer.score(asked))
-    return [_steps_of(next(scores), record) if record.steps else () for record in records]
-
-
-def _steps_of(score: Score, record: StepLabels) -> tuple[float, ...]:
-    if len(score.steps) != len(record.steps):
-        raise ScoringError(
-            f"id {record.id!r}: the scorer gives {len(score.steps)} step scores for its "
-            f"{len(record.steps)} steps; one for each is needed, as a process reward model gives"
-        )
-    if not all(map(math.isfinite, score.steps)):
-        raise ScoringError(f"id {record.id!r}: a step's score is finite, got {list(score.steps)}")
-    return score.steps
-
-
 def _row(record: StepLabels, scores: Sequence[float], threshold: float | None) -> SolutionRow:
     """Return a row that is labelled steps still, with their scores and both first errors beside them."""
     marked = {} if threshold is None else {"predicted": first_error(scores, threshold)}
     own = to_row(replace(record, extra={}))
     found = {"scores": list(scores), "first_error": true_first_error(record.labels), **marked}
-    return {**own, **found, "right_answer": _right_answer(record)}
-
-
-def _right_answer(record: StepLabels) -> bool | None:
-    for column in ANSWER_COLUMNS:
-        value = record.extra.get(column)
-        if isinstance(value, bool) or value in (0, 1):
-            return bool(value)
-        if isinstance(value, str) and value.strip().lower() in ("true", "false"):
-            return value.strip().lower() == "true"
-    return None
+    return {**own, **found, "right_answer": right_answer(record)}
 
 
 def _solution(row: SolutionRow) -> ScoredSolution:

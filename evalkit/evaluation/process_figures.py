@@ -6,9 +6,9 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evalkit.evaluation.process_findings import ProcessFindings
 from evalkit.report.style import COLOURS, PLAIN_TEXT
 from evalkit.report.text import shortened
+from rewards.evaluation.process import ProcessFindings
 from rewards.evaluation.steps import StepCalibration
 
 BLUE, ORANGE = COLOURS[:2]

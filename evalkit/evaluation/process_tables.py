@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from evalkit.evaluation.process_findings import ProcessFindings
 from evalkit.report.text import counted, decimal, span
 from rewards.evaluation.first_errors import FirstErrorF1
 from rewards.evaluation.mistakes import Misses
+from rewards.evaluation.process import ProcessFindings
 from rewards.intervals import Estimate
 
 

@@ -1,12 +1,15 @@
-"""Metrics of step scores, from each solution's scores and labels."""
+"""A scorer of steps on labelled solutions: its steps' scores, and metrics of them against the labels."""
 
+import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rewards.errors import ScoringError
 from rewards.evaluation.first_errors import (
     RIGHT,
     FirstErrorF1,
@@ -20,10 +23,18 @@ from rewards.evaluation.first_errors import (
 from rewards.evaluation.mistakes import Misses, StepCountResult, by_number_of_steps, misses
 from rewards.evaluation.steps import StepCalibration, StepRoc, calibrate_steps, step_roc
 from rewards.intervals import Resampling
+from rewards.records import Generation, Score, StepLabels, prompt_key
+from rewards.scorer import Scorer
 from rewards.solutions.steps import first_error
 
 NO_STEPS, NO_LABELS, GAP = "without steps", "without labels", "with an unlabelled step before any wrong one"
 """Why the first error of a solution cannot be told from its labels."""
+
+ANSWER_COLUMNS = ("final_answer_correct", "correct")
+"""Columns that may say whether the final answer is right."""
+
+CHUNK = 256
+"""Solutions scored at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,72 @@ class ProcessFindings:
     """None where a score lies outside [0, 1], or no step is labelled."""
     misses: Misses
     by_steps: tuple[StepCountResult, ...]
+
+
+def evaluate_steps(
+    scorer: Scorer,
+    records: Iterable[StepLabels],
+    threshold: float = 0.5,
+    bins: int = 10,
+    resampling: Resampling | None = None,
+) -> ProcessFindings:
+    """Score the steps of labelled solutions, and return metrics of the scores.
+
+    Args:
+        scorer: A process reward model, or another scorer that gives each step a score.
+        records: Labelled solutions; one without steps is not scored.
+        threshold: A step that scores below is marked as wrong.
+        bins: Bins of the calibration error.
+        resampling: How intervals are made; by default at 95 % by 1,000 resamples of the prompts.
+
+    Raises:
+        ScoringError: The scorer gives a solution no finite score for each of its steps.
+    """
+    solutions: list[ScoredSolution] = []
+    rest = iter(records)
+    while chunk := list(islice(rest, CHUNK)):
+        solutions += [
+            ScoredSolution(prompt_key(record.prompt), scores, record.labels, right_answer(record))
+            for record, scores in zip(chunk, step_scores(scorer, chunk), strict=True)
+        ]
+    return process_findings(solutions, threshold, None, bins, resampling or Resampling())
+
+
+def step_scores(scorer: Scorer, records: Sequence[StepLabels]) -> list[tuple[float, ...]]:
+    """Return the scores of each solution's steps; a solution without steps is not asked about and has none.
+
+    Raises:
+        ScoringError: The scorer gives a solution no finite score for each of its steps.
+    """
+    asked = [
+        Generation(record.prompt, "".join(record.steps), record.steps, record.id, record.extra)
+        for record in records
+        if record.steps
+    ]
+    scores = iter(scorer.score(asked))
+    return [_steps_of(next(scores), record) if record.steps else () for record in records]
+
+
+def _steps_of(score: Score, record: StepLabels) -> tuple[float, ...]:
+    if len(score.steps) != len(record.steps):
+        raise ScoringError(
+            f"id {record.id!r}: the scorer gives {len(score.steps)} step scores for its "
+            f"{len(record.steps)} steps; one for each is needed, as a process reward model gives"
+        )
+    if not all(map(math.isfinite, score.steps)):
+        raise ScoringError(f"id {record.id!r}: a step's score is finite, got {list(score.steps)}")
+    return score.steps
+
+
+def right_answer(record: StepLabels) -> bool | None:
+    """Return whether a column says that the final answer is right; None where none does."""
+    for column in ANSWER_COLUMNS:
+        value = record.extra.get(column)
+        if isinstance(value, bool) or value in (0, 1):
+            return bool(value)
+        if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+            return value.strip().lower() == "true"
+    return None
 
 
 def threshold_of(solutions: Sequence[ScoredSolution]) -> ThresholdChoice:
