@@ -11,6 +11,7 @@ from typing import cast
 from judges.judge import Comparison, Judge, Reason, Verdict, Winner
 from judges.ledger.ledger import Ledger
 from judges.questions.question import AnswerForm, Attempt, Question
+from rewards.files.states import file_states
 from rewards.records import Message
 
 CHUNK = 256
@@ -89,10 +90,8 @@ def fingerprint_files(*names: str) -> str:
     """
     digest = hashlib.sha256()
     for name in names:
-        path = Path(name)
-        files = sorted(path.rglob("*")) if name and path.is_dir() else [path]
-        states = [(file, file.stat()) for file in files if file.is_file()]
-        lines = [f"{file}\x1f{state.st_size}\x1f{state.st_mtime_ns}" for file, state in states]
+        states = file_states(Path(name)) if name else []  # an empty path is the working folder's
+        lines = ["\x1f".join(map(str, state)) for state in states]
         digest.update("\x1e".join(lines or [name]).encode("utf-8", "surrogatepass") + b"\x1d")
     return f"files:{digest.hexdigest()[:32]}"
 

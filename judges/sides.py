@@ -1,6 +1,5 @@
 """Two systems' files of responses as comparisons: matched by id or prompt, unmatched rows counted."""
 
-import hashlib
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Literal, TypeAlias
 from judges.judge import Comparison
 from rewards.errors import ConfigError, DataError
 from rewards.files import Row, generations, read_rows
-from rewards.records import Generation, prompt_key
+from rewards.records import Generation, prompt_hash, text_hash
 
 Unmatched = Literal["refuse", "leave"]
 
@@ -166,7 +165,7 @@ def _index(side: Side, by_id: bool) -> Index | None:
         if key in index:
             what, remedy = ("id", "") if by_id else ("prompt", "; give the rows distinct ids")
             raise DataError(f"{row.where}: the same {what} as {index[key][0]}{remedy}")
-        index[key] = (row.where, _digest(prompt_key(generation.prompt)))
+        index[key] = (row.where, prompt_hash(generation.prompt, 16))
     return index
 
 
@@ -180,8 +179,4 @@ def _check_prompts(ours: Index, theirs: Index, both: Set[bytes]) -> None:
 
 
 def _key(generation: Generation, by_id: bool) -> bytes:
-    return _digest(generation.id if by_id else prompt_key(generation.prompt))
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return text_hash(generation.id, 16) if by_id else prompt_hash(generation.prompt, 16)

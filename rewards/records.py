@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import TypeAlias
 
 from rewards.errors import DataError
@@ -181,6 +182,16 @@ def prompt_key(prompt: Prompt) -> str:
         return prompt
     # Unit and record separators cannot be confused with a role or the end of a content.
     return "\x1e".join(f"{message.role}\x1f{message.content}" for message in prompt)
+
+
+def prompt_hash(prompt: Prompt, size: int = 8) -> bytes:
+    """Return a hash of `size` bytes that is one per distinct prompt."""
+    return text_hash(prompt_key(prompt), size)
+
+
+def text_hash(text: str, size: int = 8) -> bytes:
+    """Return a hash of `size` bytes of a text, which may hold half of a surrogate pair."""
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).digest()
 
 
 def _named(record_id: str) -> str:

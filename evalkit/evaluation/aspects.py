@@ -4,7 +4,6 @@ import math
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from hashlib import blake2b
 from itertools import islice
 from typing import Any
 
@@ -22,7 +21,7 @@ from rewards.errors import DataError
 from rewards.evaluation.aspects import AspectPair, AspectReport, correlation_table, report_aspect
 from rewards.files import Screen, read_rows
 from rewards.intervals import Floats, Resampling
-from rewards.records import Generation, Score, Span, SpanLabels, prompt_key
+from rewards.records import Generation, Score, Span, SpanLabels, prompt_hash
 from rewards.scorer import Scorer, load_scorer, truncated
 
 CHUNK = 1024
@@ -126,10 +125,9 @@ def _generation(record: SpanLabels, name: str) -> Generation:
 def _row(record: SpanLabels, name: str, score: Score) -> dict[str, object]:
     if not score.aspects and not score.spans:
         raise DataError(f"{name}: the scorer gives neither aspects nor spans; this card is about aspects")
-    prompt = prompt_key(record.prompt).encode("utf-8", "surrogatepass")
     return {
         "id": name,
-        "prompt": blake2b(prompt, digest_size=8).hexdigest(),
+        "prompt": prompt_hash(record.prompt).hex(),
         "labels": _sums(record.spans),
         "spans": dict(Counter(span.aspect for span in record.spans)),
         "scores": dict(score.aspects) or _sums(score.spans),

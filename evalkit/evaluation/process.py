@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
-from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ from rewards.evaluation.process import (
 )
 from rewards.files import Screen, read_rows, to_row
 from rewards.intervals import Resampling
-from rewards.records import StepLabels, prompt_key
+from rewards.records import StepLabels, prompt_key, text_hash
 from rewards.scorer import Scorer, Thresholded, load_scorer, truncated
 from rewards.solutions.steps import first_error
 
@@ -153,7 +152,7 @@ def _row(record: StepLabels, scores: Sequence[float], threshold: float | None) -
 def _solution(row: SolutionRow) -> ScoredSolution:
     prompt = row["prompt"]
     return ScoredSolution(
-        prompt=_hash(prompt if isinstance(prompt, str) else json.dumps(prompt)),
+        prompt=text_hash(prompt if isinstance(prompt, str) else json.dumps(prompt)).hex(),
         scores=tuple(row["scores"]),
         labels=tuple(row["labels"]),
         right_answer=row["right_answer"],
@@ -162,11 +161,7 @@ def _solution(row: SolutionRow) -> ScoredSolution:
 
 def _prompt_hash(record: StepLabels) -> str:
     # White space apart, a prompt is the same: data sets differ in how they end a line.
-    return _hash(" ".join(prompt_key(record.prompt).split()))
-
-
-def _hash(text: str) -> str:
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return text_hash(" ".join(prompt_key(record.prompt).split())).hex()
 
 
 def _notes(scorer: Scorer, screen: Screen) -> list[str]:

@@ -4,12 +4,12 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from evalkit.runs.files import configuration_hash
 from rewards.errors import DataError
+from rewards.records import text_hash
 
 APPLICATION = 0x65766B72
 """SQLite's application_id of a cache: `evkr`."""
@@ -126,4 +126,4 @@ class RolloutCache:
 
 
 def _digest(prefix: str) -> bytes:
-    return blake2b(prefix.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return text_hash(prefix, 16)

@@ -1,11 +1,11 @@
 """Summary of a file of labels: steps, shares of correct completions, and rollouts saved."""
 
 from collections.abc import Iterator
-from hashlib import blake2b
 from itertools import accumulate
 
 from evalkit.label_steps.config import LabelSteps
 from rewards.files import Row, read_rows, step_labels
+from rewards.records import text_hash
 from rewards.solutions.steps import terminated
 
 
@@ -46,8 +46,7 @@ def summary_lines(config: LabelSteps) -> Iterator[str]:
 def _keys(prompt: str, steps: tuple[str, ...], separator: str) -> Iterator[bytes]:
     """Yield a key of every step prefix but the whole solution."""
     for prefix in accumulate(terminated(steps[:-1], separator)):
-        text = f"{prompt}\x1e{prefix}".encode("utf-8", "surrogatepass")
-        yield blake2b(text, digest_size=16).digest()
+        yield text_hash(f"{prompt}\x1e{prefix}", 16)
 
 
 def _counts(row: Row) -> Iterator[tuple[int, int]]:

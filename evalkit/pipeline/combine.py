@@ -4,7 +4,6 @@ import math
 from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from evalkit.report.text import counted, listed
 from evalkit.runs.terminal import say
 from rewards.errors import ConfigError, DataError, OutputExistsError
 from rewards.files import Row, read_rows, write_rows
-from rewards.records import prompt_key
+from rewards.records import prompt_hash
 from rewards.selection.aspects import (
     AspectTable,
     Booleans,
@@ -91,7 +90,7 @@ def _read(config: Combine) -> tuple[AspectTable, Integers]:
     places: dict[bytes, int] = {}
     names: tuple[str, ...] = ()
     for row in _rows(config):
-        key = blake2b(prompt_key(row.prompt()).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        key = prompt_hash(row.prompt(), 16)
         place = places.setdefault(key, len(places))
         for field, aspects in _aspects(row, config.score):
             names = names or _used(config, row, field, aspects)

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from judges.asking.config import AskingConfig
 from rewards.errors import ConfigError
+from rewards.files.states import file_states
 
 EDGE = 1 << 25
 """Bytes hashed at either end of an input file; one of 64 MiB or less is hashed whole."""
@@ -105,6 +106,4 @@ def spec_fingerprint(spec: str) -> dict[str, object]:
 
 
 def _listing(path: Path) -> str:
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    states = ((str(file), file.stat()) for file in files if file.is_file())
-    return configuration_hash({name: [state.st_size, state.st_mtime_ns] for name, state in states})
+    return configuration_hash({name: [size, time] for name, size, time in file_states(path)})

@@ -1,6 +1,5 @@
 """Columns of very many verdicts for statistics, without their texts."""
 
-import hashlib
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from judges.verdicts.annotation import ORDER, PROMPT_ID
 from judges.verdicts.members import members_in
 from judges.verdicts.reading import read_verdicts
 from rewards.errors import ConfigError
-from rewards.records import prompt_key
+from rewards.records import prompt_hash
 
 Measure = Callable[[str], Sequence[float]]
 """Numbers of a response, such as its counts of headers, list items and bold words."""
@@ -179,8 +178,7 @@ def join_tables(tables: Sequence[VerdictTable]) -> VerdictTable:
 def prompt_code(verdict: Verdict) -> int:
     """Return 64 bits of a hash of a verdict's prompt: of `prompt_id` in its `extra`, else of its text."""
     name = verdict.comparison.extra.get(PROMPT_ID)
-    text = prompt_key(verdict.comparison.prompt) if name is None else str(name)
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    digest = prompt_hash(verdict.comparison.prompt if name is None else str(name))
     return int.from_bytes(digest, "little", signed=True)
 
 

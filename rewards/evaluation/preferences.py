@@ -1,7 +1,6 @@
 """A scorer on preferences and rankings: its scores beside features of null baselines, and its report card."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from hashlib import blake2b
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -10,7 +9,7 @@ from rewards.errors import DataError, EvalkitError
 from rewards.evaluation.rankings import ranked_pairs
 from rewards.evaluation.report_card import ReportCard, ScoredRanking, report_card
 from rewards.intervals import Resampling
-from rewards.records import Generation, Message, Preference, Prompt, Ranking, prompt_key
+from rewards.records import Generation, Message, Preference, Prompt, Ranking, prompt_hash
 from rewards.scorer import Scorer, Standardized
 from rewards.scorers.rules import Pattern
 
@@ -167,9 +166,7 @@ def _row(
     ]
     return {
         "id": name,
-        "prompt": blake2b(
-            prompt_key(record.prompt).encode("utf-8", "surrogatepass"), digest_size=8
-        ).hexdigest(),
+        "prompt": prompt_hash(record.prompt).hex(),
         "scores": list(scores),
         "ranks": list(ranks),
         "pairs": len(right),

@@ -1,11 +1,10 @@
 """Grouping by prompt: over the whole input, or within a window of rows so that memory stays bounded."""
 
 from collections.abc import Callable, Iterable, Iterator
-from hashlib import blake2b
 from typing import TypeVar
 
 from rewards.errors import ConfigError, DataError
-from rewards.records import Prompt, prompt_key
+from rewards.records import Prompt, prompt_key, text_hash
 
 T = TypeVar("T")
 
@@ -48,7 +47,7 @@ def _within(items: Iterable[T], prompt: Callable[[T], Prompt], window: int) -> I
             done.add(oldest)
             yield group
         text = prompt_key(prompt(item))
-        key = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        key = text_hash(text, 16)
         if key in done:
             raise DataError(
                 f"row {number}: the prompt {text[:60]!r} was last met more than a window of {window} rows "

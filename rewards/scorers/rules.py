@@ -1,6 +1,5 @@
 """Scorers without a model: length, exact answer, pattern, constant (baselines and fakes)."""
 
-import hashlib
 import math
 import re
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from typing import Literal, TypeAlias, get_args
 
 from rewards.errors import ConfigError, DataError, ScoringError, SpecError
 from rewards.files import GenerationsLike, as_generations
-from rewards.records import Generation, Score, prompt_key
+from rewards.records import Generation, Score, prompt_key, text_hash
 from rewards.scorer import Scorer
 from rewards.solutions.answers import GRADERS, is_right, reference_text
 from rewards.specs import Spec
@@ -157,7 +156,7 @@ class Random:
         # The prompt's length keeps its end apart from the response's beginning.
         prompt = prompt_key(generation.prompt)
         text = f"{self.seed} {len(prompt)} {prompt}{generation.response}"
-        digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        digest = text_hash(text)
         # A float holds 53 bits exactly; rounding 64 of them could give 1.
         return (int.from_bytes(digest, "big") >> 11) / 2.0**53
 

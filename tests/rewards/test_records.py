@@ -17,6 +17,7 @@ from rewards.records import (
     Span,
     SpanLabels,
     StepLabels,
+    prompt_hash,
     prompt_key,
 )
 
@@ -323,3 +324,9 @@ def test_null_columns_of_optional_fields_mean_absence():
     assert read(PAIR | {"margin": None, "id": None}) == Preference("p", "a", "b")
     (made,) = read({"prompt": "p", "response": "r", "steps": None}, generations)
     assert made == Generation("p", "r")
+
+
+def test_hashes_of_prompts_stay_as_they_are_written_in_files():
+    assert prompt_hash("a prompt").hex() == "ca518e25eebec997"  # b2sum --length 64
+    assert prompt_hash((Message("user", "a prompt"),)).hex() == "1a3cf5619a552920"
+    assert len(prompt_hash("half of a pair: \ud800", 16)) == 16

@@ -1,6 +1,5 @@
 """What statistics need of tasks and labels: no texts, so that very many fit in memory."""
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,7 +7,7 @@ from judges.human.answers import Answer
 from judges.human.labels import Label
 from judges.human.tasks import Task
 from judges.verdicts.annotation import PROMPT_ID
-from rewards.records import prompt_key
+from rewards.records import prompt_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +54,7 @@ class CompactLabel:
 def compact_task(task_id: int, task: Task) -> CompactTask:
     """Return what is kept of a task."""
     name = task.extra.get(PROMPT_ID)
-    text = prompt_key(task.prompt) if name is None else str(name)
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    digest = prompt_hash(task.prompt if name is None else str(name))
     return CompactTask(
         task_id,
         task.screen,

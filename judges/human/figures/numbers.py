@@ -1,6 +1,5 @@
 """All figures of a study that the admin view shows, and the protocol of what computes them."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,7 +12,7 @@ from judges.statistics.correction import HumanCorrectedWinRate
 from judges.statistics.raters import RaterAgreement
 from judges.statistics.win_rate import WinRate
 from rewards.intervals import Resampling
-from rewards.records import Prompt, prompt_key
+from rewards.records import Prompt, prompt_key, text_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,7 @@ class NumbersSource(Protocol):
 
 def text_digest(text: str) -> str:
     """Return what a text is known by."""
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+    return text_hash(text, 12).hex()
 
 
 def comparison_digest(prompt: Prompt, responses: Sequence[str]) -> str:
