@@ -18,10 +18,9 @@ from rewards.models.checkpoint import save, weights_hash
 from rewards.models.head import HeadedModel, can_pack, prepare_for_packing
 from rewards.models.hub import quiet
 from rewards.models.sidecar import Scale, Sidecar, write_sidecar
-from rewards.training.callbacks import ShowProgress
 from rewards.training.examples import TrainingSplit
 from rewards.training.resuming import arguments_hash, check_same_run
-from rewards.training.trainer import ARGUMENTS, CHECKPOINTS, Objective, PackedTrainer, Probe
+from rewards.training.trainer import ARGUMENTS, CHECKPOINTS, Objective, PackedTrainer, Probe, ShowProgress
 
 PRETRAINED_RATE, NEW_RATE = 1e-5, 1e-3
 """Learning rates where none is given: 1e-5 tunes a body that was read from somewhere, and leaves one that

@@ -13,7 +13,7 @@ from rewards.encoding.encoder import Encoder
 from rewards.models.outcome import RewardModel
 from rewards.records import Preference
 from rewards.training import fit_outcome
-from rewards.training.callbacks import ShowProgress
+from rewards.training.trainer import ShowProgress
 
 CONFIG = TrainingConfig(max_steps=6, batch_prompts=2, evaluation_share=0, tensorboard=False)
 
@@ -58,7 +58,7 @@ def test_a_terminal_has_a_bar_that_goes_when_training_fails(fit, monkeypatch):
     def broken(*_, **__):
         raise fail
 
-    monkeypatch.setattr("rewards.training.callbacks.ShowProgress.on_log", broken)
+    monkeypatch.setattr("rewards.training.trainer.ShowProgress.on_log", broken)
     with pytest.raises(KeyError):
         fit()
     shown = terminal.getvalue()
