@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+from transformers import (
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+)
 
 from evalkit.policies.generation.texts import TextCodec
 from evalkit.policies.language_model import LanguageModel
@@ -196,12 +201,26 @@ def start_critic(policy: LanguageModel, tokenizer: Any, max_length: int) -> Crit
         policy: The policy, before adapters are added.
         tokenizer: Its tokenizer.
         max_length: Most tokens in a row.
+
+    Raises:
+        ModelError: Transformers has no sequence classifier of the policy's architecture.
     """
+    if not has_classifier(policy.inner):
+        raise ModelError(
+            f"{policy.name or 'the policy'}: Transformers has no sequence classifier of "
+            f"{type(policy.inner).__name__} for a critic to be; --critic shared does without, as does the "
+            "folder of a reward model"
+        )
     made = headed(policy.inner)
     torch.nn.init.zeros_(made.score.weight)
     body = SequenceModel(made.to(policy.device))
     body.eval()
     return Critic(body, policy.name, Scale(), None, max_length, prepare_for_packing(body), tokenizer)
+
+
+def has_classifier(model: PreTrainedModel) -> bool:
+    """Return whether Transformers has a sequence classifier of a language model's architecture."""
+    return type(model.config) in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
 
 
 def headed(model: PreTrainedModel) -> Any:  # noqa: ANN401  # Transformers' factories share no public type

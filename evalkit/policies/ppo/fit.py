@@ -14,7 +14,7 @@ from evalkit.policies.generation.local import LocalPolicy
 from evalkit.policies.language_model import LanguageModel, twin
 from evalkit.policies.ppo.checkpoint import CHECKPOINTS, PpoState, load_state, save_state
 from evalkit.policies.ppo.config import CHANGEABLE, PpoConfig, resolve_recipe
-from evalkit.policies.ppo.critic import Critic, save_critic, start_critic
+from evalkit.policies.ppo.critic import Critic, has_classifier, save_critic, start_critic
 from evalkit.policies.ppo.learner import Learner, PtxRows
 from evalkit.policies.ppo.rounds import Ppo, schedule_of
 from evalkit.policies.ppo.shared_critic import SharedCritic
@@ -49,7 +49,7 @@ class PpoOptions:
         separator: What ends a step, where the scorer scores steps and names no separator of its own.
         reference: The reference policy; None takes the policy before training.
         critic: A head on a copy of the policy's body, on the policy's own body (`shared`), or a critic that
-            was loaded.
+            was loaded. A shared one is not saved where Transformers has no sequence classifier for it.
         ptx: Texts of the mixed-in language-modelling loss, each a response to its prompt or, where that is
             empty, a whole text; errors call them by their ids.
         probe: The probe on held-out prompts, or its settings.
@@ -164,7 +164,8 @@ def fit_ppo(
     ppo = Ppo(learner, rollouts, prompts, ptx, schedule, probe, log.write)
     state = _train(ppo, log, out, arguments)
     save_policy(policy.classifier, tokenizer, out, {**about, "updates": learner.done})
-    save_critic(critic, out / CRITIC)
+    if has_classifier(model.inner):
+        save_critic(critic, out / CRITIC)
     if not options.keep_checkpoints:
         shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
     last = log.lines()[-1]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, GraniteConfig
 
 from evalkit.policies import fit_dpo, fit_ppo, fit_sft, load_policy, load_trainable
 from evalkit.policies.config import ProbeConfig
@@ -15,7 +15,7 @@ from rewards.config import LoraConfig, TrainingConfig
 from rewards.errors import ConfigError, DataError, ModelError, OutputExistsError
 from rewards.records import Generation, Preference
 from rewards.scorer import load_scorer
-from tests.evalkit.policies.ppo.ppo_models import policy_folder
+from tests.evalkit.policies.ppo.ppo_models import EOS, byte_tokenizer, policy_folder
 
 PROMPTS = ["ab", "ba b", "b", "aab", "bbb a", "a b a", "bab", "b a", "a", "bb", "bba", "abba"]
 QUICK = {"learning_rate": 1e-2, "batch_prompts": 6, "epochs": 3, "tensorboard": False}
@@ -76,6 +76,24 @@ def test_ppo_starts_at_its_reference_whatever_the_critic(start, tmp_path, rank):
     assert [look["step"] for look in looks] == [0, 4, 8]
     assert looks[0]["probe_kl"] == pytest.approx(0, abs=1e-4)
     assert looks[-1]["probe_kl"] != pytest.approx(0, abs=1e-4)
+
+
+def test_a_policy_without_a_classifier_needs_a_shared_critic(tmp_path):
+    tokenizer = byte_tokenizer()
+    sizes = {"vocab_size": len(tokenizer), "hidden_size": 16, "intermediate_size": 16, "eos_token_id": EOS}
+    heads = {"num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2, "pad_token_id": 0}
+    folder = tmp_path / "granite"
+    AutoModelForCausalLM.from_config(GraniteConfig(**sizes, **heads)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    scorer, config = load_scorer("rule:length"), PpoConfig(**SMALL)
+    with pytest.raises(
+        ModelError, match=r"granite: Transformers has no sequence classifier.*--critic shared"
+    ):
+        fit_ppo(*load_trainable(str(folder)), PROMPTS, (), config, tmp_path / "no", scorer=scorer)
+    assert not (tmp_path / "no").exists()
+    options, out = PpoOptions(critic="shared"), tmp_path / "out"
+    result = fit_ppo(*load_trainable(str(folder)), PROMPTS, (), config, out, scorer=scorer, options=options)
+    assert (result.rounds, (out / "policy.json").exists(), (out / "critic").exists()) == (2, True, False)
 
 
 def trained(method, tmp_path, keep, rate=1e-2, prompts=PROMPTS, seed=0):
