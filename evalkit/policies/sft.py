@@ -59,12 +59,12 @@ class SftObjective:
 
 
 def encode_demonstrations(
-    data: Data[Sequence[Generation]], encoder: ResponseEncoder, over_long: OverLong
+    data: Data[Generation | Sequence[Generation]], encoder: ResponseEncoder, over_long: OverLong
 ) -> Encoded[Demonstration]:
     """Encode responses; each over-long one is truncated or dropped by itself.
 
     Args:
-        data: Responses in groups, those of a group to one prompt; a group is an element of a batch. One
+        data: Responses, or groups of them to one prompt; each is an element of a batch. A response
             whose `extra` says `finish_reason` (or `finish_reasons`) `length` was truncated: it has no EOS.
         encoder: Text to tokens.
         over_long: Whether rows that are too long are truncated, dropped or an error.
@@ -72,10 +72,10 @@ def encode_demonstrations(
     Raises:
         DataError: A row is too long and `over_long` is error.
     """
-    if not isinstance(data, Labelled):
-        data = Labelled(data, Labelled([group[0] for group in data]).names)
-    records = data.records
-    flat = [generation for group in records for generation in group]
+    records = data.records if isinstance(data, Labelled) else data
+    groups = [[one] if isinstance(one, Generation) else one for one in records]
+    names = data.names if isinstance(data, Labelled) else Labelled([group[0] for group in groups]).names
+    flat = [generation for group in groups for generation in group]
     cut = [was_cut(one.extra, "finish_reason", "finish_reasons") for one in flat]
     encoded = iter(
         encoder.encode([one.prompt for one in flat], [one.response for one in flat], cut) if flat else ()
@@ -83,7 +83,7 @@ def encode_demonstrations(
     counts = Counter(truncated=0, dropped=0, cut=sum(cut), unlearnable=0)
     examples: list[Demonstration] = []
     left_out: list[str] = []
-    for group, name in zip(records, data.names, strict=True):
+    for group, name in zip(groups, names, strict=True):
         rows = []
         for number, _ in enumerate(group, 1):
             row = next(encoded)
@@ -111,8 +111,8 @@ def encode_demonstrations(
 def fit_sft(
     model: LanguageModel,
     encoder: ResponseEncoder,
-    train: Data[Sequence[Generation]],
-    held_out: Data[Sequence[Generation]] | None,
+    train: Data[Generation | Sequence[Generation]],
+    held_out: Data[Generation | Sequence[Generation]] | None,
     config: TrainingConfig,
     out: str | Path,
     *,
@@ -125,9 +125,9 @@ def fit_sft(
     Args:
         model: The policy; its weights change.
         encoder: Text to tokens.
-        train: Responses in groups, as `encode_demonstrations` takes them.
+        train: Responses, or groups of them to one prompt that is computed once.
         held_out: Responses to evaluate on; None holds out a share of the prompts.
-        config: The hyperparameters; a batch element is a group. A learning rate of 0 is 1e-5.
+        config: The hyperparameters; a batch element is a response or a group. A learning rate of 0 is 1e-5.
         out: Folder that receives the policy, `policy.json` last, and checkpoints until then.
         reference: The probe's reference policy; None takes the policy before training.
         probe: The probe on held-out prompts, or its settings.

@@ -35,7 +35,8 @@ def written(folder):
 
 
 def test_a_policy_is_fine_tuned(start, tmp_path):
-    shown = [[Generation(f"{prompt} ", "bb")] for prompt in PROMPTS]
+    shown = [Generation(f"{prompt} ", "bb") for prompt in PROMPTS]
+    shown[0] = [shown[0], Generation(shown[0].prompt, "ab")]
     result = fit_sft(*start, shown, None, TrainingConfig(**QUICK, evaluation_share=0.25), tmp_path / "out")
     assert (result.train, result.held_out) == (9, 3)
     assert result.evaluation["eval_loss"] < 6
