@@ -10,8 +10,8 @@ from evalkit.policies.loading import load_trainable
 from evalkit.policies.ppo.checkpoint import CHECKPOINTS
 from evalkit.policies.ppo.config import CHANGEABLE
 from evalkit.policies.ppo.critic import Critic, critic_name, load_critic
-from evalkit.policies.ppo.fit import PpoFit, PpoOptions, fit_ppo
-from evalkit.policies.probe.prompts import PromptRecord, hold_out_prompts, read_prompts
+from evalkit.policies.ppo.fit import PpoFit, PpoOptions, fit_ppo, split_prompts
+from evalkit.policies.probe.prompts import PromptRecord, read_prompts
 from evalkit.policies.reference import REFERENCE_FILE, Reference, load_reference
 from evalkit.policies.response_rows import ResponseEncoder
 from evalkit.runs import fingerprint, say, spec_fingerprint, write_json
@@ -73,10 +73,8 @@ def _fit(config: TrainPpo, folder: Path) -> PpoFit:
 def _prompts(config: TrainPpo) -> tuple[list[PromptRecord], list[PromptRecord]]:
     """Return the prompts to sample for, and those held out for the probe where it has none of its own."""
     records = read_prompts(config.data, config.rename, config.limit)
-    if config.probe.data:
-        return records, []
-    train, held_out = hold_out_prompts(records, config.probe.prompts, config.ppo.seed)
-    if not held_out and (config.probe.gold or config.probe.patience):
+    train, held_out = split_prompts(records, None, config.probe, config.ppo.seed)
+    if not held_out and not config.probe.data and (config.probe.gold or config.probe.patience):
         raise DataError(
             f"{config.data}: has {len({one.prompt for one in records})} prompts, of which none can be held "
             "out for the probe; --probe.data names a file of them"

@@ -135,7 +135,7 @@ def fit_ppo(
         refuse_finished(out, out / CHECKPOINTS)
     settings, name, tokenizer = resolve_recipe(config), options.scorer_name, encoder.tokenizer
     _check_empty_reward(scorer, settings, name)
-    prompts, beside = _prompts(train, held_out, options.probe, settings.seed)
+    prompts, beside = split_prompts(train, held_out, options.probe, settings.seed)
     start = {"name": model.name, "hash": weights_hash(model.inner)}
     arguments = _arguments(settings, prompts, start, options)
     critic: Critic | str = options.critic
@@ -190,13 +190,23 @@ def _check_empty_reward(scorer: Scorer, settings: PpoConfig, name: str) -> None:
         )
 
 
-def _prompts(
+def split_prompts(
     train: Sequence[Prompt | PromptRecord],
     held_out: Sequence[Prompt | PromptRecord] | None,
     probe: ProbeConfig | Probe,
     seed: int,
 ) -> tuple[list[PromptRecord], list[PromptRecord]]:
-    """Return the prompts to sample for, and those of the probe where it has none of its own."""
+    """Return the prompts to sample for, and those of the probe where it has none of its own.
+
+    Args:
+        train: Prompts to sample for.
+        held_out: Prompts of the probe; None holds a tenth out of `train`.
+        probe: The probe or its settings.
+        seed: Seed of the split.
+
+    Raises:
+        DataError: There are no prompts.
+    """
     records = as_records(train)
     if not records:
         raise DataError("nothing to train on: there are no prompts")
