@@ -14,6 +14,7 @@ from evalkit.policies.response_rows import ResponseRow
 from evalkit.runs.outputs import ResumableRows
 from rewards.config import TrainingConfig
 from rewards.errors import ModelError
+from rewards.progress import progress
 
 CHUNK = 256
 """Pairs computed and written at a time; fixed, so that no number depends on where a restart fell."""
@@ -48,9 +49,12 @@ def reference_log_probs(
     path = folder / f"reference_log_probs-{key}.jsonl"
     if not path.exists():
         with ResumableRows(path, {"key": key}, overwrite=False) as writer:
-            for start in range(writer.rows_done, len(pairs), CHUNK):
-                sums = summed_log_probs(reference, pairs[start : start + CHUNK], training)
-                writer.append([{"chosen": one, "rejected": other} for one, other in sums], len(sums))
+            done = writer.rows_done
+            with progress("reference log-probabilities", len(pairs), done=done, unit="pairs") as shown:
+                for start in range(done, len(pairs), CHUNK):
+                    sums = summed_log_probs(reference, pairs[start : start + CHUNK], training)
+                    writer.append([{"chosen": one, "rejected": other} for one, other in sums], len(sums))
+                    shown.advance(len(sums))
             writer.finish()
     with path.open(encoding="utf-8") as file:
         lines = [json.loads(line) for line in file]
