@@ -51,7 +51,7 @@ class Standardized(Scorer, Protocol):
 class StepScorer(Scorer, Protocol):
     """A scorer that splits a response into steps and scores each, such as a process reward model.
 
-    PPO splits responses the same way, and needs another reward for an empty response, which has no step.
+    PPO splits responses the same way, and needs `--ppo.empty_reward`: an empty response has no step.
     """
 
     @property
