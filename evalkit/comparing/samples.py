@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.comparing.config import Compare
-from evalkit.pipeline import generate as generating
-from evalkit.pipeline.config import generation
+from evalkit.pipeline.generate import PromptFile, sample_file, sampling_config
 from evalkit.policies.policy import PromptCheck, load_policy
 from evalkit.policies.probe.prompts import PromptRecord, scores_of
 from evalkit.runs.files import fingerprint, spec_fingerprint
@@ -74,7 +73,9 @@ def draw_responses(config: Compare, folder: Path) -> list[Responses]:
         path = samples_path(folder, name)
         if not path.exists():
             say(f"Sampling from {name}, {spec}")
-            generating.run(generation(config, spec, path, config.samples, config.seed))
+            source = PromptFile(config.data, config.rename, config.limit)
+            settings = sampling_config(config.drawing, config.seed)
+            sample_file(spec, source, str(path), config.samples, settings)
         everyone.append(_read_responses(path, name, config.samples))
     return everyone
 

@@ -1,8 +1,7 @@
 """One frozen configuration for each pipeline command."""
 
 import math
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Literal
 
 from evalkit.policies.config import Drawing
@@ -43,20 +42,6 @@ class SampledPrompts(Renaming, Limited):
     """File, folder or Hub name with a prompt column."""
     drawing: Drawing = field(default_factory=Drawing)
     """How responses are sampled."""
-
-
-def generation(config: SampledPrompts, policy: str, out: Path, n: int, seed: int) -> Generate:
-    """Return the configuration of `evalkit generate` with another command's `drawing`."""
-    return Generate(
-        policy=policy,
-        data=config.data,
-        out=str(out),
-        n=n,
-        seed=seed,
-        rename=config.rename,
-        limit=config.limit,
-        **asdict(config.drawing),
-    )
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 
 from evalkit.pipeline.config import Generate
+from evalkit.policies.config import Drawing
 from evalkit.policies.policy import Policy, PromptCheck, SamplingConfig, load_policy
 from evalkit.runs.files import fingerprint, spec_fingerprint
 from evalkit.runs.outputs import ResumableRows
@@ -25,52 +26,89 @@ AMBIGUOUS = ("response", "steps", *WRITTEN)
 """Columns that beside `responses` would say something else than the samples."""
 
 
+@dataclass(frozen=True, slots=True)
+class PromptFile:
+    """A file of rows with a prompt column."""
+
+    data: str
+    """File, folder or Hub name."""
+    rename: dict[str, str] = field(default_factory=dict)
+    """Columns of the data by our names."""
+    limit: int = 0
+    """Use the first rows only; 0 uses all."""
+
+    def rows(self, start: int = 0) -> Iterator[Row]:
+        """Yield the rows from one on."""
+        return islice(read_rows(self.data, start, self.rename), self.limit - start if self.limit else None)
+
+
 def run(config: Generate) -> None:
     """Sample `n` responses to each prompt, write them with the prompt's other columns, and print a summary.
 
     Raises:
         EvalkitError: The policy, the data or the output cannot be used; checked before anything is sampled.
     """
-    settings = _sampling(config)
-    policy = load_policy(config.policy)
-    occurrences = _check(config, policy)
-    values = {name: value for name, value in asdict(config).items() if name != "overwrite"}
-    key = {**values, "policy": spec_fingerprint(config.policy), "data": fingerprint(config.data)}
-    with ResumableRows(config.out, key, config.overwrite) as writer:
+    source = PromptFile(config.data, config.rename, config.limit)
+    settings = sampling_config(config, config.seed, config.log_probs)
+    sample_file(config.policy, source, config.out, config.n, settings, overwrite=config.overwrite)
+
+
+def sample_file(
+    policy: str, source: PromptFile, out: str, n: int, settings: SamplingConfig, *, overwrite: bool = False
+) -> None:
+    """Sample responses to each prompt of a file; a repeated call goes on where a killed one stopped.
+
+    Args:
+        policy: Model folder or Hub id.
+        source: The prompts; their other columns are written too.
+        out: File of rows {prompt, responses}.
+        n: Samples for each prompt.
+        settings: How they are sampled.
+        overwrite: Replace a finished output.
+
+    Raises:
+        EvalkitError: The policy, the data or the output cannot be used; checked before anything is sampled.
+    """
+    loaded = load_policy(policy)
+    occurrences = _check(source, loaded)
+    key = {
+        **asdict(settings),
+        **asdict(source),
+        "out": out,
+        "n": n,
+        "policy": spec_fingerprint(policy),
+        "data": fingerprint(source.data),
+    }
+    with ResumableRows(out, key, overwrite) as writer:
         if writer.rows_done:
             say(f"Going on after {writer.rows_done} of {len(occurrences)} prompts")
         began, before = time.perf_counter(), writer.rows_done
-        _sample(config, settings, policy, occurrences, writer)
+        _sample(source, n, settings, loaded, occurrences, writer)
         seconds = time.perf_counter() - began
         writer.finish()
-    say("\n".join(_summary(config.out, before, seconds)))
-    say(f"Results are in {config.out}")
+    say("\n".join(_summary(out, before, seconds)))
+    say(f"Results are in {out}")
 
 
-def _sampling(config: Generate) -> SamplingConfig:
+def sampling_config(drawing: Drawing, seed: int, log_probs: bool = False) -> SamplingConfig:
+    """Return the settings of a policy for a command's sampling options."""
     return SamplingConfig(
-        temperature=config.temperature,
-        top_p=config.top_p,
-        top_k=config.top_k,
-        max_new_tokens=config.max_new_tokens,
-        stop=tuple(config.stop),
-        seed=config.seed,
-        log_probs=config.log_probs,
-        batch_size=config.batch_size,
+        temperature=drawing.temperature,
+        top_p=drawing.top_p,
+        top_k=drawing.top_k,
+        max_new_tokens=drawing.max_new_tokens,
+        stop=tuple(drawing.stop),
+        seed=seed,
+        log_probs=log_probs,
+        batch_size=drawing.batch_size,
     )
 
 
-def _rows(config: Generate, start: int = 0) -> Iterator[Row]:
-    return islice(
-        read_rows(config.data, start, config.rename), config.limit - start if config.limit else None
-    )
-
-
-def _check(config: Generate, policy: Policy) -> list[int]:
+def _check(source: PromptFile, policy: Policy) -> list[int]:
     """Refuse rows that cannot be continued; return how often each row's prompt occurred before it."""
     seen: Counter[str] = Counter()
     occurrences = []
-    rows = _rows(config)
+    rows = source.rows()
     while chunk := list(islice(rows, CHECKED)):
         prompts = [row.prompt() for row in chunk]
         for row, prompt in zip(chunk, prompts, strict=True):
@@ -89,7 +127,8 @@ def _check(config: Generate, policy: Policy) -> list[int]:
 
 
 def _sample(
-    config: Generate,
+    source: PromptFile,
+    n: int,
     settings: SamplingConfig,
     policy: Policy,
     occurrences: Sequence[int],
@@ -98,13 +137,13 @@ def _sample(
     done, total = writer.rows_done, len(occurrences)
     if done == total:  # a kill came after the last row
         return
-    prompts_at_a_time = max(1, max(CHUNK, config.batch_size) // config.n)
-    rows = _rows(config, done)
+    prompts_at_a_time = max(1, max(CHUNK, settings.batch_size) // n)
+    rows = source.rows(done)
     with progress("sampling", total, done=done, unit="prompts") as shown:
         while chunk := list(islice(rows, prompts_at_a_time)):
             began = time.perf_counter()
             asked = [row.prompt() for row in chunk]
-            samples = policy.generate(asked, config.n, settings, occurrences[done : done + len(chunk)])
+            samples = policy.generate(asked, n, settings, occurrences[done : done + len(chunk)])
             written = [_output(row, made, settings) for row, made in zip(chunk, samples, strict=True)]
             writer.append(written, len(chunk))
             done += len(chunk)

@@ -1,7 +1,7 @@
 """`evalkit score`: scores every row of a file."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -17,29 +17,64 @@ from rewards.scorer import Scorer, load_scorer, truncated
 
 def run(config: ScoreFile) -> None:
     """Score a file in chunks with fixed boundaries, and write each input row with its score."""
-    if Path(config.out).resolve() == Path(config.data).resolve():
-        raise ConfigError(f"{config.out}: is the input too; give another --out")
+    score_file(
+        config.scorer,
+        config.data,
+        config.out,
+        rename=config.rename,
+        column=config.column,
+        chunk_rows=config.chunk_rows,
+        overwrite=config.overwrite,
+    )
+
+
+def score_file(
+    scorer: str,
+    data: str,
+    out: str,
+    *,
+    rename: Mapping[str, str] | None = None,
+    column: str = ScoreFile.column,
+    chunk_rows: int = ScoreFile.chunk_rows,
+    overwrite: bool = False,
+) -> None:
+    """Write each row of a file with its score; a repeated call goes on where a killed one stopped.
+
+    Args:
+        scorer: The scorer by name.
+        data: File, folder or Hub name of rows {prompt, response} or {prompt, responses}.
+        out: File of the rows with their scores.
+        rename: Columns of the data by our names.
+        column: Column of the score, with an s where a row has several responses.
+        chunk_rows: Rows scored and written at a time.
+        overwrite: Replace a finished output.
+
+    Raises:
+        EvalkitError: The scorer, the data or the output cannot be used.
+    """
+    if Path(out).resolve() == Path(data).resolve():
+        raise ConfigError(f"{out}: is the input too; give another --out")
     key = {
         "command": "score",
-        "scorer": spec_fingerprint(config.scorer),
-        "rename": config.rename,
-        "chunk_rows": config.chunk_rows,
-        "column": config.column,
-        "data": fingerprint(config.data),
+        "scorer": spec_fingerprint(scorer),
+        "rename": dict(rename or {}),
+        "chunk_rows": chunk_rows,
+        "column": column,
+        "data": fingerprint(data),
     }
-    with ResumableRows(config.out, key, config.overwrite) as output:
+    with ResumableRows(out, key, overwrite) as output:
         if output.rows_done:
             warn(f"going on after row {output.rows_done}")
-        scorer = load_scorer(config.scorer)
-        rows = read_rows(config.data, output.rows_done, config.rename)
+        loaded = load_scorer(scorer)
+        rows = read_rows(data, output.rows_done, rename)
         with progress("scoring", done=output.rows_done, unit="rows") as shown:
-            while chunk := list(itertools.islice(rows, config.chunk_rows)):
-                output.append(score_rows(chunk, scorer, config.column), len(chunk))
+            while chunk := list(itertools.islice(rows, chunk_rows)):
+                output.append(score_rows(chunk, loaded, column), len(chunk))
                 shown.advance(len(chunk))
         output.finish()
-    cut = truncated(scorer)
+    cut = truncated(loaded)
     note = f"; {cut} responses with a shortened prompt" if cut else ""
-    say(f"{output.rows_done} rows scored by {config.scorer}{note}; they are in {config.out}")
+    say(f"{output.rows_done} rows scored by {scorer}{note}; they are in {out}")
 
 
 def score_rows(rows: Sequence[Row], scorer: Scorer, column: str = "score") -> Iterator[dict[str, object]]:

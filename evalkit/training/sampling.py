@@ -5,9 +5,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from evalkit.pipeline import generate as generating
-from evalkit.pipeline import score as scoring
-from evalkit.pipeline.config import ScoreFile, generation
+from evalkit.pipeline.generate import PromptFile, sample_file, sampling_config
+from evalkit.pipeline.score import score_file
 from evalkit.policies.checkpoint import POLICY_FILE, read_policy
 from evalkit.policies.probe.prompts import read_prompts
 from evalkit.policies.reference import REFERENCE_FILE
@@ -92,11 +91,12 @@ def sample_and_score(config: TrainRso | TrainBestOfN, policy: str, folder: Path,
         say(f"{samples}: sampled before")
     else:
         say(f"Sampling {n} responses to each prompt from {policy}")
-        generating.run(generation(config, policy, samples, n, seed))
+        source = PromptFile(config.data, config.rename, config.limit)
+        sample_file(policy, source, str(samples), n, sampling_config(config.drawing, seed))
     if scored.exists():
         say(f"{scored}: scored before")
     else:
-        scoring.run(ScoreFile(scorer=config.scorer, data=str(samples), out=str(scored)))
+        score_file(config.scorer, str(samples), str(scored))
 
 
 def publish_policy(source: Path, out: Path, about: Mapping[str, object], best: bool = True) -> None:

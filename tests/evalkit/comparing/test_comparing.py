@@ -269,7 +269,7 @@ def dying(function, calls):
 @pytest.mark.parametrize(
     ("module", "name", "calls"),
     [
-        (comparison_samples.generating, "_output", 5),  # while the second policy is sampled
+        (generating, "_output", 5),  # while the second policy is sampled
         (comparison_samples, "scores_of", 1),
         (comparison_verdicts, "write_rows", 1),
         (comparing, "draw_comparison", 0),
