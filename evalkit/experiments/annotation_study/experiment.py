@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -28,11 +29,15 @@ from evalkit.experiments.simulated_annotators.world import (
     AnswerPair,
     pairs,
 )
+from evalkit.runs.files import write_json
+from evalkit.runs.folder import RECORD
 from evalkit.runs.terminal import say
 from rewards.errors import OutputExistsError
 from rewards.files import write_rows
 
 TABLE = "intervals.csv"
+FINDINGS = "findings.json"
+"""A study's figures beside the truth, written last."""
 CHECKS_FROM, HELD_OUT_FROM = 1_000_000, 2_000_000
 """Numbers from which on prompts are those of planted checks, and of held-out pairs."""
 
@@ -55,13 +60,24 @@ def run(config: AnnotationStudy) -> None:
     for seed in range(config.seed, config.seed + config.studies):
         one = replace(config, seed=seed)
         own = replace(one, out=str(Path(config.work) / str(seed)), overwrite=True)
-        with runs.run(own, done="deeds.jsonl") as work:
+        with runs.run(own, done=FINDINGS) as work:
+            _clear(work)
             known.append(study(one, work))
+            write_json(work / FINDINGS, [asdict(found) for found in known[-1]])
     write_table(known, config.seed, out / TABLE)
     draw_intervals(known, config.level, out / "intervals.png")
     held = [one.holds for told in known for one in told if one.holds is not None]
     say(f"\n{sum(held)} of {len(held)} intervals hold the truth")
     say(f"Results are in {out}")
+
+
+def _clear(work: Path) -> None:
+    """Remove what an interrupted study left: its people and judge begin anew."""
+    for path in work.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != RECORD:
+            path.unlink()
 
 
 def study(config: AnnotationStudy, work: Path, call: Run = evalkit) -> list[Known]:

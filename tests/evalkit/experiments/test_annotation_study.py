@@ -2,8 +2,9 @@
 
 import pytest
 
+from evalkit.experiments.annotation_study import experiment
 from evalkit.experiments.annotation_study.config import AnnotationStudy
-from evalkit.experiments.annotation_study.experiment import study
+from evalkit.experiments.annotation_study.experiment import FINDINGS, study
 from evalkit.experiments.annotation_study.figures import draw_intervals
 from evalkit.experiments.annotation_study.tables import Known, write_table
 from evalkit.experiments.simulated_annotators.annotators import Deed
@@ -64,3 +65,29 @@ def test_the_table_and_the_figure_show_truth_and_interval(tmp_path):
     assert {str(row["seed"]) for row in rows} == {"7", "8"}
     draw_intervals([known, known], 0.95, tmp_path / "f.png")
     assert (tmp_path / "f.png").stat().st_size > 1000
+
+
+def test_an_interrupted_study_begins_anew_and_is_finished_by_its_last_file(tmp_path, monkeypatch):
+    calls = []
+
+    def interrupted(config, work):
+        calls.append(config.seed)
+        assert not (work / "deeds.jsonl").exists()
+        assert not (work / "model").exists()
+        (work / "deeds.jsonl").write_text("")
+        (work / "model").mkdir()
+        (work / "model" / "weights").write_text("")
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        assert not (work / FINDINGS).exists()
+        return [Known("found", "winrate", 0.4, 0.5, 0.3, 0.6)]
+
+    monkeypatch.setattr(experiment, "study", interrupted)
+    config = AnnotationStudy(out=str(tmp_path / "out"), work=str(tmp_path / "work"), studies=2)
+    with pytest.raises(KeyboardInterrupt):
+        experiment.run(config)
+    assert not (tmp_path / "work" / "0" / FINDINGS).exists()
+    experiment.run(config)
+    assert calls == [0, 0, 1]
+    assert all((tmp_path / "work" / seed / FINDINGS).exists() for seed in "01")
+    assert (tmp_path / "out" / "intervals.csv").exists()
