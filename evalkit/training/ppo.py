@@ -14,7 +14,7 @@ from evalkit.policies.ppo.fit import PpoFit, PpoOptions, fit_ppo, split_prompts
 from evalkit.policies.probe.prompts import PromptRecord, read_prompts
 from evalkit.policies.reference import REFERENCE_FILE, Reference, load_reference
 from evalkit.policies.response_rows import ResponseEncoder
-from evalkit.runs import fingerprint, say, spec_fingerprint, write_json
+from evalkit.runs import fingerprint, say, spec_fingerprint, warn, write_json
 from evalkit.runs import run as run_in_folder
 from evalkit.training.policy_config import TrainPpo
 from evalkit.training.policy_figures import draw_policy_run
@@ -65,6 +65,8 @@ def _fit(config: TrainPpo, folder: Path) -> PpoFit:
         probe=config.probe,
         tensorboard=config.tensorboard,
         keep_checkpoints=True,
+        say=say,
+        warn=lambda text: warn(f"Warning: {text}"),
     )
     scorer = load_scorer(config.scorer)
     return fit_ppo(model, encoder, prompts, held_out, config.ppo, folder, scorer=scorer, options=options)

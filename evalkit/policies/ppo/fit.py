@@ -1,7 +1,8 @@
 """Trains a policy by PPO from prompts and a scorer, saves its folder, and resumes killed runs."""
 
+import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal, cast
@@ -25,7 +26,6 @@ from evalkit.policies.response_rows import ResponseEncoder
 from evalkit.policies.rollout.rollout import RolloutSampler, RolloutSettings
 from evalkit.policies.rollout.round_log import RoundLog
 from evalkit.policies.rollout.token_credit import Credit, TokenCredit
-from evalkit.runs.terminal import say
 from rewards.errors import ConfigError, DataError, ModelError, ScoringError, TrainingError
 from rewards.models.checkpoint import weights_hash
 from rewards.models.head import prepare_for_packing
@@ -35,6 +35,7 @@ from rewards.training.fitting import add_adapters, remove_dropout
 from rewards.training.resuming import arguments_hash
 from rewards.training.trainer import Probe
 
+LOG = logging.getLogger(__name__)
 CRITIC = "critic"
 """Folder of the critic in that of the policy; another run's critic goes on from it."""
 
@@ -56,6 +57,8 @@ class PpoOptions:
         tensorboard: Whether curves are written for TensorBoard beside `metrics.jsonl`.
         keep_checkpoints: Whether the checkpoints stay at the end. The same call then resumes the last one
             and trains no more, until the caller has recorded the run as finished and removes them.
+        say: Takes the message that a killed run is resumed; logged by default.
+        warn: Takes signs of collapse and of a constant reward; logged by default.
     """
 
     scorer_name: str = "scorer"
@@ -67,6 +70,8 @@ class PpoOptions:
     probe: ProbeConfig | Probe = field(default_factory=ProbeConfig)
     tensorboard: bool = False
     keep_checkpoints: bool = False
+    say: Callable[[str], None] = LOG.info
+    warn: Callable[[str], None] = LOG.warning
 
 
 DEFAULT_OPTIONS = PpoOptions()
@@ -161,8 +166,8 @@ def fit_ppo(
     ptx = _ptx_rows(options.ptx, settings, encoder)
     record_reference(out, reference)  # last, so that a mistake above leaves no folder behind
     log = RoundLog(out, options.tensorboard)
-    ppo = Ppo(learner, rollouts, prompts, ptx, schedule, probe, log.write)
-    state = _train(ppo, log, out, arguments)
+    ppo = Ppo(learner, rollouts, prompts, ptx, schedule, probe, log.write, options.warn)
+    state = _train(ppo, log, out, arguments, options.say)
     save_policy(policy.classifier, tokenizer, out, {**about, "updates": learner.done})
     if has_classifier(model.inner):
         save_critic(critic, out / CRITIC)
@@ -291,7 +296,7 @@ def _ptx_rows(texts: Sequence[Generation], settings: PpoConfig, encoder: Respons
     return PtxRows(rows, starts)
 
 
-def _train(ppo: Ppo, log: RoundLog, folder: Path, arguments: str) -> PpoState:
+def _train(ppo: Ppo, log: RoundLog, folder: Path, arguments: str, say: Callable[[str], None]) -> PpoState:
     """Go on from the newest checkpoint, if there is one, to the last round, and return its state."""
     begun = load_state(folder, ppo.learner, arguments) or PpoState(coefficient=ppo.config.kl_coefficient)
     state, kept = begun, begun.round

@@ -17,7 +17,6 @@ from evalkit.policies.probe.panel import panel
 from evalkit.policies.probe.prompts import PromptRecord
 from evalkit.policies.rollout.order import ORDER, TEXTS, minibatches, round_prompts, sampling_seed
 from evalkit.policies.rollout.rollout import Rollout, RolloutSampler
-from evalkit.runs.terminal import warn
 from rewards.errors import TrainingError
 from rewards.training.trainer import Probe
 
@@ -74,6 +73,7 @@ class Ppo:
         schedule: Its length.
         probe: The probe on held-out prompts; without one, signs of collapse are looked for in the rollouts.
         log: Takes each round's metrics.
+        warn: Takes warnings.
     """
 
     learner: Learner
@@ -83,6 +83,7 @@ class Ppo:
     schedule: Schedule
     probe: Probe | None
     log: Callable[[dict[str, Any]], None]
+    warn: Callable[[str], None]
 
     @property
     def config(self) -> PpoConfig:
@@ -120,7 +121,7 @@ class Ppo:
             for sign in () if self.probe is not None else signs_of_collapse(history):
                 if sign.split(":")[0] not in warned:  # its numbers change from round to round
                     warned.add(sign.split(":")[0])
-                    warn(f"Warning: {sign}")
+                    self.warn(sign)
             stops = self.probe is not None and self.probe.stops
             yield state, last or stops or number % schedule.checkpoint == 0
 
@@ -145,8 +146,8 @@ class Ppo:
                 "--ppo.kl_coefficient or a smaller learning rate keeps it near from the start"
             )
         if number == 1 and np.ptp(totals(rollout)) == 0:
-            warn(
-                f"Warning: the reward tells nothing apart: all {len(rollout.rows)} responses of the first "
+            self.warn(
+                f"the reward tells nothing apart: all {len(rollout.rows)} responses of the first "
                 f"round have {totals(rollout)[0]:.4g}, from which a policy learns only to stay as it is"
             )
         moments = state.moments.with_rewards(totals(rollout))

@@ -67,6 +67,19 @@ def test_a_policy_is_optimised(start, tmp_path):
     assert all(torch.equal(one, loaded[name]) for name, one in start[0].inner.state_dict().items())
 
 
+def test_ppo_tells_its_caller_and_prints_nothing_itself(start, tmp_path, capsys):
+    said, warned = [], []
+    options = PpoOptions(keep_checkpoints=True, say=said.append, warn=warned.append)
+    scorer, config, out = load_scorer("rule:constant?value=1"), PpoConfig(**SMALL), tmp_path / "out"
+    fit_ppo(*start, PROMPTS, (), config, out, scorer=scorer, options=options)
+    assert said == []
+    assert [one for one in warned if one.startswith("the reward tells nothing apart: all 32 responses")]
+    again = load_trainable(policy_folder(tmp_path))
+    fit_ppo(*again, PROMPTS, (), config, out, scorer=scorer, options=options)
+    assert said == ["Going on after round 2 of 2"]
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.parametrize("rank", [0, 2])
 def test_ppo_starts_at_its_reference_whatever_the_critic(start, tmp_path, rank):
     options = PpoOptions(critic="shared", probe=ProbeConfig(every=4))
