@@ -7,8 +7,8 @@ from pathlib import Path
 from evalkit.policies.dpo import fit_dpo
 from evalkit.policies.fitting import PolicyFit
 from evalkit.policies.loading import load_trainable
-from evalkit.policies.probe.look_file import LookFile
-from evalkit.policies.probe.probe import LOOKS, PREFIX
+from evalkit.policies.probe.probe import PREFIX, PROBES
+from evalkit.policies.probe.probe_file import ProbeFile
 from evalkit.runs.terminal import say
 from evalkit.training.policy_config import TrainDpo
 from evalkit.training.policy_run import reference_of, report_place, train_policy
@@ -100,7 +100,7 @@ class Probed:
 
 
 def _probed(folder: Path) -> Probed | None:
-    lines = LookFile(folder / LOOKS).lines if (folder / LOOKS).exists() else []
+    lines = ProbeFile(folder / PROBES).lines if (folder / PROBES).exists() else []
     for name in ("gold", "proxy"):
         values = [line[PREFIX + name] for line in lines if PREFIX + name in line]
         if values:

@@ -146,7 +146,7 @@ class Probe(Protocol):
         """Resume a run after `step` updates; `stops` then reflects the measurements up to there."""
         ...
 
-    def look(self, model: HeadedModel, step: int) -> Mapping[str, float]:
+    def measure(self, model: HeadedModel, step: int) -> Mapping[str, float]:
         """Return metrics of the model after `step` updates; for a measured step, the recorded ones."""
         ...
 
@@ -316,7 +316,7 @@ class PackedTrainer(Trainer, Generic[E]):
             items += float(inputs["items"])
             sums.update(self.objective.tally(inputs, outputs))
         loss = {"eval_loss": total / items} if items else {}
-        seen = self.probe.look(self.reward_model, self.state.global_step) if self.probe else {}
+        seen = self.probe.measure(self.reward_model, self.state.global_step) if self.probe else {}
         return {**loss, **(self.objective.metrics(sums) if items else {}), **seen}
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

@@ -106,7 +106,7 @@ class ExactProbe:
     def resume(self, step: int) -> None:
         """Take up a run: there is nothing to remember."""
 
-    def look(self, model: HeadedModel, step: int) -> Mapping[str, float]:
+    def measure(self, model: HeadedModel, step: int) -> Mapping[str, float]:
         """Hand the policy on after `step` updates; the start is no news."""
         settings = resolve_recipe(self.config)
         buffer = cast(int, settings.buffer)

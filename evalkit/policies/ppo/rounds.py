@@ -109,13 +109,13 @@ class Ppo:
         if self.probe is not None:
             self.probe.resume(self.learner.done)  # by what it saw before, the run may have stopped already
             if state.round <= schedule.pretraining:
-                self.probe.look(self.learner.policy, self.learner.done)
+                self.probe.measure(self.learner.policy, self.learner.done)
         while state.round < schedule.rounds and not (self.probe is not None and self.probe.stops):
             number = state.round + 1
             state, metrics = self._round(state, number, number > schedule.pretraining)
             last = number == schedule.rounds
             if self.probe is not None and self._probes(number):
-                metrics |= self.probe.look(self.learner.policy, self.learner.done)
+                metrics |= self.probe.measure(self.learner.policy, self.learner.done)
             self.log(metrics)
             history.append(_rollout(metrics))
             for sign in () if self.probe is not None else signs_of_collapse(history):

@@ -15,8 +15,8 @@ from evalkit.policies.generation.texts import TextCodec
 from evalkit.policies.language_model import LanguageModel, row_statistics, twin
 from evalkit.policies.policy import SamplingConfig
 from evalkit.policies.probe.collapse import signs_of_collapse
-from evalkit.policies.probe.look_file import LookFile
 from evalkit.policies.probe.panel import SampledResponse, panel
+from evalkit.policies.probe.probe_file import ProbeFile
 from evalkit.policies.probe.prompts import PromptRecord, read_prompts, scores_of
 from evalkit.policies.reference import Reference
 from evalkit.runs.terminal import warn
@@ -26,7 +26,7 @@ from rewards.models.head import HeadedModel, can_pack
 from rewards.records import Generation, Score
 from rewards.scorer import Scorer, load_scorer
 
-LOOKS, SAMPLES, BEST = "probe.jsonl", "probe_samples.jsonl", "best"
+PROBES, SAMPLES, BEST = "probe.jsonl", "probe_samples.jsonl", "best"
 """In the run's folder: a line for each probe, a few of its responses, and the weights of the best reward."""
 PREFIX = "probe_"
 """Before each name of the panel, among a run's other metrics."""
@@ -71,8 +71,8 @@ class PolicyProbe:
     """The run's."""
     about: Mapping[str, object]
     """Contents of `policy.json` of the best weights, beside the step and value."""
-    _looks: LookFile = field(init=False)
-    _samples: LookFile = field(init=False)
+    _probes: ProbeFile = field(init=False)
+    _samples: ProbeFile = field(init=False)
     _tokens: list[list[int]] = field(init=False)
     _training: _Training | None = field(init=False, default=None)
     _step: int = field(init=False, default=-1)
@@ -85,9 +85,9 @@ class PolicyProbe:
         inner.train(training)
         texts = TextCodec(self.tokenizer, self.reference.name, frozenset())
         self._tokens = [texts.encode(asked.prompt) for asked in self.prompts]
-        self._looks = LookFile(self.folder / LOOKS)
-        self._samples = LookFile(self.folder / SAMPLES)
-        self._samples.keep(line["step"] for line in self._looks.lines)
+        self._probes = ProbeFile(self.folder / PROBES)
+        self._samples = ProbeFile(self.folder / SAMPLES)
+        self._samples.keep(line["step"] for line in self._probes.lines)
 
     @property
     def every(self) -> int:
@@ -110,7 +110,7 @@ class PolicyProbe:
         """Resume a run after `step` updates, with the probes up to there."""
         self._step = max(self._step, step)
 
-    def look(self, model: HeadedModel, step: int) -> Mapping[str, float]:
+    def measure(self, model: HeadedModel, step: int) -> Mapping[str, float]:
         """Return the panel after `step` updates, its names prefixed; a repeated step returns its first panel.
 
         Raises:
@@ -118,12 +118,12 @@ class PolicyProbe:
             ModelError: Log-probabilities are NaN: the weights have diverged.
         """
         self._step = max(self._step, step)
-        seen = next((line for line in self._looks.lines if line["step"] == step), None)
+        seen = next((line for line in self._probes.lines if line["step"] == step), None)
         if seen is None:
-            seen = self._look(model, step)
+            seen = self._measure(model, step)
         return {name: value for name, value in seen.items() if name.startswith(PREFIX)}
 
-    def _look(self, model: HeadedModel, step: int) -> dict[str, Any]:
+    def _measure(self, model: HeadedModel, step: int) -> dict[str, Any]:
         was_training = model.training
         try:
             generations, samples = self._sample(self._reading(model))
@@ -133,15 +133,15 @@ class PolicyProbe:
         rewards = {name: [score.value for score in values] for name, values in scores.items()}
         own = np.repeat(np.arange(len(self.prompts)), self.config.samples).tolist()
         metrics = panel(samples, rewards, own) | _aspect_means(scores)
-        history = [_panel_of(line) for line in self._looks.lines] + [{"step": float(step), **metrics}]
+        history = [_panel_of(line) for line in self._probes.lines] + [{"step": float(step), **metrics}]
         warnings = signs_of_collapse(history)
         self._tell(warnings)
         # The best weights are there before the line that names their reward: a kill between repeats both.
         self._keep_if_best(model, step, metrics)
         self._samples.append(self._shown(generations, rewards, step))
         prefixed = {PREFIX + name: value for name, value in metrics.items()}
-        self._looks.append([{"step": step, **prefixed, "warnings": warnings}])
-        return self._looks.lines[-1]
+        self._probes.append([{"step": step, **prefixed, "warnings": warnings}])
+        return self._probes.lines[-1]
 
     def _reading(self, model: HeadedModel) -> _Training:
         """Return a model's sampling and evaluation objects, made once: they share its weights."""
@@ -196,7 +196,7 @@ class PolicyProbe:
     def _values(self) -> list[tuple[int, float]]:
         """Return step and reward of each probe so far."""
         name = PREFIX + self.judged_by
-        return [(line["step"], line[name]) for line in self._looks.lines if name in line]
+        return [(line["step"], line[name]) for line in self._probes.lines if name in line]
 
     def _keep_if_best(self, model: HeadedModel, step: int, metrics: Mapping[str, float]) -> None:
         name = self.judged_by
@@ -208,7 +208,7 @@ class PolicyProbe:
 
     def _tell(self, warnings: Sequence[str]) -> None:
         """Print the signs of collapse that no earlier probe had."""
-        known = {_sign(text) for line in self._looks.lines for text in line["warnings"]}
+        known = {_sign(text) for line in self._probes.lines for text in line["warnings"]}
         for text in warnings:
             if _sign(text) not in known:
                 warn(f"Warning: {text}")

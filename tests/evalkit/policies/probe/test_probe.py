@@ -10,7 +10,7 @@ import torch
 from evalkit.policies.checkpoint import load_causal, read_policy
 from evalkit.policies.config import ProbeConfig
 from evalkit.policies.language_model import LanguageModel, packs_of
-from evalkit.policies.probe.probe import BEST, LOOKS, SAMPLES, PolicyProbe, make_probe
+from evalkit.policies.probe.probe import BEST, PROBES, SAMPLES, PolicyProbe, make_probe
 from evalkit.policies.probe.prompts import PromptRecord
 from evalkit.policies.reference import load_reference
 from rewards.config import LoraConfig, TrainingConfig
@@ -72,7 +72,7 @@ def test_kl_and_entropy_are_the_exact_ones_of_a_one_token_policy(tmp_path, loade
     model, tokenizer, _ = loaded
     policy = LanguageModel(moved(model))
     assert not packed or prepare_for_packing(policy)
-    found = probe_in(tmp_path, loaded, max_new_tokens=1, samples=1000).look(policy, 0)
+    found = probe_in(tmp_path, loaded, max_new_tokens=1, samples=1000).measure(policy, 0)
     exact, spread, entropy = [], [], []
     for prompt in PROMPTS:
         tokens = tokenizer(prompt)["input_ids"]
@@ -90,26 +90,26 @@ def test_kl_and_entropy_are_the_exact_ones_of_a_one_token_policy(tmp_path, loade
 
 
 def test_a_policy_that_is_its_reference_has_no_kl(tmp_path, loaded):
-    found = probe_in(tmp_path, loaded).look(LanguageModel(loaded[0]), 0)
+    found = probe_in(tmp_path, loaded).measure(LanguageModel(loaded[0]), 0)
     assert found["probe_kl"] == pytest.approx(0, abs=1e-5)
     assert found["probe_kl_k3"] == pytest.approx(0, abs=1e-5)
     assert found["probe_perplexity"] == pytest.approx(found["probe_policy_perplexity"], rel=1e-5)
 
 
-def test_a_look_is_written_and_read_and_leaves_the_run_as_it_was(tmp_path, loaded):
+def test_a_probe_is_written_and_read_and_leaves_the_run_as_it_was(tmp_path, loaded):
     model = LanguageModel(moved(loaded[0])).train()
     prompts = [*asked(), PromptRecord((Message("user", "hi"),), "chat", {})]
     tokenizer = copy.deepcopy(loaded[1])
     tokenizer.chat_template = "{% for m in messages %}[{{ m['content'] }}]{% endfor %}"
     probe = probe_in(tmp_path, (loaded[0], tokenizer, loaded[2]), prompts, samples=2)
     before, state = weights_hash(model.inner), torch.get_rng_state()
-    found = probe.look(model, 3)
+    found = probe.measure(model, 3)
     assert model.training
     assert all(module.training for module in model.modules())
     assert torch.equal(state, torch.get_rng_state())
     assert weights_hash(model.inner) == before
     assert not any(weight.grad is not None for weight in model.parameters())
-    (line,) = lines_of(tmp_path / LOOKS)
+    (line,) = lines_of(tmp_path / PROBES)
     assert line == {"step": 3, **found, "warnings": []}
     assert {"probe_proxy", "probe_gold_q95", "probe_kl_se", "probe_finished", "probe_entropy"} <= found.keys()
     shown = lines_of(tmp_path / SAMPLES)
@@ -118,11 +118,11 @@ def test_a_look_is_written_and_read_and_leaves_the_run_as_it_was(tmp_path, loade
         assert row["step"] == 3
         assert row["proxy"] == row["gold"] == len(row["response"])
     again = probe_in(tmp_path / "again", (loaded[0], tokenizer, loaded[2]), prompts, samples=2)
-    assert again.look(model, 3) == found  # the same random numbers
+    assert again.measure(model, 3) == found  # the same random numbers
 
 
 class Told:
-    """A scorer that gives every response the same, look by look another."""
+    """A scorer that gives every response the same, probe by probe another."""
 
     def __init__(self, *values):
         self.values = list(values)
@@ -151,7 +151,7 @@ def test_the_best_weights_are_kept_and_patience_ends_the_run(tmp_path, loaded):
     stops = []
     for step in (0, 10, 20, 30):
         change(model, step)
-        probe.look(model, step)
+        probe.measure(model, step)
         stops.append(probe.stops)
     assert stops == [False, False, False, True]
     best, _ = load_causal(str(tmp_path / BEST), "best")
@@ -165,9 +165,9 @@ def test_the_best_weights_are_kept_and_patience_ends_the_run(tmp_path, loaded):
     }
     # Resumed from step 10: what was seen later does not end the run before it is seen again.
     resumed = told(tmp_path, loaded, "gold", [], patience=2)
-    resumed.look(model, 10)
+    resumed.measure(model, 10)
     assert not resumed.stops
-    resumed.look(model, 30)
+    resumed.measure(model, 30)
     assert resumed.stops
     ended = told(tmp_path, loaded, "gold", [], patience=2)
     ended.resume(30)
@@ -178,13 +178,13 @@ def test_without_gold_the_proxy_decides_and_without_both_nothing_does(tmp_path, 
     model = LanguageModel(copy.deepcopy(loaded[0]))
     probe = told(tmp_path / "proxy", loaded, "proxy", [1.0, 0.0], patience=1)
     for step in (0, 1):
-        probe.look(model, step)
+        probe.measure(model, step)
     assert probe.stops
     assert read_policy(str(tmp_path / "proxy" / BEST))["value_of"] == "proxy"
     (tmp_path / "none").mkdir()
     bare = PolicyProbe(ProbeConfig(patience=1), asked(), *loaded[1:], {}, tmp_path / "none", {})
     for step in (0, 1):
-        assert "probe_kl" in bare.look(model, step)
+        assert "probe_kl" in bare.measure(model, step)
     assert not bare.stops
     assert not (tmp_path / "none" / BEST).exists()
 
@@ -193,17 +193,17 @@ def test_a_half_written_line_is_cut_and_seen_anew(tmp_path, loaded):
     model = LanguageModel(moved(loaded[0]))
     probe = probe_in(tmp_path, loaded)
     for step in (0, 5):
-        probe.look(model, step)
-    whole = [(tmp_path / name).read_bytes() for name in (LOOKS, SAMPLES)]
-    (tmp_path / LOOKS).write_bytes(whole[0][:-20])  # killed in the middle of the second line
+        probe.measure(model, step)
+    whole = [(tmp_path / name).read_bytes() for name in (PROBES, SAMPLES)]
+    (tmp_path / PROBES).write_bytes(whole[0][:-20])  # killed in the middle of the second line
     resumed = probe_in(tmp_path, loaded)
-    assert [row["step"] for row in lines_of(tmp_path / LOOKS)] == [0]
+    assert [row["step"] for row in lines_of(tmp_path / PROBES)] == [0]
     assert {row["step"] for row in lines_of(tmp_path / SAMPLES)} == {0}
-    first = resumed.look(None, 0)  # from the file: the model is not asked
+    first = resumed.measure(None, 0)  # from the file: the model is not asked
     assert first == {k: v for k, v in json.loads(whole[0].splitlines()[0]).items() if k.startswith("probe_")}
-    resumed.look(model, 5)
-    assert [(tmp_path / name).read_bytes() for name in (LOOKS, SAMPLES)] == whole
-    (tmp_path / LOOKS).write_text("{}\n", encoding="utf-8")
+    resumed.measure(model, 5)
+    assert [(tmp_path / name).read_bytes() for name in (PROBES, SAMPLES)] == whole
+    (tmp_path / PROBES).write_text("{}\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"probe\.jsonl:1: is no line of a probe"):
         probe_in(tmp_path, loaded)
 
@@ -213,15 +213,15 @@ def test_adapters_are_seen_through_and_merged_into_the_best(tmp_path, loaded):
     assert prepare_for_packing(model)
     model = LanguageModel(add_adapters(model.inner, LoraConfig(rank=4), 0, "", "CAUSAL_LM"))
     probe = probe_in(tmp_path, loaded)
-    assert probe.look(model, 0)["probe_kl"] == pytest.approx(0, abs=1e-5)
+    assert probe.measure(model, 0)["probe_kl"] == pytest.approx(0, abs=1e-5)
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if "lora_B" in name:
                 weight.copy_(torch.linspace(-0.5, 0.5, weight.numel()).reshape(weight.shape))
-    found = probe.look(model, 1)  # the twin made before sees what training changed
+    found = probe.measure(model, 1)  # the twin made before sees what training changed
     assert found["probe_kl"] > 0.01
     merged = copy.deepcopy(model.classifier).merge_and_unload()
-    plain = probe_in(tmp_path / "plain", loaded).look(LanguageModel(merged), 0)
+    plain = probe_in(tmp_path / "plain", loaded).measure(LanguageModel(merged), 0)
     assert found == pytest.approx(plain, rel=1e-3, abs=1e-4)
     best, _ = load_causal(str(tmp_path / "plain" / BEST), "best")
     tokens = loaded[1]("abc")["input_ids"]
@@ -232,14 +232,14 @@ def test_adapters_are_seen_through_and_merged_into_the_best(tmp_path, loaded):
 def test_signs_of_collapse_are_told_once(tmp_path, loaded, capsys):
     model = LanguageModel(copy.deepcopy(loaded[0]))
     probe = probe_in(tmp_path, loaded, max_new_tokens=40)
-    probe.look(model, 0)
+    probe.measure(model, 0)
     with torch.no_grad():
         model.inner.lm_head.weight[40:] = 0  # nearly one token alone is left
         model.inner.lm_head.weight[30] = 20.0
         model.inner.model.norm.weight.fill_(5.0)
     for step in (1, 2):
-        probe.look(model, step)
-    lines = lines_of(tmp_path / LOOKS)
+        probe.measure(model, step)
+    lines = lines_of(tmp_path / PROBES)
     assert lines[0]["warnings"] == []
     kinds = [text.partition(":")[0] for text in lines[1]["warnings"]]
     assert kinds
@@ -248,7 +248,7 @@ def test_signs_of_collapse_are_told_once(tmp_path, loaded, capsys):
     for kind in kinds:
         assert stderr.count(kind) == 1
     resumed = probe_in(tmp_path, loaded, max_new_tokens=40)
-    resumed.look(model, 3)
+    resumed.measure(model, 3)
     assert "Warning" not in capsys.readouterr().err
 
 
@@ -281,15 +281,15 @@ def fitted(folder, loaded, every=2, rank=0, killed_at=-1, checkpoint_steps=3, ag
     folder.mkdir(exist_ok=True)
     settings = {"proxy": "rule:length", "gold": "", "every": every, "samples": 2} | probing
     probe = probe_in(folder, loaded, **settings)
-    look, seen = probe.look, []
+    measure, seen = probe.measure, []
 
     def mortal(model, step):
         if step == killed_at and (step in seen) is again:
             raise Killed
         seen.append(step)
-        return look(model, step)
+        return measure(model, step)
 
-    probe.look = mortal
+    probe.measure = mortal
     rows = [tokenizer(text)["input_ids"] for text in ("abcabcabc", "cabcabcab", "bcabcabca", "abcabcabc")]
     config = TrainingConfig(
         max_steps=7,
@@ -309,11 +309,11 @@ def test_a_run_of_the_trainer_that_was_killed_sees_what_it_would_have_seen(tmp_p
     with pytest.raises(Killed):
         fitted(tmp_path / "cut", loaded, rank=rank, killed_at=6)
     resumed = fitted(tmp_path / "cut", loaded, rank=rank)
-    assert [line["step"] for line in lines_of(tmp_path / "whole" / LOOKS)] == [0, 2, 4, 6, 7]
-    for name in (LOOKS, SAMPLES):
+    assert [line["step"] for line in lines_of(tmp_path / "whole" / PROBES)] == [0, 2, 4, 6, 7]
+    for name in (PROBES, SAMPLES):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert resumed.evaluation == whole.evaluation
-    found = [line["probe_kl"] for line in lines_of(tmp_path / "whole" / LOOKS)]
+    found = [line["probe_kl"] for line in lines_of(tmp_path / "whole" / PROBES)]
     assert found[-1] > found[0]
     logged = [line for line in lines_of(tmp_path / "whole" / "metrics.jsonl") if "probe_kl" in line]
     assert [line["step"] for line in logged] == [0, 2, 4, 6, 7]
@@ -322,13 +322,13 @@ def test_a_run_of_the_trainer_that_was_killed_sees_what_it_would_have_seen(tmp_p
 def test_a_run_that_stopped_where_a_checkpoint_is_stays_stopped(tmp_path, loaded):
     settings = {"proxy": "rule:constant?value=1", "patience": 2, "checkpoint_steps": 2}
     whole = fitted(tmp_path / "whole", loaded, **settings)
-    assert whole.steps == 4  # two looks no better than that of the start
-    with pytest.raises(Killed):  # when all is learnt, at the look before the policy is saved
+    assert whole.steps == 4  # two probes no better than that of the start
+    with pytest.raises(Killed):  # when all is learnt, at the probe before the policy is saved
         fitted(tmp_path / "cut", loaded, killed_at=4, again=True, **settings)
     resumed = fitted(tmp_path / "cut", loaded, **settings)
     assert resumed.steps == 4
     assert weights_hash(resumed.model.inner) == weights_hash(whole.model.inner)
-    assert (tmp_path / "cut" / LOOKS).read_bytes() == (tmp_path / "whole" / LOOKS).read_bytes()
+    assert (tmp_path / "cut" / PROBES).read_bytes() == (tmp_path / "whole" / PROBES).read_bytes()
 
 
 def test_prompts_come_from_the_data_or_the_run_or_there_is_no_probe(tmp_path, loaded, write_rows):
@@ -347,11 +347,11 @@ def test_prompts_come_from_the_data_or_the_run_or_there_is_no_probe(tmp_path, lo
     assert own.scorers.keys() == {"proxy"}
 
 
-def test_what_cannot_be_looked_at_is_named(tmp_path, loaded):
+def test_what_cannot_be_probed_is_named(tmp_path, loaded):
     with pytest.raises(DataError, match=r"^held\.jsonl:2: the prompt has 48 tokens"):
         probe_in(tmp_path, loaded, asked(["a", "b" * 48]))
     probe = probe_in(tmp_path, loaded, gold="column:worth")
     with pytest.raises(ScoringError, match=r"held\.jsonl:1"):
-        probe.look(LanguageModel(copy.deepcopy(loaded[0])), 0)
-    assert not (tmp_path / LOOKS).exists()
+        probe.measure(LanguageModel(copy.deepcopy(loaded[0])), 0)
+    assert not (tmp_path / PROBES).exists()
     assert not (tmp_path / BEST).exists()

@@ -10,7 +10,7 @@ from rewards.errors import DataError
 from rewards.files.writing import json_line
 
 
-class LookFile:
+class ProbeFile:
     """JSON lines by step. Only whole lines count; the half line of a killed run is cut off.
 
     Args:
