@@ -32,11 +32,17 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def docstring_of(folder: Path) -> str:
-    """Return the docstring that a folder should have: its first line of today, then its contents."""
-    lines = [first_line(folder / "__init__.py") + ".", ""]
-    for name, line in contents(folder).items():
-        lines += textwrap.wrap(f"- `{name}`: {line}", WIDTH, subsequent_indent="  ", break_on_hyphens=False)
-    return "\n".join(lines).rstrip() + ("\n" if len(lines) > 2 else "")
+    """Return the docstring that a folder should have: what it says today, then its contents as a list."""
+    text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+    said = text.partition("\n- `")[0].rstrip()
+    lines = [
+        line
+        for name, what in contents(folder).items()
+        for line in textwrap.wrap(
+            f"- `{name}`: {what}", WIDTH, subsequent_indent="  ", break_on_hyphens=False
+        )
+    ]
+    return "\n".join([said, "", *lines, ""]) if lines else said
 
 
 def written(folder: Path) -> str:

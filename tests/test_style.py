@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from evalkit.cli import COMMANDS
+from tests.folders import folders, written
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("rewards", "judges", "evalkit")
@@ -210,6 +211,12 @@ def shipped_yaml() -> list[Path]:
 def test_every_shipped_yaml_loads():
     for path in shipped_yaml():
         assert yaml.safe_load(path.read_text(encoding="utf-8")) is not None, named(path)
+
+
+@pytest.mark.parametrize("folder", folders(), ids=named)
+def test_the_docstring_of_a_folder_names_its_files(folder):
+    said = (folder / "__init__.py").read_text(encoding="utf-8")
+    assert said == written(folder), "python tests/folders.py writes it anew"
 
 
 def readme_tree() -> dict[str, str]:

@@ -1,4 +1,18 @@
-"""Overoptimization: how far a proxy can be optimised before the true quality turns."""
+"""Overoptimization: how far a proxy can be optimised before the true quality turns.
+
+- `config.py`: Configurations of `evalkit overopt` and `evalkit fit`
+- `curve.py`: Gold and proxy under best-of-n from one pool of samples, with bootstrap bands and fits
+- `figures.py`: Figures of overoptimization: gold and proxy against distance, and coefficients against
+  size
+- `fit.py`: `evalkit fit`: scaling laws for a user's own table of measured points
+- `fits.py`: Scaling laws of overoptimization: d(alpha - beta d) and d(alpha - beta ln d), fitted through
+  the origin
+- `kl.py`: Distance from the starting policy: d = sqrt(KL), in nats, and the n of best-of-n at that
+  distance
+- `overopt.py`: `evalkit overopt`: proxy and gold against distance under best-of-n, with a fitted curve
+- `pool.py`: A pool of samples grouped by prompt, and their scores, cached beside the results
+- `tables.py`: Terminal tables of overoptimization curves and scaling fits
+"""
 
 from typing import TYPE_CHECKING
 

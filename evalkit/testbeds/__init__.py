@@ -1,4 +1,21 @@
-"""Testbeds: small synthetic worlds with a known gold reward."""
+"""Testbeds: small synthetic worlds with a known gold reward.
+
+- `arithmetic.py`: arithmetic: a synthetic world of sums modulo ten, its problems, and its author's errors
+- `arithmetic_corpus.py`: Data of the arithmetic testbed: problems, the author's solutions, and gold
+  labels
+- `arithmetic_gold.py`: The gold reward of arithmetic: grades each line of a solution, and its answer
+- `arithmetic_models.py`: A small Llama trained to match the author of arithmetic, and the gate it must
+  pass
+- `arithmetic_theory.py`: Exact accuracies of the author of arithmetic, computed from its table, without a
+  model or samples
+- `facts.py`: facts: a synthetic world, its questions, and the gold reward table of answers
+- `facts_corpus.py`: Data of the facts testbed: answers, reviews that mark each fact, and noisy labels
+  from gold
+- `facts_gold.py`: The gold reward of facts: an answer split into segments, each with its score and kind
+- `facts_models.py`: Small Llama models trained on the corpus of facts, and the gate they must pass
+- `world_models.py`: Shared by all testbed models: tokenizer, architecture, training, and the world's hash
+  beside them
+"""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType

@@ -1,4 +1,14 @@
-"""Choosing among scored responses: best of n, statistical rejection sampling, votes, pairs, aspects. Pure."""
+"""Choosing among scored responses: best of n, statistical rejection sampling, votes, pairs, aspects. Pure.
+
+- `aspects.py`: Aspects combined: weighted sum, best under bounds, Pareto front, trade-off curves over
+  weights
+- `best_of_n.py`: Best of n, its expected value and its KL, and votes: pure
+- `pairing.py`: Pairs of chosen and rejected among selected responses: first round, tournament, all pairs
+- `preference_pairs.py`: Preference pairs from a prompt's samples, as in RSO: selection, matching and
+  labels
+- `rejection.py`: Statistical rejection sampling: responses as if drawn from pi(y) exp(reward / beta),
+  with diagnostics
+"""
 
 from rewards.selection.best_of_n import (
     best_of_n,

@@ -3,6 +3,22 @@
 `start_*(body, config)` gives a model and its encoder; `fit_*(model, encoder, train, held_out, config, out)`
 trains it, and saves a folder that `load_scorer` and Transformers load. `train` and `held_out` are records, or
 `Labelled` records with their names in errors; `held_out=None` holds out a share of the prompts.
+
+- `aspects.py`: fit_aspects: train a reward model of several aspects, of responses or their pieces
+- `correctness.py`: fit_correctness: train an outcome reward model on graded solutions
+- `examples.py`: Records to training examples: encoding, over-long rows, held-out prompts
+- `fitting.py`: The core of all training runs: learning rate, packing, adapters, the trainer, and saving
+  the model
+- `labelled.py`: Labelled: training records, with their names in errors and their origin
+- `objectives.py`: Objectives of reward models: rankings, graded steps, graded responses, aspects;
+  examples to losses
+- `outcome.py`: fit_outcome: train an outcome reward model on preferences or rankings
+- `process.py`: fit_process: train a process reward model on labelled steps
+- `resuming.py`: A hash of a training run's arguments, kept in its checkpoints: only the same run resumes
+  them
+- `start.py`: start_*: the model that a fit starts from, on the first accelerator, and its encoder
+- `trainer.py`: Transformers' Trainer over packed rows, and its callbacks: early stopping, progress,
+  metrics
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,11 @@
-"""Policy losses: pairwise losses, PPO, advantages and KL estimators. Tensors in, tensors out."""
+"""Policy losses: pairwise losses, PPO, advantages and KL estimators. Tensors in, tensors out.
+
+- `advantages.py`: KL-penalised rewards, advantage estimators (GAE, k-step) and whitening: tensors in,
+  tensors out
+- `pairs.py`: Pairwise losses (DPO and its family) and implicit rewards: tensors in, tensors out
+- `ppo.py`: Losses of PPO, and estimators of the KL between two policies
+- `shapes.py`: Shape checks of tensors, and masked means
+"""
 
 from evalkit.policies.losses.advantages import (
     Advantages,
