@@ -86,6 +86,16 @@ def world(tmp_path_factory) -> Path:
     quickstart.run(Quickstart(out=str(folder / "quickstart"), prompts=8, samples=16, labels=48, updates=20))
     for name, answer in (("tuned", "4"), ("base", "5")):
         write_rows(folder / f"{name}.jsonl", [{"prompt": "What is 2 + 2?", "response": answer}])
+    told = {
+        "first": "4",
+        "second": "It is 4.",
+        "first_system": "tuned",
+        "second_system": "base",
+        "judge": "j",
+    }
+    winners = ("first", "first", "second", "tie")
+    verdicts = [{"prompt": f"Question {place}", "winner": one, **told} for place, one in enumerate(winners)]
+    write_rows(folder / "verdicts.jsonl", verdicts)
     return folder
 
 
