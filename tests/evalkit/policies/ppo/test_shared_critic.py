@@ -125,8 +125,10 @@ def test_the_command_learns_with_it_and_leaves_a_critic_that_goes_on(tmp_path, a
     options += ["--critic=shared", "--tensorboard=false", "--scorer=rule:pattern?pattern=[a-z]&count=true"]
     main(["train", "ppo", f"--policy={policy}", f"--data={data}", f"--out={tmp_path / 'out'}", *options])
     lines = [json.loads(line) for line in (tmp_path / "out/metrics.jsonl").read_text().splitlines()]
-    # Adapters of rank 2 on so small a body learn but little; what counts there is the folder they leave.
-    assert lines[-1]["rollout_proxy"] > lines[0]["rollout_proxy"] + (0.0 if adapters else 0.5)
+    if adapters:  # of rank 2 on so small a body they learn but little, though they leave the reference
+        assert lines[0]["rollout_kl"] < 0.1 < lines[-1]["rollout_kl"] - 3 * lines[-1]["rollout_kl_se"]
+    else:
+        assert lines[-1]["rollout_proxy"] > lines[0]["rollout_proxy"] + 0.5
     assert lines[-1]["rollout_kl"] > 0.5
     tokenizer = byte_tokenizer()
     again = load_critic(str(tmp_path / "out/critic"), "critic", tokenizer, torch.device("cpu"), 0)
