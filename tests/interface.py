@@ -92,7 +92,7 @@ def options(kind: type, prefix: str = "", given: object = None) -> Iterator[tupl
 def signature(value: object) -> list[str]:
     """The parameters of a function, or of a record's constructor, in order; none of anything else."""
     if inspect.isfunction(value) or is_dataclass(value):
-        return [*inspect.signature(value).parameters]  # type: ignore[arg-type]
+        return [*inspect.signature(value).parameters]  # type: ignore[arg-type]  # it is callable
     return []
 
 
